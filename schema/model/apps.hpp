@@ -1,0 +1,69 @@
+// Workloads that keep a number of equal pods: Deployment, ReplicaSet, ReplicationController.
+#pragma once
+
+#include "schema/model/pod.hpp"
+
+namespace moored {
+
+struct ReplicaSetSpec {
+  std::optional<std::int32_t> replicas;  // never absent after defaulting
+  std::int32_t min_ready_seconds = 0;
+  std::optional<LabelSelector> selector;
+  PodTemplateSpec pod_template;  // JSON name: template
+  bool operator==(const ReplicaSetSpec&) const = default;
+};
+struct ReplicaSetStatus {
+  std::int32_t replicas = 0;
+  std::int32_t fully_labeled_replicas = 0;
+  std::int32_t ready_replicas = 0;
+  std::int32_t available_replicas = 0;
+  std::int64_t observed_generation = 0;
+  std::vector<Condition> conditions;
+  bool operator==(const ReplicaSetStatus&) const = default;
+};
+struct ReplicaSet {
+  ObjectMeta metadata;
+  ReplicaSetSpec spec;
+  ReplicaSetStatus status;
+  bool operator==(const ReplicaSet&) const = default;
+};
+
+struct RollingUpdateDeployment {
+  std::optional<IntOrString> max_unavailable;
+  std::optional<IntOrString> max_surge;
+  bool operator==(const RollingUpdateDeployment&) const = default;
+};
+struct DeploymentStrategy {
+  std::string type;  // RollingUpdate or Recreate
+  std::optional<RollingUpdateDeployment> rolling_update;
+  bool operator==(const DeploymentStrategy&) const = default;
+};
+struct DeploymentSpec {
+  std::optional<std::int32_t> replicas;  // never absent after defaulting
+  std::optional<LabelSelector> selector;
+  PodTemplateSpec pod_template;  // JSON name: template
+  DeploymentStrategy strategy;
+  std::int32_t min_ready_seconds = 0;
+  std::optional<std::int32_t> revision_history_limit;
+  bool paused = false;
+  std::optional<std::int32_t> progress_deadline_seconds;
+  bool operator==(const DeploymentSpec&) const = default;
+};
+struct DeploymentStatus {
+  std::int64_t observed_generation = 0;
+  std::int32_t replicas = 0;
+  std::int32_t updated_replicas = 0;
+  std::int32_t ready_replicas = 0;
+  std::int32_t available_replicas = 0;
+  std::int32_t unavailable_replicas = 0;
+  std::vector<Condition> conditions;
+  bool operator==(const DeploymentStatus&) const = default;
+};
+struct Deployment {
+  ObjectMeta metadata;
+  DeploymentSpec spec;
+  DeploymentStatus status;
+  bool operator==(const Deployment&) const = default;
+};
+
+}  // namespace moored

@@ -1,0 +1,84 @@
+// The kinds that moored itself writes about the machine: Node, Event, Lease.
+#pragma once
+
+#include "schema/model/container.hpp"
+#include "schema/model/meta.hpp"
+
+namespace moored {
+
+struct NodeAddress {
+  std::string type;
+  std::string address;
+  bool operator==(const NodeAddress&) const = default;
+};
+struct NodeSystemInfo {
+  std::string machine_id;   // JSON name: machineID
+  std::string system_uuid;  // JSON name: systemUUID
+  std::string boot_id;      // JSON name: bootID
+  std::string kernel_version;
+  std::string os_image;
+  std::string container_runtime_version;
+  std::string kubelet_version;
+  std::string kube_proxy_version;
+  std::string operating_system;
+  std::string architecture;
+  bool operator==(const NodeSystemInfo&) const = default;
+};
+struct NodeSpec {
+  std::string pod_cidr;                // JSON name: podCIDR
+  std::vector<std::string> pod_cidrs;  // JSON name: podCIDRs
+  bool unschedulable = false;
+  bool operator==(const NodeSpec&) const = default;
+};
+struct NodeStatus {
+  ResourceList capacity;
+  ResourceList allocatable;
+  std::vector<Condition> conditions;
+  std::vector<NodeAddress> addresses;
+  NodeSystemInfo node_info;
+  bool operator==(const NodeStatus&) const = default;
+};
+struct Node {
+  ObjectMeta metadata;
+  NodeSpec spec;
+  NodeStatus status;
+  bool operator==(const Node&) const = default;
+};
+
+struct EventSource {
+  std::string component;
+  std::string host;
+  bool operator==(const EventSource&) const = default;
+};
+struct Event {
+  ObjectMeta metadata;
+  ObjectReference involved_object;
+  std::string reason;
+  std::string message;
+  EventSource source;
+  std::optional<Time> first_timestamp;
+  std::optional<Time> last_timestamp;
+  std::int32_t count = 0;
+  std::string type;  // Normal, Warning
+  std::optional<Time> event_time;  // six decimals
+  std::string action;
+  std::string reporting_component;
+  std::string reporting_instance;
+  bool operator==(const Event&) const = default;
+};
+
+struct LeaseSpec {
+  std::string holder_identity;
+  std::optional<std::int32_t> lease_duration_seconds;
+  std::optional<Time> acquire_time;  // six decimals
+  std::optional<Time> renew_time;    // six decimals
+  std::optional<std::int32_t> lease_transitions;
+  bool operator==(const LeaseSpec&) const = default;
+};
+struct Lease {
+  ObjectMeta metadata;
+  LeaseSpec spec;
+  bool operator==(const Lease&) const = default;
+};
+
+}  // namespace moored

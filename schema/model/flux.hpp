@@ -1,0 +1,85 @@
+// Sources and sync units, in Flux's words: GitRepository and Kustomization.
+#pragma once
+
+#include "schema/model/meta.hpp"
+
+namespace moored {
+
+struct GitRepositoryRef {
+  std::string branch;
+  std::string tag;
+  std::string commit;
+  std::string name;  // any full reference name
+  bool operator==(const GitRepositoryRef&) const = default;
+};
+struct GitRepositorySpec {
+  std::string url;
+  std::optional<GitRepositoryRef> ref;
+  std::string interval;  // a Go duration
+  std::string timeout;   // a Go duration
+  bool suspend = false;
+  bool operator==(const GitRepositorySpec&) const = default;
+};
+struct SourceArtifact {
+  std::string revision;  // branch@sha1:<40 hex>
+  std::optional<Time> last_update_time;
+  bool operator==(const SourceArtifact&) const = default;
+};
+struct GitRepositoryStatus {
+  std::int64_t observed_generation = 0;
+  std::vector<Condition> conditions;
+  std::optional<SourceArtifact> artifact;
+  bool operator==(const GitRepositoryStatus&) const = default;
+};
+struct GitRepository {
+  ObjectMeta metadata;
+  GitRepositorySpec spec;
+  GitRepositoryStatus status;
+  bool operator==(const GitRepository&) const = default;
+};
+
+struct CrossNamespaceSourceReference {
+  std::string api_version;
+  std::string kind;
+  std::string name;
+  std::string namespace_name;  // JSON name: namespace
+  bool operator==(const CrossNamespaceSourceReference&) const = default;
+};
+struct KustomizationSpec {
+  std::string interval;
+  std::string retry_interval;
+  std::string timeout;
+  std::string path;
+  bool prune = false;
+  bool suspend = false;
+  bool wait = false;
+  std::string target_namespace;
+  CrossNamespaceSourceReference source_ref;
+  bool operator==(const KustomizationSpec&) const = default;
+};
+// group_kind_namespace_name in Flux is split here into a key that needs no parsing.
+struct InventoryEntry {
+  std::string id;  // namespace_name_group_Kind
+  std::string v;   // version
+  bool operator==(const InventoryEntry&) const = default;
+};
+struct Inventory {
+  std::vector<InventoryEntry> entries;
+  bool operator==(const Inventory&) const = default;
+};
+struct KustomizationStatus {
+  std::int64_t observed_generation = 0;
+  std::vector<Condition> conditions;
+  std::string last_applied_revision;
+  std::string last_attempted_revision;
+  std::optional<Inventory> inventory;
+  bool operator==(const KustomizationStatus&) const = default;
+};
+struct Kustomization {
+  ObjectMeta metadata;
+  KustomizationSpec spec;
+  KustomizationStatus status;
+  bool operator==(const Kustomization&) const = default;
+};
+
+}  // namespace moored

@@ -1,0 +1,51 @@
+// Git as the follower sees it: a seam of the simulation. The real one speaks to moored-git.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "schema/base/error.hpp"
+#include "schema/base/result.hpp"
+#include "schema/model/object.hpp"
+#include "schema/ports/fact.hpp"
+
+namespace moored {
+
+// Which remote and which point of it.
+struct SourceSpec {
+  std::string id;         // namespace/name of the GitRepository
+  std::string url;
+  std::string reference;  // full reference name (refs/heads/main) or 40 hex digits of a commit
+  bool allow_local = false;  // local paths and file:// are allowed for this source
+};
+
+// What a look at the remote found.
+struct SourceHead {
+  CommitInfo commit;
+  bool changed = false;            // differs from the commit given as known
+  bool history_rewritten = false;  // the known commit is no ancestor of the new one
+};
+
+// What reading one directory of one commit gave.
+struct LoadedTree {
+  bool complete = false;
+  std::vector<Object> objects;     // with provenance
+  Diagnostics diagnostics;
+  std::size_t blobs_read = 0;      // parsed now; the rest came from the cache
+  std::size_t blobs_total = 0;
+  Time rendered_at{};
+  Time validated_at{};
+};
+
+class SourceReader {
+ public:
+  virtual ~SourceReader() = default;
+  // Looks at the remote and fetches what is new into the mirror.
+  virtual Result<SourceHead> fetch(const SourceSpec& source, const std::string& known_sha) = 0;
+  // Reads, parses, validates the manifests below path at a commit of the mirror.
+  virtual Result<LoadedTree> load(const SourceSpec& source, const std::string& sha,
+                                  const std::string& path) = 0;
+};
+
+}  // namespace moored

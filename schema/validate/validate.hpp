@@ -1,0 +1,31 @@
+// What is judged beyond single fields: the whole commit, names, policy.
+#pragma once
+
+#include <vector>
+
+#include "schema/base/error.hpp"
+#include "schema/model/object.hpp"
+
+namespace moored {
+
+// Limits and policy that the operator sets; repositories cannot change them.
+struct AdmissionPolicy {
+  enum class Level { privileged, baseline, restricted };
+  Level default_level = Level::baseline;
+  std::map<std::string, Level> namespace_levels;
+  std::size_t max_objects = 10'000;
+  std::int32_t max_replicas = 1'000;
+};
+
+// Judges all objects of a commit together: duplicates, references inside a namespace,
+// Pod Security, limits. Places come from the objects' provenance.
+void validate_commit(const std::vector<Object>& objects, const AdmissionPolicy& policy,
+                     Diagnostics& diagnostics);
+
+// Grammar checks used by the rows of model/. Nothing: well formed.
+std::optional<Error> check_dns_label(std::string_view text);
+std::optional<Error> check_dns_subdomain(std::string_view text);
+std::optional<Error> check_label_key(std::string_view text);
+std::optional<Error> check_label_value(std::string_view text);
+
+}  // namespace moored
