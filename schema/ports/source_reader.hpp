@@ -1,6 +1,7 @@
 // Git as the follower sees it: a seam of the simulation. The real one speaks to moored-git.
 #pragma once
 
+#include <chrono>
 #include <optional>
 #include <string>
 #include <vector>
@@ -17,7 +18,8 @@ struct SourceSpec {
   std::string id;         // namespace/name of the GitRepository
   std::string url;
   std::string reference;  // full reference name (refs/heads/main) or 40 hex digits of a commit
-  bool allow_local = false;  // local paths and file:// are allowed for this source
+  bool allow_local = false;  // local paths, file:// and loopback are allowed for this source
+  std::chrono::milliseconds timeout{120'000};  // of one fetch in total; at most 120 s
 };
 
 // What a look at the remote found.
@@ -25,6 +27,13 @@ struct SourceHead {
   CommitInfo commit;
   bool changed = false;            // differs from the commit given as known
   bool history_rewritten = false;  // the known commit is no ancestor of the new one
+};
+
+// Which directory of which commit, and how its objects are put into namespaces.
+struct LoadRequest {
+  std::string sha;               // 40 hex digits; the mirror has it
+  std::string path;              // below the root of the tree, such as ./deploy; empty: the root
+  std::string target_namespace;  // for every namespaced object; empty: as written, else default
 };
 
 // What reading one directory of one commit gave.
@@ -44,8 +53,9 @@ class SourceReader {
   // Looks at the remote and fetches what is new into the mirror.
   virtual Result<SourceHead> fetch(const SourceSpec& source, const std::string& known_sha) = 0;
   // Reads, parses, validates the manifests below path at a commit of the mirror.
-  virtual Result<LoadedTree> load(const SourceSpec& source, const std::string& sha,
-                                  const std::string& path) = 0;
+  // Manifests that are wrong are diagnostics of the tree. Errors: not_found (PathNotFound),
+  // corrupt (ObjectMissing, ObjectCorrupt), unavailable and timeout (the worker was lost).
+  virtual Result<LoadedTree> load(const SourceSpec& source, const LoadRequest& request) = 0;
 };
 
 }  // namespace moored
