@@ -15,8 +15,10 @@ struct PlanContext {
   Now now;
   std::string store_id;        // six hex digits at least; with a key and version it names things
   std::string node_name;
+  std::string service_cidr = "10.210.0.0/16";  // where ClusterIPs come from
 };
 
+// One controller for each kind. Stateless and pure: the same values give the same plan.
 class Controller {
  public:
   virtual ~Controller() = default;
@@ -34,7 +36,8 @@ class Controller {
 // All controllers and the scheduler, in a fixed order.
 std::vector<std::unique_ptr<Controller>> make_controllers();
 
-// A name suffix and a uid that a replay gives again (decision: identity).
+// A name suffix and a uid that a replay gives again: functions of the store's id, the view's
+// resource version, the key and the salt.
 std::string derive_suffix(const PlanContext& context, const ObjectKey& key, std::string_view salt,
                           std::size_t length);
 std::string derive_uid(const PlanContext& context, const ObjectKey& key, std::string_view salt);

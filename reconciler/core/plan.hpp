@@ -15,8 +15,9 @@ namespace moored {
 // One object to be recorded, or a key to be removed.
 struct Write {
   enum class Type {
-    put,      // create, or replace spec and metadata; the store counts generation and version
-    status,   // replace status only
+    put,      // create or replace as given, status too; the store sets resourceVersion, and
+              // generation when the spec differs from the recorded one
+    status,   // replace the status only; metadata and spec stay as recorded
     remove,   // take the object out of the store
   };
   Type type = Type::put;
@@ -63,7 +64,8 @@ struct Plan {
   void put(Object object, std::string reason);
   void status(Object object, std::string reason);
   void remove(ObjectKey key, std::string reason);
+  // Appends everything of the other.
+  void take(Plan other);
 };
-
 
 }  // namespace moored

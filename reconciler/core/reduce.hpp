@@ -2,14 +2,9 @@
 #pragma once
 
 #include "reconciler/core/controller.hpp"
+#include "reconciler/diff/commit.hpp"
 
 namespace moored {
-
-// Limits of what a commit may take away at once.
-struct PruneBudget {
-  std::size_t min_objects = 10;   // below this count a prune is never held
-  double max_share = 0.5;         // of the unit's inventory
-};
 
 struct ReduceOptions {
   PruneBudget prune;
@@ -17,7 +12,19 @@ struct ReduceOptions {
 };
 
 // TreeLoaded: diffs against the inventory, puts, prunes (or holds), sets the unit's conditions.
-// PodObserved, NodeObserved, SourceObserved: status. EventObserved: a counted Event object.
+// SourceObserved, PodObserved, NodeObserved: status. OperatorActed "confirm": lets a held plan go
+// at the next load. Old, superseded and repeated facts give an empty plan.
 Plan reduce(const Fact& fact, const PlanContext& context, const ReduceOptions& options);
+
+// What must exist before the first fact: the namespaces default, moored-system and
+// kube-node-lease, and the objects of the operator's configuration (GitRepository, Kustomization),
+// without provenance. Configured objects that are recorded and no longer configured are removed.
+// Empty when everything is there already.
+Plan plan_start(const std::vector<Object>& configured, const PlanContext& context);
+
+// The Event objects that a plan's notes become: a repeated note raises the count of the one that
+// is there. Called by the loop on every plan, in the transaction that records the plan.
+std::vector<Write> make_event_writes(const std::vector<EventNote>& notes,
+                                     const PlanContext& context);
 
 }  // namespace moored
