@@ -128,7 +128,8 @@ struct SandboxEvent {
 };
 
 // Verbs on sandboxes. All are idempotent by uid, container name and attempt; calls on one pod must
-// not overlap. Thread safe across pods.
+// not overlap, except run_probe: a probe or hook that hangs must not hold up a kill, so it may
+// overlap with anything, other probes of its pod included. Thread safe across pods.
 class Sandbox {
  public:
   virtual ~Sandbox() = default;
