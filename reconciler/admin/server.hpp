@@ -1,0 +1,41 @@
+// The daemon's end of the admin socket.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+
+#include "reconciler/admin/verbs.hpp"
+#include "schema/base/result.hpp"
+#include "schema/ports/fact.hpp"
+
+namespace moored {
+
+// Listens on run-dir/admin.sock (mode 0600). Only root and the daemon's own user are heard. Every
+// verb is posted as OperatorActed with the peer's uid and process: verbs that act once before they
+// run (result "asked") and all of them once after, with "done" or the error.
+class AdminServer {
+ public:
+  // Connections served at once; one more is answered with exhausted.
+  static constexpr std::size_t kMaxConnections = 8;
+
+  struct Options {
+    std::string path;                              // at most 107 bytes
+    std::chrono::milliseconds request_time{10'000};  // from connecting to the whole request line
+  };
+  // Takes over the path: a socket that nobody listens on any more is replaced.
+  // Errors: conflict (another daemon listens there), invalid (path too long), denied.
+  static Result<std::unique_ptr<AdminServer>> create(Options options, AdminVerbs& verbs,
+                                                     FactSink& facts);
+  // Stops listening, tells running verbs to end, waits for them and removes the socket.
+  ~AdminServer();
+  AdminServer(const AdminServer&) = delete;
+  AdminServer& operator=(const AdminServer&) = delete;
+
+ private:
+  struct State;
+  explicit AdminServer(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace moored
