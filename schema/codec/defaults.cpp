@@ -1,0 +1,185 @@
+// Defaults and checks: two walks over a filled-in object, guided by its rows.
+#include <algorithm>
+#include <cctype>
+
+#include "schema/codec/codec.hpp"
+#include "schema/codec/decoder.hpp"
+#include "schema/codec/text.hpp"
+#include "schema/codec/text_check.hpp"
+
+namespace moored::codec {
+namespace {
+
+void default_value(const Type& type, void* value) {
+  const auto count = type.ops.size != nullptr ? type.ops.size(value) : 0;
+  switch (type.shape) {
+    case Shape::object: apply_defaults(type.object(), value); return;
+    case Shape::optional:
+    case Shape::list:
+    case Shape::map:
+      for (std::size_t i = 0; i < count; ++i) {
+        default_value(*type.element, const_cast<void*>(type.ops.at(value, i)));
+      }
+      return;
+    default: return;
+  }
+}
+
+// Walks an object with the place of everything that was written.
+class Checker {
+ public:
+  Checker(const Value& document, const std::string& file, Diagnostics& diagnostics)
+      : document_(document), file_(file), diagnostics_(diagnostics) {}
+
+  void check_struct(const TypeSchema& schema, const void* object, const std::string& path) {
+    for (const auto& field : schema.fields) {
+      if ((field.flags & kUnset) != 0) continue;
+      check_field(field, field.member(const_cast<void*>(object)), path_with_key(path, field.name));
+    }
+    if (schema.check == nullptr) return;
+    std::vector<Error> errors;
+    schema.check(object, errors);
+    for (auto& error : errors) {
+      const auto& inner = error.place.field;
+      std::string full = path;
+      if (!inner.empty()) full += (path.empty() || inner.front() == '[' ? "" : ".") + inner;
+      report(std::move(error), full);
+    }
+  }
+
+ private:
+  void check_field(const Field& field, const void* value, const std::string& path) {
+    if (is_absent(*field.type, value)) {
+      if ((field.flags & kRequired) != 0) {
+        report(text_error("InvalidValue", "the field is required", file_, {}, path), path);
+      }
+      return;
+    }
+    if (field.check != nullptr) {
+      if (auto error = field.check(value)) report(std::move(*error), path);
+    }
+    check_value(*field.type, value, path);
+  }
+
+  void check_value(const Type& type, const void* value, const std::string& path) {
+    if (type.shape == Shape::object) return check_struct(type.object(), value, path);
+    if (type.ops.size == nullptr) return;
+    const auto count = type.ops.size(value);
+    for (std::size_t i = 0; i < count; ++i) {
+      std::string inner = path;
+      if (type.shape == Shape::list) inner = path_with_index(path, i);
+      if (type.shape == Shape::map) inner = path_with_key(path, type.ops.key_at(value, i));
+      check_value(*type.element, type.ops.at(value, i), inner);
+    }
+  }
+
+  // A check that looked deeper, such as into a map, names the rest of the path itself.
+  void report(Error error, const std::string& path) {
+    const auto mark = find_mark(document_, path);
+    if (error.reason.empty()) error.reason = "InvalidValue";
+    error.place = {file_, mark.line, mark.column, path};
+    diagnostics_.add_error(std::move(error));
+  }
+
+  const Value& document_;
+  const std::string& file_;
+  Diagnostics& diagnostics_;
+};
+
+// Takes the next step off a path: a key, or an index as digits. False: nothing is left.
+bool take_step(std::string_view& path, std::string& step, bool& is_index) {
+  if (path.empty()) return false;
+  if (path.front() == '.') path.remove_prefix(1);
+  is_index = false;
+  if (path.front() == '[') {
+    const auto end = path.size() > 1 && path[1] == '"' ? path.find("\"]") : path.find(']');
+    if (end == std::string_view::npos) return false;
+    is_index = path[1] != '"';
+    step = std::string(is_index ? path.substr(1, end - 1) : path.substr(2, end - 2));
+    path.remove_prefix(is_index ? end + 1 : end + 2);
+    return true;
+  }
+  const auto end = std::min(path.find('.'), path.find('['));
+  step = std::string(path.substr(0, end));
+  path.remove_prefix(end == std::string_view::npos ? path.size() : end);
+  return !step.empty();
+}
+
+}  // namespace
+
+bool is_absent(const Type& type, const void* value) {
+  switch (type.shape) {
+    case Shape::boolean: return !*static_cast<const bool*>(value);
+    case Shape::int32: return *static_cast<const std::int32_t*>(value) == 0;
+    case Shape::int64: return *static_cast<const std::int64_t*>(value) == 0;
+    case Shape::text: return static_cast<const std::string*>(value)->empty();
+    case Shape::quantity: return static_cast<const Quantity*>(value)->milli() == 0;
+    case Shape::int_or_string: {
+      const auto& both = *static_cast<const IntOrString*>(value);
+      return both.is_string ? both.text.empty() : both.number == 0;
+    }
+    case Shape::time: return *static_cast<const Time*>(value) == Time{};
+    case Shape::optional:
+    case Shape::list:
+    case Shape::map: return type.ops.size(value) == 0;
+    case Shape::object: {
+      for (const auto& field : type.object().fields) {
+        if ((field.flags & kUnset) != 0) continue;
+        if (!is_absent(*field.type, field.member(const_cast<void*>(value)))) return false;
+      }
+      return true;
+    }
+  }
+  return true;
+}
+
+void apply_defaults(const TypeSchema& schema, void* object) {
+  for (const auto& field : schema.fields) {
+    if ((field.flags & kUnset) != 0) continue;
+    void* member = field.member(object);
+    if (!field.fallback.empty() && is_absent(*field.type, member)) {
+      auto parsed = read_json(field.fallback);
+      MOORED_ASSERT(parsed);
+      Diagnostics diagnostics;
+      Value wrapper = Value::make_map();
+      wrapper.put(field.name, std::move(*parsed));
+      const TypeSchema single{schema.name, std::span<const Field>(&field, 1)};
+      Decoder(std::string(schema.name), Strictness::stored, diagnostics)
+          .read_struct(single, wrapper, object, {});
+      MOORED_ASSERT(diagnostics.ok());
+    }
+    default_value(*field.type, member);
+  }
+  if (schema.complete != nullptr) schema.complete(object);
+}
+
+void run_checks(const TypeSchema& schema, const void* object, const Value& document,
+                const std::string& file, Diagnostics& diagnostics) {
+  Checker(document, file, diagnostics).check_struct(schema, object, {});
+}
+
+Mark find_mark(const Value& document, std::string_view path) {
+  const Value* at = &document;
+  Mark mark = document.mark;
+  std::string step;
+  bool is_index = false;
+  while (take_step(path, step, is_index)) {
+    if (is_index) {
+      const auto index = static_cast<std::size_t>(std::strtoull(step.c_str(), nullptr, 10));
+      if (!at->is_list() || index >= at->items.size()) break;
+      at = &at->items[index];
+      mark = at->mark;
+      continue;
+    }
+    const auto member =
+        std::find_if(at->members.begin(), at->members.end(),
+                     [&](const Value::Member& candidate) { return candidate.first.scalar == step; });
+    if (member == at->members.end()) break;
+    // A scalar is where it stands; a map, a list and a map's entry are where their key stands.
+    at = &member->second;
+    mark = at->is_map() || at->is_list() ? member->first.mark : at->mark;
+  }
+  return mark;
+}
+
+}  // namespace moored::codec

@@ -1,0 +1,220 @@
+#include "schema/codec/tree_builder.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "schema/base/log.hpp"
+#include "schema/codec/text_check.hpp"
+
+namespace moored::codec {
+namespace {
+
+// Nodes of a tree, counted no further than the limit.
+std::size_t count_nodes(const Value& value, std::size_t limit) {
+  std::size_t nodes = 1;
+  for (const auto& item : value.items) {
+    if (nodes > limit) return nodes;
+    nodes += count_nodes(item, limit - nodes);
+  }
+  for (const auto& member : value.members) {
+    if (nodes > limit) return nodes;
+    nodes += count_nodes(member.second, limit - nodes) + 1;
+  }
+  return nodes;
+}
+
+// Aliases of small trees are always allowed: the budget is for bombs.
+constexpr std::size_t kFreeNodes = 1000;
+
+}  // namespace
+
+TreeBuilder::TreeBuilder(std::string file, const TextLimits& limits)
+    : file_(std::move(file)), limits_(limits) {}
+
+void TreeBuilder::refuse(std::string_view reason, std::string message, Mark mark,
+                         std::string_view fix) {
+  if (error_) return;
+  error_ = text_error(reason, std::move(message), file_, mark, path());
+  error_->fix = fix;
+}
+
+std::string TreeBuilder::path() const {
+  std::string out;
+  for (const auto& frame : stack_) {
+    if (frame.value.is_list()) {
+      out = path_with_index(out, frame.value.items.size());
+    } else if (frame.key) {
+      out = path_with_key(out, frame.key->scalar);
+    }
+  }
+  return out;
+}
+
+bool TreeBuilder::count(std::size_t nodes, Mark mark, bool written) {
+  total_nodes_ += nodes;
+  if (written) written_nodes_ += nodes;
+  if (total_nodes_ > limits_.nodes) {
+    refuse(written ? "LimitExceeded" : "AliasExpansionLimit",
+           "the document has more than " + std::to_string(limits_.nodes) + " nodes", mark);
+  } else if (total_nodes_ > limits_.expansion * written_nodes_ + kFreeNodes) {
+    refuse("AliasExpansionLimit",
+           "aliases expand the document to more than " + std::to_string(limits_.expansion) +
+               " times what is written",
+           mark);
+  }
+  return !error_;
+}
+
+void TreeBuilder::scalar(Value value, std::string_view written, std::size_t anchor, bool plain) {
+  if (error_ || !count(1, value.mark, true)) return;
+  if (value.scalar.find('\0') != std::string::npos) {
+    const bool wants_value = stack_.empty() || stack_.back().value.is_list() || stack_.back().key;
+    if (wants_value) return refuse("ControlCharacter", "the value holds a NUL byte", value.mark);
+    return refuse("ControlCharacter", "the key holds a NUL byte", value.mark);
+  }
+  const bool key_wanted =
+      !stack_.empty() && stack_.back().value.is_map() && !stack_.back().key.has_value();
+  if (key_wanted) {
+    if (anchor != 0) anchors_[anchor] = value;
+    return take_key(value, written, plain);
+  }
+  place(std::move(value), anchor);
+}
+
+void TreeBuilder::take_key(const Value& value, std::string_view written, bool plain) {
+  Value key = Value::of_text(std::string(written));
+  key.mark = value.mark;
+  if (plain && value.type == Value::Type::null) {
+    return refuse("WrongType", "the key is empty", key.mark, "write the key in quotes");
+  }
+  if (plain && value.type != Value::Type::text && value.scalar != written) {
+    return refuse("WrongType", "the key reads as " + value.scalar, key.mark,
+                  "write the key in quotes: \"" + escape_text(written, 64) + "\"");
+  }
+  if (key.scalar.size() > limits_.key_bytes) {
+    return refuse("LimitExceeded",
+                  "the key is longer than " + std::to_string(limits_.key_bytes) + " bytes",
+                  key.mark);
+  }
+  auto& frame = stack_.back();
+  const bool merge = plain && key.scalar == "<<";
+  const auto same = [&](const Value::Member& member) { return member.first.scalar == key.scalar; };
+  const auto first =
+      std::find_if(frame.value.members.begin(), frame.value.members.end(), same);
+  const Mark mark = key.mark;
+  frame.key = std::move(key);
+  frame.merging = merge;
+  if (first != frame.value.members.end() || (merge && !frame.merges.empty())) {
+    const int line = merge ? frame.merges.front().second.line : first->first.mark.line;
+    refuse("DuplicateKey",
+           "the key " + escape_text(written, 64) + " was already given at line " +
+               std::to_string(line),
+           mark, "keep one of the two");
+  }
+}
+
+bool TreeBuilder::open(Value::Type type, Mark mark, std::size_t anchor) {
+  if (error_ || !count(1, mark, true)) return false;
+  if (!stack_.empty() && stack_.back().value.is_map() && !stack_.back().key) {
+    refuse("WrongType", "a key must be a string", mark);
+    return false;
+  }
+  if (stack_.size() >= limits_.depth) {
+    refuse("NestingLimit",
+           "nested more than " + std::to_string(limits_.depth) + " levels deep", mark);
+    return false;
+  }
+  Frame frame;
+  frame.value.type = type;
+  frame.value.mark = mark;
+  frame.anchor = anchor;
+  stack_.push_back(std::move(frame));
+  return true;
+}
+
+void TreeBuilder::start_list(Mark mark, std::size_t anchor) {
+  open(Value::Type::list, mark, anchor);
+}
+
+void TreeBuilder::start_map(Mark mark, std::size_t anchor) {
+  open(Value::Type::map, mark, anchor);
+}
+
+void TreeBuilder::end_map() {
+  if (error_) return;
+  apply_merges(stack_.back());
+  close();
+}
+
+void TreeBuilder::close() {
+  if (error_) return;
+  Frame frame = std::move(stack_.back());
+  stack_.pop_back();
+  place(std::move(frame.value), frame.anchor);
+}
+
+void TreeBuilder::place(Value value, std::size_t anchor) {
+  if (error_) return;
+  if (anchor != 0) anchors_[anchor] = value;
+  if (stack_.empty()) {
+    root_ = std::move(value);
+    return;
+  }
+  auto& frame = stack_.back();
+  if (frame.value.is_list()) {
+    frame.value.items.push_back(std::move(value));
+    return;
+  }
+  if (frame.merging) {
+    if (!value.is_map() && !value.is_list()) {
+      return refuse("WrongType", "<< merges only maps", value.mark);
+    }
+    frame.merges.emplace_back(std::move(value), frame.key->mark);
+  } else {
+    frame.value.members.emplace_back(std::move(*frame.key), std::move(value));
+  }
+  frame.key.reset();
+}
+
+// Keys written in the map win; of several merged maps the first that has a key wins.
+void TreeBuilder::apply_merges(Frame& frame) {
+  for (auto& [merged, mark] : frame.merges) {
+    std::vector<Value> maps;
+    if (merged.is_map()) {
+      maps.push_back(std::move(merged));
+    } else {
+      maps = std::move(merged.items);
+    }
+    for (auto& map : maps) {
+      if (!map.is_map()) return refuse("WrongType", "<< merges only maps", mark);
+      for (auto& member : map.members) {
+        if (frame.value.find(member.first.scalar) == nullptr) {
+          frame.value.members.push_back(std::move(member));
+        }
+      }
+    }
+  }
+}
+
+void TreeBuilder::alias(Mark mark, std::size_t anchor) {
+  if (error_) return;
+  const auto open_anchor = std::any_of(stack_.begin(), stack_.end(), [&](const Frame& frame) {
+    return frame.anchor == anchor && anchor != 0;
+  });
+  if (open_anchor) {
+    return refuse("AliasCycle", "the alias points to a value that contains it", mark);
+  }
+  const auto found = anchors_.find(anchor);
+  if (found == anchors_.end()) return refuse("SyntaxError", "the alias has no anchor", mark);
+  const auto budget = limits_.nodes;
+  if (!count(count_nodes(found->second, budget), mark, false)) return;
+  const bool key_wanted =
+      !stack_.empty() && stack_.back().value.is_map() && !stack_.back().key.has_value();
+  if (!key_wanted) return place(found->second, 0);
+  if (found->second.type != Value::Type::text) {
+    return refuse("WrongType", "a key must be a string", mark);
+  }
+  take_key(found->second, found->second.scalar, false);
+}
+
+}  // namespace moored::codec
