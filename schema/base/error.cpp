@@ -92,7 +92,8 @@ Error system_error(std::string_view what, int error_number) {
     case ENOENT: case ESRCH: case ENXIO: case ENODEV: code = Code::not_found; break;
     case EACCES: case EPERM: case EROFS: code = Code::denied; break;
     case EEXIST: case EBUSY: case ENOTEMPTY: code = Code::conflict; break;
-    case EINVAL: case ENOTDIR: case EISDIR: case ELOOP: case ENAMETOOLONG: code = Code::invalid; break;
+    case EINVAL: case ENOTDIR: case EISDIR: case ELOOP: case ENAMETOOLONG:
+      code = Code::invalid; break;
     case ENOSPC: case EMFILE: case ENFILE: case ENOMEM: case EDQUOT: code = Code::exhausted; break;
     case EAGAIN: case ECONNREFUSED: case ECONNRESET: case EPIPE: case EINTR: case EIO:
       code = Code::unavailable; break;

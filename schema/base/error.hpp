@@ -85,7 +85,7 @@ class Diagnostics {
 };
 
 // The error of a failed system call: "what: No such file or directory".
-// errno decides the code (ENOENT: not_found, EACCES and EPERM: denied, ENOSPC, EMFILE: exhausted, …).
+// errno decides the code (ENOENT: not_found, EACCES and EPERM: denied, ENOSPC: exhausted, …).
 Error system_error(std::string_view what, int error_number);
 
 }  // namespace moored

@@ -20,7 +20,7 @@ struct LogField {
 void log(LogLevel level, std::string_view message, std::initializer_list<LogField> fields = {});
 // Lines below this level are dropped. Default: info.
 void set_log_level(LogLevel level);
-// Makes foreign text safe for a line: control characters escaped, cut with "…" at the limit (bytes).
+// Makes foreign text safe for a line: control characters escaped, cut with "…" at limit bytes.
 std::string escape_text(std::string_view text, std::size_t limit = 1024);
 
 }  // namespace moored

@@ -23,7 +23,8 @@ struct FieldChange {
 // All errors of the document go to diagnostics. Nothing: at least one error was added.
 std::optional<Object> decode_manifest(const Value& document, const std::string& file,
                                       Diagnostics& diagnostics);
-// Reads what we wrote ourselves (store, worker): unknown fields are corrupt. No defaults, no checks.
+// Reads what we wrote ourselves (store, worker), without defaults and checks.
+// Errors: corrupt (an unknown field, a wrong type).
 Result<Object> decode_stored(const Kind& kind, const Value& document);
 Result<Object> decode_stored_json(const Kind& kind, std::string_view json);
 // The object as a value tree or canonical JSON: apiVersion and kind first, then the rows in order.

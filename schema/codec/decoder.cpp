@@ -181,7 +181,9 @@ bool Decoder::read_scalar(const Type& type, const Field& field, const Value& val
       }
       both.is_string = false;
       static constexpr Type kNumber{Shape::int32};
-      if (value.type == Value::Type::integer) return read_integer(kNumber, value, &both.number, path);
+      if (value.type == Value::Type::integer) {
+        return read_integer(kNumber, value, &both.number, path);
+      }
       wrong_type(value, "an integer or a string", path);
       return false;
     }

@@ -171,9 +171,8 @@ Mark find_mark(const Value& document, std::string_view path) {
       mark = at->mark;
       continue;
     }
-    const auto member =
-        std::find_if(at->members.begin(), at->members.end(),
-                     [&](const Value::Member& candidate) { return candidate.first.scalar == step; });
+    const auto same = [&](const Value::Member& member) { return member.first.scalar == step; };
+    const auto member = std::find_if(at->members.begin(), at->members.end(), same);
     if (member == at->members.end()) break;
     // A scalar is where it stands; a map, a list and a map's entry are where their key stands.
     at = &member->second;

@@ -32,7 +32,7 @@ Status remove_tree(const std::string& path);
 bool path_exists(const std::string& path);
 // The names in a directory, sorted, without . and ..; an absent directory is not_found.
 Result<std::vector<std::string>> list_directory(const std::string& path);
-// Takes an exclusive lock on a file that it creates if needed; held as long as the descriptor lives.
+// Takes an exclusive lock on a file, created if needed; held as long as the descriptor lives.
 // Errors: conflict (somebody else holds it).
 Result<UniqueFd> lock_file(const std::string& path);
 

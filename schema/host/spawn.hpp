@@ -18,7 +18,8 @@ struct SpawnRequest {
   std::string program;                  // absolute path, or /proc/self/fd/N of a sealed copy
   std::vector<std::string> arguments;   // argv, the program's name included
   std::vector<std::string> environment; // NAME=value
-  std::vector<std::pair<int, int>> descriptors;  // {ours, number in the child}; 0-2 default to /dev/null
+  // {ours, number in the child}; 0-2 default to /dev/null
+  std::vector<std::pair<int, int>> descriptors;
   bool new_session = false;             // setsid instead of a process group of its own
 };
 

@@ -1,4 +1,4 @@
-// The small kinds of the core group: Namespace, ConfigMap, Secret, ServiceAccount, Service, Endpoints.
+// The small kinds of the core group: Namespace, ConfigMap, Secret, Service, Endpoints and so on.
 #pragma once
 
 #include "schema/model/meta.hpp"

@@ -27,7 +27,7 @@ struct ImageReport {
 class ImageStore {
  public:
   virtual ~ImageStore() = default;
-  // Errors: invalid (reason InvalidImageName), not_found (reason ErrImageNeverPull or ErrImagePull).
+  // Errors: invalid (reason InvalidImageName), not_found.
   virtual Result<ImageReport> find(const std::string& reference) = 0;
   virtual Result<std::vector<ImageReport>> list() = 0;
 };

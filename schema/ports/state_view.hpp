@@ -27,7 +27,8 @@ class StateView {
   virtual std::int64_t resource_version() const = 0;
   virtual std::optional<Object> find(const ObjectKey& key) const = 0;
   // All objects of a kind in key order; namespace_name empty: all namespaces.
-  virtual std::vector<Object> list(const Kind& kind, const std::string& namespace_name = {}) const = 0;
+  virtual std::vector<Object> list(const Kind& kind,
+                                   const std::string& namespace_name = {}) const = 0;
   // Objects whose controller (or any) owner has this uid, in key order.
   virtual std::vector<Object> list_owned(const Kind& kind, const std::string& owner_uid) const = 0;
 };
