@@ -1,0 +1,33 @@
+#!/bin/bash
+# Installs the Debian 12 packages that moored needs, skipping what is already there.
+#   install-dependencies.sh build   to compile and run moored and the quick start
+#   install-dependencies.sh test    to run the tests as well
+set -euo pipefail
+
+build=(g++ cmake ninja-build pkg-config ccache mold
+  libgit2-dev libyaml-cpp-dev libyaml-dev rapidjson-dev libcpprest-dev libsqlitecpp-dev
+  libsqlite3-dev libcgroup-dev libboost-dev libboost-filesystem-dev libboost-system-dev
+  libseccomp-dev libmnl-dev libarchive-dev libzstd-dev zlib1g-dev libspdlog-dev libfmt-dev
+  libcli11-dev libssl-dev
+  nftables iproute2 git curl ca-certificates python3)
+test=(catch2 busybox-static sqlite3 qemu-system-x86 linux-image-amd64 cpio kmod python3-yaml)
+
+packages=("${build[@]}")
+[ "${1:-build}" = test ] && packages+=("${test[@]}")
+# kubectl comes from kubernetes-client unless the machine has one already.
+command -v kubectl >/dev/null || packages+=(kubernetes-client)
+
+missing=()
+for package in "${packages[@]}"; do
+  state=$(dpkg-query -W -f='${Status}' "$package" 2>/dev/null || true)
+  [ "$state" = "install ok installed" ] || missing+=("$package")
+done
+if [ ${#missing[@]} -eq 0 ]; then
+  echo "packages: all ${#packages[@]} are installed"
+  exit 0
+fi
+[ "$(id -u)" = 0 ] || { echo "run as root: these packages are missing: ${missing[*]}" >&2; exit 1; }
+echo "packages: installing ${missing[*]}"
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -qq
+apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null

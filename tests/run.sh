@@ -1,0 +1,128 @@
+#!/bin/bash
+# Sets everything up and runs every test of moored on this machine (Debian 12, as root):
+#   packages, a dev build, unit, scenario, golden, simulation and privileged tests, one boot of a
+#   cgroup v2 virtual machine, end to end with a real git daemon and stock kubectl, and the unit
+#   tests once more under the address sanitizer. Prints each stage and a count at the end.
+#
+#   tests/run.sh              everything
+#   tests/run.sh --quick      without the virtual machine and the sanitizer
+#   tests/run.sh STAGE...     only these: build unit sim privileged vm e2e asan
+#
+# A test that cannot run on this machine is counted and named as skipped.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+root=$PWD
+reports=$root/build/reports
+stages=(build unit sim privileged vm e2e asan)
+case "${1:-}" in
+  --quick) stages=(build unit sim privileged e2e) ;;
+  "") ;;
+  *) stages=("$@") ;;
+esac
+[ "$(id -u)" = 0 ] || { echo "tests/run.sh: run as root (sudo ./tests/run.sh)" >&2; exit 1; }
+
+passed=0 failed=0 skipped=0 broken=()
+started=$SECONDS
+
+say() { printf '\n==> %s (%d s)\n' "$*" $((SECONDS - started)); }
+
+# count PASSED FAILED SKIPPED : adds a stage to the totals
+count() {
+  passed=$((passed + $1))
+  failed=$((failed + $2))
+  skipped=$((skipped + $3))
+  printf 'passed %d, failed %d, skipped %d\n' "$1" "$2" "$3"
+}
+
+# run_ctest DIRECTORY LABEL [OPTIONS...] : one label's tests, counted from the report
+run_ctest() {
+  local directory=$1 label=$2 report=$reports/$(basename "$1")-$2.xml
+  shift 2
+  rm -f "$report"
+  ctest --test-dir "$directory" -L "^($label)\$" --output-on-failure --output-junit "$report" \
+    "$@" >"${report%.xml}.log" 2>&1
+  python3 tests/report.py "$report" "${report%.xml}.log" >"${report%.xml}.sum" || {
+    tail -30 "${report%.xml}.log"
+    broken+=("$label: no report")
+    failed=$((failed + 1))
+    return
+  }
+  # shellcheck disable=SC2046
+  count $(head -n 1 "${report%.xml}.sum")
+  tail -n +2 "${report%.xml}.sum"
+  if [ "$(cut -d' ' -f2 <"${report%.xml}.sum" | head -n 1)" != 0 ]; then
+    broken+=("$label")
+    grep -nE 'FAILED|Failed|error:|\*\*\*' "${report%.xml}.log" | head -60
+  fi
+}
+
+stage_build() {
+  say "packages and dev build"
+  docs/package/install-dependencies.sh test || exit 1
+  cmake --preset dev >/dev/null || exit 1
+  cmake --build --preset dev || { echo "the build failed"; exit 1; }
+}
+
+stage_unit() {
+  say "unit, scenario and golden tests"
+  run_ctest build/dev 'unit|scenario' -j 2
+}
+
+stage_sim() {
+  say "simulation with ${MOORED_SIM_SEEDS:=200} seeds"
+  export MOORED_SIM_SEEDS
+  run_ctest build/dev sim -j 2
+}
+
+stage_privileged() {
+  say "privileged tests: namespaces, cgroups, mounts, links, rules"
+  run_ctest build/dev privileged -j 1
+}
+
+stage_vm() {
+  say "one boot of the cgroup v2 virtual machine"
+  if out=$(tests/vm/run.sh build/dev 2>&1); then
+    echo "$out" | grep -E '^(PASS|SKIP|FAIL)' || true
+  else
+    echo "$out" | tail -40
+  fi
+  count "$(grep -c '^PASS' <<<"$out")" "$(grep -c '^FAIL' <<<"$out")" "$(grep -c '^SKIP' <<<"$out")"
+  grep -q '^FAIL' <<<"$out" && broken+=(vm)
+  grep -qE '^(PASS|SKIP)' <<<"$out" || { broken+=("vm: nothing ran"); failed=$((failed + 1)); }
+}
+
+stage_e2e() {
+  say "end to end: git daemon, moored, kubectl"
+  out=$(python3 tests/e2e/run.py --bin build/dev/bin 2>&1 | tee /dev/stderr)
+  local sum
+  sum=$(grep -E '^e2e: passed' <<<"$out" | tail -n 1)
+  if [ -z "$sum" ]; then
+    broken+=("e2e: no result")
+    failed=$((failed + 1))
+    return
+  fi
+  # shellcheck disable=SC2046
+  count $(sed -E 's/[^0-9]+/ /g' <<<"${sum#e2e}")
+  grep -q 'failed 0' <<<"$sum" || broken+=(e2e)
+}
+
+stage_asan() {
+  say "unit tests under the address sanitizer"
+  cmake --preset asan >/dev/null || exit 1
+  cmake --build build/asan --target test_schema test_core test_gitsync test_runtime test_net \
+    test_reconciler test_scenario || { echo "the sanitizer build failed"; exit 1; }
+  run_ctest build/asan 'unit|scenario' -j 2
+}
+
+mkdir -p "$reports"
+for stage in "${stages[@]}"; do
+  declare -F "stage_$stage" >/dev/null || { echo "tests/run.sh: no stage $stage" >&2; exit 1; }
+  "stage_$stage"
+done
+
+printf '\ntests run: %d, passed %d, failed %d, skipped %d, in %d s\n' \
+  $((passed + failed)) "$passed" "$failed" "$skipped" $((SECONDS - started))
+if [ "$failed" -gt 0 ] || [ ${#broken[@]} -gt 0 ]; then
+  printf 'failed: %s\n' "${broken[*]}"
+  exit 1
+fi
