@@ -1,0 +1,29 @@
+#!/bin/sh
+# First process of the test machine: mounts, modules, tests, power off.
+export PATH=/bin:/sbin:/usr/bin:/usr/sbin HOME=/root MOORED_IN_VM=1
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs devtmpfs /dev
+mkdir -p /dev/pts /dev/shm
+mount -t tmpfs tmpfs /tmp
+mount -t tmpfs tmpfs /run
+mount -t tmpfs tmpfs /var
+mkdir -p /var/lib /var/log /var/tmp
+mount -t cgroup2 cgroup2 /sys/fs/cgroup
+for module in /modules/*; do insmod "$module" || echo "module $module not loaded"; done
+ip link set lo up
+program=$(cat /test/program)
+"$program" '[vm]' --list-test-names-only >/tmp/names
+status=0
+while read -r name; do
+  [ -n "$name" ] || continue
+  if "$program" "$name" >/tmp/out 2>&1; then
+    if grep -q '^SKIP: ' /tmp/out; then echo "SKIP $name"; else echo "PASS $name"; fi
+  else
+    echo "FAIL $name"
+    cat /tmp/out
+    status=1
+  fi
+done </tmp/names
+echo "EXIT=$status"
+poweroff -f
