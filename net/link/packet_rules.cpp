@@ -1,0 +1,68 @@
+#include "net/link/packet_rules.hpp"
+
+#include <sstream>
+
+#include "schema/host/spawn.hpp"
+
+namespace moored::net {
+namespace {
+
+// 5,000 Services load in 3 s on a slow machine; ten times that is a fault.
+constexpr std::chrono::seconds kTimeout{30};
+// A listing of 5,000 Services is about 4 MB.
+constexpr std::size_t kListingBytes = 32U << 20U;
+
+// The first line of what nft complained about, without its drawing of the place.
+std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
+
+class NftProgram final : public PacketRules {
+ public:
+  explicit NftProgram(std::string program) : program_(std::move(program)) {}
+
+  Status apply(const std::string& script) override {
+    if (script.empty()) return {};
+    MOORED_TRY(const auto output, run({"-f", "-"}, script));
+    return {};
+  }
+
+  Result<std::string> read_table(const std::string& table) override {
+    MOORED_TRY(auto tables, read_tables());
+    for (const auto& name : tables) {
+      if (name == table) return run({"-s", "list", "table", "ip", table}, {});
+    }
+    return fail(Code::not_found, "table ip " + table + " does not exist");
+  }
+
+  Result<std::vector<std::string>> read_tables() override {
+    MOORED_TRY(const auto listing, run({"list", "tables", "ip"}, {}));
+    std::vector<std::string> names;
+    std::istringstream words(listing);
+    std::string table, family, name;
+    while (words >> table >> family >> name) names.push_back(name);
+    return names;
+  }
+
+ private:
+  Result<std::string> run(std::vector<std::string> arguments, const std::string& input) {
+    SpawnRequest request;
+    request.program = program_;
+    request.arguments = std::move(arguments);
+    request.arguments.insert(request.arguments.begin(), "nft");
+    request.environment = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C"};
+    auto output = run_command(request, input, kTimeout, kListingBytes);
+    if (!output) return Unexpected(std::move(output).error().context("packet rules"));
+    if (output->status.code == 0) return std::move(output->out);
+    return Unexpected(Error{output->status.code ? Code::invalid : Code::unavailable,
+                            "nft: " + first_line(output->err), "RulesRefused", {}, {}});
+  }
+
+  std::string program_;
+};
+
+}  // namespace
+
+std::unique_ptr<PacketRules> make_packet_rules(std::string program) {
+  return std::make_unique<NftProgram>(std::move(program));
+}
+
+}  // namespace moored::net

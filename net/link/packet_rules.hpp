@@ -1,0 +1,30 @@
+// nftables tables of this network namespace: read as text, changed in one transaction.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "schema/base/result.hpp"
+
+namespace moored::net {
+
+// A seam of the tests. Tables are of family ip. Thread safe.
+class PacketRules {
+ public:
+  virtual ~PacketRules() = default;
+  // Carries out a script in nft's native syntax, as a whole or not at all.
+  // Errors: invalid (nft refused it, with its words), unavailable, timeout.
+  virtual Status apply(const std::string& script) = 0;
+  // A table as `nft -s list table` writes it, without counters and other state.
+  // Errors: not_found, unavailable, timeout.
+  virtual Result<std::string> read_table(const std::string& table) = 0;
+  // The names of all tables.
+  virtual Result<std::vector<std::string>> read_tables() = 0;
+};
+
+// Runs the nft program in the network namespace of the calling thread.
+// (libnftables would bind us to its licence; a process start costs about 5 ms.)
+std::unique_ptr<PacketRules> make_packet_rules(std::string program = "/usr/sbin/nft");
+
+}  // namespace moored::net

@@ -1,0 +1,312 @@
+#include "net/pod/routed_veth_network.hpp"
+
+#include <algorithm>
+#include <set>
+#include <thread>
+
+#include "net/link/namespaces.hpp"
+#include "net/link/packet_rules.hpp"
+#include "net/pod/address_pool.hpp"
+#include "net/pod/node_wiring.hpp"
+#include "schema/base/guarded.hpp"
+#include "schema/host/file.hpp"
+#include "schema/host/sha256.hpp"
+
+namespace moored::net {
+namespace {
+
+bool is_instance(const std::string& text) {
+  return text.size() == 6 && std::all_of(text.begin(), text.end(), [](char c) {
+           return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+         });
+}
+
+// How long the last links may take to go by themselves: 2 s in all.
+constexpr int kMaxLinkWaits = 200;
+constexpr std::chrono::milliseconds kLinkWait{10};
+
+// What changes under the lock.
+struct Inner {
+  RouteSocket host;
+  AddressPool pool;
+  std::string listing;                // our table as it looked after we had put it in place
+  std::set<std::string> stray_links;  // seen once without an owner
+};
+
+}  // namespace
+
+class RoutedVethNetwork::State {
+ public:
+  State(PodNetworkOptions given, const Clock& time, RouteSocket host, AddressPool pool)
+      : options(std::move(given)),
+        clock(time),
+        rules(make_packet_rules(options.nft_program)),
+        inner(Inner{std::move(host), std::move(pool), {}, {}}) {}
+
+  std::string pin(const std::string& uid) const { return pin_directory() + '/' + uid; }
+  std::string pin_directory() const { return options.run_directory + "/net"; }
+  std::string address_file() const { return options.state_directory + "/network/addresses"; }
+  std::string table() const { return pod_table(options.instance); }
+  NodeRuleOptions rule_options() const {
+    return {options.instance, options.pods, options.services, options.refused_ports};
+  }
+  PodWiring wiring(const std::string& uid, const Allocation& allocation, const Inner& in) const {
+    return {pin(uid), allocation.link, allocation.address, in.pool.node_address(), mtu_bytes};
+  }
+  Status save(const Inner& in) const { return write_file_durably(address_file(), in.pool.text()); }
+
+  Status prepare(Inner& in);
+  Status put_rules(Inner& in);
+  Status correct_node(Inner& in, std::vector<NetworkDrift>& drift);
+  Status correct_rules(Inner& in, std::vector<NetworkDrift>& drift);
+  Status correct_pod(Inner& in, const std::string& uid, std::vector<NetworkDrift>& drift);
+  Status correct_strays(Inner& in, std::vector<NetworkDrift>& drift);
+  Status remove_pod(Inner& in, const std::string& uid);
+  Status remove_links(Inner& in);
+  Status remove_node(Inner& in);
+
+  const PodNetworkOptions options;
+  const Clock& clock;
+  const std::unique_ptr<PacketRules> rules;
+  int mtu_bytes = 1500;
+  Guarded<Inner> inner;
+};
+
+namespace {
+
+// Reads the address file; none means that no pod was ever given an address.
+Result<AddressPool> read_pool(const PodNetworkOptions& options) {
+  const auto prefix = link_prefix(options.instance);
+  const auto path = options.state_directory + "/network/addresses";
+  const auto text = read_file(path);
+  if (!text && text.error().code == Code::not_found) return AddressPool(options.pods, prefix);
+  if (!text) return Unexpected(text.error());
+  return AddressPool::parse(*text, options.pods, prefix);
+}
+
+Result<int> find_loopback(RouteSocket& host) {
+  MOORED_TRY(const auto link, host.read_link("lo"));
+  return link.index;
+}
+
+}  // namespace
+
+// ---- the node ----------------------------------------------------------------------------------
+
+Status RoutedVethNetwork::State::put_rules(Inner& in) {
+  MOORED_CHECK(rules->apply(render_node_rules(rule_options())));
+  MOORED_TRY(in.listing, rules->read_table(table()));
+  return {};
+}
+
+Status RoutedVethNetwork::State::prepare(Inner& in) {
+  MOORED_CHECK(make_directories(pin_directory()));
+  MOORED_CHECK(make_directories(options.state_directory + "/network"));
+  MOORED_TRY(const auto opened, claim_node(rule_options(), in.host, *rules));
+  std::vector<NetworkDrift> drift;
+  MOORED_CHECK(correct_node(in, drift));
+  MOORED_CHECK(put_rules(in));
+  MOORED_TRY(const auto tables, read_host_tables(in.host));
+  mtu_bytes = choose_mtu(tables);
+  return {};
+}
+
+// Own address and routes; whatever is missing is put in place and told.
+Status RoutedVethNetwork::State::correct_node(Inner& in, std::vector<NetworkDrift>& drift) {
+  MOORED_TRY(const int loopback, find_loopback(in.host));
+  MOORED_CHECK(in.host.set_up(loopback));
+  const auto address = make_node_address(rule_options(), loopback);
+  MOORED_TRY(const auto addresses, in.host.read_addresses());
+  if (std::find(addresses.begin(), addresses.end(), address) == addresses.end()) {
+    MOORED_CHECK(in.host.put_address(address));
+    drift.push_back({{}, "address", format(address.address) + " on lo", "missing"});
+  }
+  MOORED_TRY(const auto routes, in.host.read_routes());
+  for (const auto& route : make_node_routes(rule_options(), loopback)) {
+    if (std::find(routes.begin(), routes.end(), route) != routes.end()) continue;
+    MOORED_CHECK(in.host.put_route(route));
+    drift.push_back({{}, "route", format(route.destination), "missing"});
+  }
+  return {};
+}
+
+Status RoutedVethNetwork::State::correct_rules(Inner& in, std::vector<NetworkDrift>& drift) {
+  const auto listing = rules->read_table(table());
+  if (!listing && listing.error().code != Code::not_found) return Unexpected(listing.error());
+  if (!listing || *listing != in.listing) {
+    drift.push_back({{}, "rule", "table ip " + table() + " sha256:" + sha256_hex(in.listing),
+                     listing ? "sha256:" + sha256_hex(*listing) : "missing"});
+    MOORED_CHECK(put_rules(in));
+  }
+  MOORED_TRY(const auto opened, claim_node(rule_options(), in.host, *rules));
+  for (const auto& link : opened) {
+    drift.push_back({{}, "forwarding", link + " on", "off"});
+  }
+  return {};
+}
+
+// The kernel takes pairs away a moment after their namespaces: waits for that, and deletes what is
+// still there because a process lives on in a pod's namespace.
+Status RoutedVethNetwork::State::remove_links(Inner& in) {
+  const auto prefix = link_prefix(options.instance);
+  for (int i = 0; i < kMaxLinkWaits; ++i) {
+    MOORED_TRY(const auto links, in.host.read_links());
+    bool gone = true;
+    for (const auto& link : links) {
+      if (link.name.rfind(prefix, 0) != 0) continue;
+      gone = false;
+      if (i + 1 == kMaxLinkWaits) MOORED_CHECK(in.host.delete_link(link.index));
+    }
+    if (gone) break;
+    std::this_thread::sleep_for(kLinkWait);
+  }
+  return {};
+}
+
+Status RoutedVethNetwork::State::remove_node(Inner& in) {
+  MOORED_CHECK(remove_links(in));
+  MOORED_CHECK(rules->apply("add table ip " + table() + "\ndelete table ip " + table() + '\n'));
+  MOORED_TRY(const int loopback, find_loopback(in.host));
+  for (const auto& route : make_node_routes(rule_options(), loopback)) {
+    MOORED_CHECK(in.host.delete_route(route));
+  }
+  MOORED_CHECK(in.host.delete_address(make_node_address(rule_options(), loopback)));
+  MOORED_CHECK(release_node(options.instance, *rules));
+  MOORED_CHECK(remove_tree(pin_directory()));
+  return remove_tree(options.state_directory + "/network");
+}
+
+// ---- one pod -----------------------------------------------------------------------------------
+
+Status RoutedVethNetwork::State::remove_pod(Inner& in, const std::string& uid) {
+  const auto* allocation = in.pool.find(uid);
+  if (allocation == nullptr) return remove_pin(pin(uid));
+  MOORED_CHECK(unwire_pod(in.host, wiring(uid, *allocation, in)));
+  in.pool.release(uid, clock.now().wall);
+  return save(in);
+}
+
+Status RoutedVethNetwork::State::correct_pod(Inner& in, const std::string& uid,
+                                             std::vector<NetworkDrift>& drift) {
+  const auto* allocation = in.pool.find(uid);
+  if (allocation == nullptr) return {};  // removed since the list was made
+  const auto wanted = wiring(uid, *allocation, in);
+  MOORED_TRY(const auto host, read_host_tables(in.host));
+  std::optional<InsideTables> inside;
+  if (auto found = read_inside_tables(wanted.pin)) {
+    inside = *std::move(found);
+  } else if (found.error().code != Code::not_found) {
+    return Unexpected(std::move(found).error());
+  }
+  const auto faults = plan_repair(wanted, host, inside);
+  for (const auto& fault : faults) {
+    drift.push_back({uid, fault.field, fault.desired, fault.observed});
+  }
+  // A namespace that lost its pin cannot be found again: only the pod's restart makes a new one.
+  return faults.empty() || !inside ? Status() : wire_pod(in.host, wanted);
+}
+
+// Links with our prefix that no pod owns. The kernel removes pairs a moment after their namespace,
+// so that only what is seen twice is a stray.
+Status RoutedVethNetwork::State::correct_strays(Inner& in, std::vector<NetworkDrift>& drift) {
+  std::set<std::string> owned;
+  for (const auto& [uid, allocation] : in.pool.allocations()) owned.insert(allocation.link);
+  std::set<std::string> seen;
+  MOORED_TRY(const auto links, in.host.read_links());
+  for (const auto& link : links) {
+    const bool ours = link.name.rfind(link_prefix(options.instance), 0) == 0;
+    if (!ours || owned.count(link.name) != 0) continue;
+    if (in.stray_links.count(link.name) == 0) {
+      seen.insert(link.name);
+      continue;
+    }
+    MOORED_CHECK(in.host.delete_link(link.index));
+    drift.push_back({{}, "link", "no " + link.name, "present without a pod"});
+  }
+  in.stray_links = std::move(seen);
+  return {};
+}
+
+// ---- the port ----------------------------------------------------------------------------------
+
+RoutedVethNetwork::RoutedVethNetwork(std::unique_ptr<State> state) : state_(std::move(state)) {}
+RoutedVethNetwork::~RoutedVethNetwork() = default;
+
+Result<std::unique_ptr<RoutedVethNetwork>> RoutedVethNetwork::open(PodNetworkOptions options,
+                                                                   const Clock& clock) {
+  if (!is_instance(options.instance)) {
+    return fail(Code::invalid, "an instance is six hexadecimal digits, not " + options.instance);
+  }
+  if (options.pods.length > 28) return fail(Code::invalid, "the range of pods is smaller than /28");
+  MOORED_TRY(auto pool, read_pool(options));
+  MOORED_TRY(auto host, RouteSocket::open());
+  auto state = std::make_unique<State>(std::move(options), clock, std::move(host), std::move(pool));
+  MOORED_CHECK(state->inner.with([&](Inner& in) { return state->prepare(in); }));
+  return std::unique_ptr<RoutedVethNetwork>(new RoutedVethNetwork(std::move(state)));
+}
+
+Result<PodNetworkReport> RoutedVethNetwork::create(const std::string& uid) {
+  if (!is_pod_uid(uid)) return fail(Code::invalid, "not the uid of a pod: " + uid);
+  return state_->inner.with([&](Inner& in) -> Result<PodNetworkReport> {
+    const bool known = in.pool.find(uid) != nullptr;
+    MOORED_TRY(const auto allocation, in.pool.allocate(uid, state_->clock.now().wall));
+    // Recorded before it is made: after a crash the next create or remove finds the address.
+    if (!known) MOORED_CHECK(state_->save(in));
+    MOORED_CHECK(wire_pod(in.host, state_->wiring(uid, allocation, in)));
+    return PodNetworkReport{uid, state_->pin(uid), format(allocation.address)};
+  });
+}
+
+Status RoutedVethNetwork::remove(const std::string& uid) {
+  if (!is_pod_uid(uid)) return fail(Code::invalid, "not the uid of a pod: " + uid);
+  return state_->inner.with([&](Inner& in) { return state_->remove_pod(in, uid); });
+}
+
+Result<std::vector<PodNetworkReport>> RoutedVethNetwork::list() {
+  return state_->inner.with([&](Inner& in) -> Result<std::vector<PodNetworkReport>> {
+    std::vector<PodNetworkReport> out;
+    for (const auto& [uid, allocation] : in.pool.allocations()) {
+      const auto path = open_namespace(state_->pin(uid)) ? state_->pin(uid) : std::string();
+      out.push_back({uid, path, format(allocation.address)});
+    }
+    return out;
+  });
+}
+
+Result<std::vector<NetworkDrift>> RoutedVethNetwork::correct() {
+  std::vector<NetworkDrift> drift;
+  std::vector<std::string> uids;
+  auto status = state_->inner.with([&](Inner& in) -> Status {
+    for (const auto& row : in.pool.allocations()) uids.push_back(row.first);
+    MOORED_CHECK(state_->correct_node(in, drift));
+    MOORED_CHECK(state_->correct_rules(in, drift));
+    return state_->correct_strays(in, drift);
+  });
+  if (!status) return Unexpected(std::move(status).error());
+  // One lock for each pod, so that starts of pods do not wait for the whole look; and one pod
+  // that cannot be repaired does not keep the others from it.
+  for (const auto& uid : uids) {
+    auto repaired = state_->inner.with([&](Inner& in) {
+      return state_->correct_pod(in, uid, drift);
+    });
+    if (!repaired) drift.push_back({uid, "network", "repaired", repaired.error().text()});
+  }
+  return drift;
+}
+
+std::string RoutedVethNetwork::node_address() const {
+  return state_->inner.with([](const Inner& in) { return format(in.pool.node_address()); });
+}
+
+Status RoutedVethNetwork::remove_all() {
+  return state_->inner.with([&](Inner& in) -> Status {
+    std::vector<std::string> uids;
+    for (const auto& row : in.pool.allocations()) uids.push_back(row.first);
+    const auto pins = list_directory(state_->pin_directory());
+    if (pins) uids.insert(uids.end(), pins->begin(), pins->end());
+    for (const auto& uid : uids) MOORED_CHECK(state_->remove_pod(in, uid));
+    return state_->remove_node(in);
+  });
+}
+
+}  // namespace moored::net
