@@ -1,0 +1,124 @@
+#include "gitsync/load/loader.hpp"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "gitsync/render/plain.hpp"
+
+namespace moored::git {
+namespace {
+
+Error size_error(std::string_view reason, std::string message, const std::string& path) {
+  return Error{Code::exhausted, std::move(message), std::string(reason), Place{path, 0, 0, {}},
+               "split the file, or keep what is no manifest out of the path"};
+}
+
+// Puts the path into everything a file's parse has said.
+void report_file(const Diagnostics& diagnostics, const std::string& path, Diagnostics& all) {
+  Diagnostics named;
+  for (Error error : diagnostics.errors()) {
+    error.place.file = path;
+    named.add_error(std::move(error));
+  }
+  for (Error warning : diagnostics.warnings()) {
+    warning.place.file = path;
+    named.add_warning(std::move(warning));
+  }
+  for (std::size_t n = named.error_count(); n < diagnostics.error_count(); ++n) {
+    named.add_error(Error{Code::invalid, "and more", {}, Place{path, 0, 0, {}}, {}});
+  }
+  all.take(std::move(named));
+}
+
+std::string cache_key(const ManifestFile& file) {
+  const bool json = file.path.size() >= 5 && file.path.substr(file.path.size() - 5) == ".json";
+  return file.id + (json ? " json" : " yaml");
+}
+
+std::vector<Object> with_file(const std::vector<Object>& objects, const std::string& path) {
+  std::vector<Object> named;
+  named.reserve(objects.size());
+  for (const auto& object : objects) {
+    Provenance provenance = object.provenance();
+    provenance.file = path;
+    named.push_back(object.with_provenance(std::move(provenance)));
+  }
+  return named;
+}
+
+}  // namespace
+
+Result<ManifestLoader::CachedPtr> ManifestLoader::parse_file(const ManifestFile& file,
+                                                             FileReader& reader,
+                                                             const std::string& target_namespace) {
+  auto cached = std::make_shared<CachedFile>();
+  MOORED_TRY(cached->bytes, reader.read_size(file));
+  auto& diagnostics = cached->parsed.diagnostics;
+  if (cached->bytes > kMaxBlobBytes) {
+    diagnostics.add_error(size_error("BlobLimit",
+                                     fmt::format("the file has {} bytes, more than any blob may "
+                                                 "have", cached->bytes), {}));
+  } else if (cached->bytes > kMaxManifestBytes) {
+    diagnostics.add_error(size_error(
+        "SizeLimit",
+        fmt::format("the file has {} bytes, a manifest may have {}", cached->bytes,
+                    kMaxManifestBytes), {}));
+  } else {
+    MOORED_TRY(const std::string text, reader.read(file));
+    cached->parsed = parse_manifests(text, file.path, target_namespace);
+  }
+  return CachedPtr(std::move(cached));
+}
+
+Result<LoadedSet> ManifestLoader::load(const ManifestSet& manifests, FileReader& reader,
+                                       const LoadOptions& options, const Clock& clock) {
+  LoadedSet set;
+  set.diagnostics = manifests.diagnostics;
+  check_plain(manifests.kustomizations, set.diagnostics);
+  if (cached_namespace_ != options.target_namespace) cache_.clear();
+  cached_namespace_ = options.target_namespace;
+  Cache used;
+  std::size_t bytes = 0;
+  std::size_t documents = 0;
+  std::vector<Object> objects;
+  for (const auto& file : manifests.files) {
+    const std::string key = cache_key(file);
+    CachedPtr cached;
+    if (const auto known = cache_.find(key); known != cache_.end()) {
+      cached = known->second;
+    } else if (const auto twice = used.find(key); twice != used.end()) {
+      cached = twice->second;
+    } else {
+      auto parsed = parse_file(file, reader, options.target_namespace);
+      if (!parsed) {
+        parsed.error().place.file = file.path;
+        return Unexpected(std::move(parsed).error().context(file.path));
+      }
+      cached = *std::move(parsed);
+      ++set.blobs_read;
+    }
+    const bool parsed_now = cache_.find(key) == cache_.end();
+    used.emplace(key, cached);
+    report_file(cached->parsed.diagnostics, file.path, set.diagnostics);
+    bytes += cached->bytes;
+    documents += cached->parsed.documents;
+    if (bytes > kMaxSourceBytes || documents > kMaxDocuments) {
+      set.diagnostics.add_error(size_error(
+          "SizeLimit", "the manifests together are more than 64 MiB or 20,000 documents",
+          file.path));
+      break;
+    }
+    LoadedFile loaded{file.path, file.id, parsed_now, with_file(cached->parsed.objects, file.path)};
+    objects.insert(objects.end(), loaded.objects.begin(), loaded.objects.end());
+    set.files.push_back(std::move(loaded));
+  }
+  cache_ = std::move(used);
+  set.rendered_at = clock.now().wall;
+  validate_commit(objects, options.policy, set.diagnostics);
+  set.validated_at = clock.now().wall;
+  set.complete = set.diagnostics.ok();
+  return set;
+}
+
+}  // namespace moored::git

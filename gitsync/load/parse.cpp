@@ -1,0 +1,105 @@
+#include "gitsync/load/parse.hpp"
+
+#include <optional>
+#include <utility>
+
+#include "schema/codec/codec.hpp"
+#include "schema/codec/text.hpp"
+
+namespace moored::git {
+namespace {
+
+constexpr std::string_view kLfsFirstLine = "version https://git-lfs.github.com/spec/";
+
+bool is_json(std::string_view path) {
+  return path.size() >= 5 && path.substr(path.size() - 5) == ".json";
+}
+
+bool is_list(const Value& document) {
+  if (!document.is_map()) return false;
+  const Value* kind = document.find("kind");
+  const Value* version = document.find("apiVersion");
+  return kind != nullptr && kind->scalar == "List" && version != nullptr &&
+         version->scalar == "v1";
+}
+
+void decode_document(const Value& document, const std::string& target_namespace,
+                     std::size_t depth, ParsedFile& parsed);
+
+// kind: List holds objects in items; nothing else of it says anything about them.
+void expand_list(const Value& list, const std::string& target_namespace, std::size_t depth,
+                 ParsedFile& parsed) {
+  const auto refuse = [&](std::string reason, std::string message, const Mark& mark) {
+    parsed.diagnostics.add_error(Error{Code::invalid, std::move(message), std::move(reason),
+                                       Place{{}, mark.line, mark.column, "items"}, {}});
+  };
+  if (depth >= kMaxListDepth) {
+    return refuse("NestingLimit", "lists are nested more than 8 deep", list.mark);
+  }
+  for (const auto& [key, value] : list.members) {
+    const bool known = key.scalar == "apiVersion" || key.scalar == "kind" ||
+                       key.scalar == "metadata" || key.scalar == "items";
+    if (!known) refuse("UnknownField", "a List has no field " + key.scalar, key.mark);
+  }
+  const Value* items = list.find("items");
+  if (items == nullptr || items->type == Value::Type::null) return;
+  if (!items->is_list()) return refuse("WrongType", "items must be a list", items->mark);
+  for (const auto& item : items->items) {
+    decode_document(item, target_namespace, depth + 1, parsed);
+  }
+}
+
+void decode_document(const Value& document, const std::string& target_namespace,
+                     std::size_t depth, ParsedFile& parsed) {
+  if (is_list(document)) return expand_list(document, target_namespace, depth, parsed);
+  auto object = decode_manifest(document, {}, parsed.diagnostics);
+  if (!object) return;
+  Provenance provenance;
+  provenance.line = document.mark.line;
+  parsed.objects.push_back(
+      in_namespace(*object, target_namespace).with_provenance(std::move(provenance)));
+}
+
+}  // namespace
+
+Object in_namespace(const Object& object, const std::string& target_namespace) {
+  if (!object.kind().namespaced) return object;
+  const std::string& own = object.meta().namespace_name;
+  const std::string& wanted =
+      !target_namespace.empty() ? target_namespace : own.empty() ? "default" : own;
+  if (own == wanted) return object;
+  const std::string chosen = wanted;
+  std::shared_ptr<void> body = object.kind().copy(object.body());
+  object.kind().meta(body.get()).namespace_name = chosen;
+  return Object(object.kind(), std::move(body), object.provenance());
+}
+
+ParsedFile parse_manifests(std::string_view text, std::string_view path,
+                           const std::string& target_namespace) {
+  ParsedFile parsed;
+  if (text.substr(0, kLfsFirstLine.size()) == kLfsFirstLine) {
+    parsed.diagnostics.add_error(Error{Code::invalid,
+                                       "the file is a pointer of Git LFS, not its content",
+                                       "LfsPointer", Place{{}, 1, 1, {}},
+                                       "commit the manifest itself"});
+    return parsed;
+  }
+  std::vector<Value> documents;
+  if (is_json(path)) {
+    auto document = read_json(text);
+    if (document) {
+      documents.push_back(*std::move(document));
+    } else {
+      parsed.diagnostics.add_error(std::move(document).error());
+    }
+  } else {
+    documents = read_yaml(text, {}, parsed.diagnostics);
+  }
+  parsed.documents = documents.size();
+  for (const auto& document : documents) {
+    decode_document(document, target_namespace, 0, parsed);
+  }
+  return parsed;
+}
+
+}  // namespace moored::git

@@ -1,0 +1,44 @@
+#include "gitsync/load/unit_loader.hpp"
+
+namespace moored::git {
+namespace {
+
+// Reads the blobs of a commit by id.
+class BlobReader final : public FileReader {
+ public:
+  explicit BlobReader(ObjectSource& objects) : objects_(objects) {}
+
+  Result<std::size_t> read_size(const ManifestFile& file) override {
+    return objects_.read_blob_size(id_of(file));
+  }
+  Result<std::string> read(const ManifestFile& file) override {
+    return objects_.read_blob(id_of(file));
+  }
+
+ private:
+  static ObjectId id_of(const ManifestFile& file) {
+    return ObjectId::from_hex(file.id).value_or(ObjectId{});
+  }
+
+  ObjectSource& objects_;
+};
+
+}  // namespace
+
+Result<LoadedSet> UnitLoader::load(Mirror& mirror, const std::string& sha, const std::string& path,
+                                   const LoadOptions& options, const Clock& clock) {
+  const auto id = ObjectId::from_hex(sha);
+  if (!id) return fail(Code::invalid, "a revision is named by 40 hexadecimal digits");
+  MOORED_TRY(const CommitHeader commit, mirror.read_commit(*id));
+  MOORED_TRY(TreeListing listing, tree_.list(mirror, commit.tree, path));
+  ManifestSet manifests;
+  manifests.kustomizations = std::move(listing.kustomizations);
+  manifests.diagnostics = std::move(listing.diagnostics);
+  for (auto& file : listing.files) {
+    manifests.files.push_back({std::move(file.path), file.id.hex()});
+  }
+  BlobReader reader(mirror);
+  return loader_.load(manifests, reader, options, clock);
+}
+
+}  // namespace moored::git

@@ -1,0 +1,252 @@
+#include "gitsync/repo/mirror.hpp"
+
+#include <git2.h>
+#include <git2/sys/transport.h>
+
+#include <deque>
+#include <unordered_set>
+#include <utility>
+
+#include "gitsync/repo/handles.hpp"
+#include "gitsync/repo/library.hpp"
+#include "gitsync/repo/names.hpp"
+#include "gitsync/repo/remote.hpp"
+#include "schema/host/file.hpp"
+
+namespace moored::git {
+namespace {
+
+constexpr std::size_t kMaxTagChain = 8;
+constexpr std::size_t kMaxAncestry = 200'000;  // commits walked for the known one
+constexpr std::size_t kMaxCommitBytes = 8U << 20U;
+constexpr std::size_t kMaxTreeBytes = 16U << 20U;
+
+git_oid to_oid(const ObjectId& id) {
+  git_oid oid;
+  git_oid_fromraw(&oid, id.bytes.data());
+  return oid;
+}
+
+ObjectId from_oid(const git_oid& oid) {
+  ObjectId id;
+  std::copy(std::begin(oid.id), std::end(oid.id), id.bytes.begin());
+  return id;
+}
+
+Unexpected not_a_commit(const std::string& reference) {
+  return Unexpected(Error{Code::invalid, show_text(reference, 256) + " does not lead to a commit",
+                          "NotACommit", {}, "point it at a commit"});
+}
+
+Unexpected ref_not_found(const std::string& reference) {
+  return Unexpected(Error{Code::not_found,
+                          "the repository has no reference " + show_text(reference, 256),
+                          "RefNotFound", {}, "push it, or name another branch or tag"});
+}
+
+Unexpected wrong_type(const ObjectId& id, std::string_view wanted) {
+  return Unexpected(Error{Code::corrupt, "the object " + id.hex() + " is no " + std::string(wanted),
+                          "ObjectCorrupt", {}, {}});
+}
+
+std::string refspec_for(const std::string& reference) {
+  return '+' + reference + ':' + std::string(kTrackedRef);
+}
+
+}  // namespace
+
+struct Mirror::State {
+  SourceUrl url;
+  MirrorOptions options;
+  Repository repository;
+  Odb odb;
+
+  Status attach(Repository opened) {
+    repository = std::move(opened);
+    git_odb* raw = nullptr;
+    const int code = git_repository_odb(&raw, repository.get());
+    if (code < 0) return Unexpected(library_error("open the object store", code));
+    odb.reset(raw);
+    return {};
+  }
+  Result<std::pair<std::size_t, git_object_t>> read_header(const ObjectId& id);
+  Result<std::string> read_object(const ObjectId& id, git_object_t wanted);
+  Result<ObjectId> peel(const std::string& reference, ObjectId id);
+  Result<ObjectId> look_locally(const std::string& reference);
+  Result<ObjectId> look_remotely(const std::string& reference);
+  Status compact_if_crowded();
+  Result<bool> is_ancestor(const ObjectId& known, const ObjectId& from);
+};
+
+Mirror::Mirror(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Mirror::~Mirror() = default;
+
+Result<std::unique_ptr<Mirror>> Mirror::open(const SourceUrl& url, MirrorOptions options) {
+  MOORED_CHECK(start_library());
+  auto state = std::make_unique<State>();
+  state->url = url;
+  state->options = std::move(options);
+  if (url.transport == Transport::local) {
+    MOORED_TRY(auto repository, open_repository(url.url));
+    MOORED_CHECK(state->attach(std::move(repository)));
+  } else {
+    MOORED_TRY(auto repository, open_or_make_bare(state->options.directory));
+    MOORED_CHECK(state->attach(std::move(repository)));
+  }
+  return std::unique_ptr<Mirror>(new Mirror(std::move(state)));
+}
+
+bool Mirror::is_copy() const { return state_->url.transport != Transport::local; }
+
+Result<std::pair<std::size_t, git_object_t>> Mirror::State::read_header(const ObjectId& id) {
+  const git_oid oid = to_oid(id);
+  std::size_t size = 0;
+  git_object_t type = GIT_OBJECT_INVALID;
+  const int code = git_odb_read_header(&size, &type, odb.get(), &oid);
+  if (code < 0) return Unexpected(object_error(id, code));
+  return std::make_pair(size, type);
+}
+
+Result<std::string> Mirror::State::read_object(const ObjectId& id, git_object_t wanted) {
+  const git_oid oid = to_oid(id);
+  git_odb_object* raw = nullptr;
+  const int code = git_odb_read(&raw, odb.get(), &oid);
+  if (code < 0) return Unexpected(object_error(id, code));
+  const OdbObject object(raw);
+  if (git_odb_object_type(raw) != wanted) return wrong_type(id, git_object_type2string(wanted));
+  return std::string(static_cast<const char*>(git_odb_object_data(raw)),
+                     git_odb_object_size(raw));
+}
+
+// Follows tags of tags to a commit, at most kMaxTagChain of them. A branch is a commit itself.
+Result<ObjectId> Mirror::State::peel(const std::string& reference, ObjectId id) {
+  const bool branch = reference.compare(0, 11, "refs/heads/") == 0;
+  for (std::size_t hops = 0; hops <= kMaxTagChain; ++hops) {
+    MOORED_TRY(const auto header, read_header(id));
+    if (header.second == GIT_OBJECT_COMMIT) return id;
+    if (header.second != GIT_OBJECT_TAG || branch || header.first > kMaxCommitBytes) break;
+    MOORED_TRY(const std::string tag, read_object(id, GIT_OBJECT_TAG));
+    const auto target = ObjectId::from_hex(std::string_view(tag).substr(7, 40));
+    if (tag.compare(0, 7, "object ") != 0 || !target) break;
+    id = *target;
+  }
+  return not_a_commit(reference);
+}
+
+Result<ObjectId> Mirror::State::look_locally(const std::string& reference) {
+  git_oid oid;
+  const int code = git_reference_name_to_id(&oid, repository.get(), reference.c_str());
+  if (code == GIT_ENOTFOUND) return ref_not_found(reference);
+  if (code < 0) return Unexpected(library_error("read " + show_text(reference, 256), code));
+  return from_oid(oid);
+}
+
+// Asks the server for its references and fetches only when ours is elsewhere.
+Result<ObjectId> Mirror::State::look_remotely(const std::string& reference) {
+  TransferMeter meter;
+  meter.advertisement_limit = options.advertisement_limit;
+  meter.pack_limit = options.pack_limit;
+  meter.progress = options.progress;
+  RemoteSession session(repository.get(), url.url, meter);
+  MOORED_CHECK(session.connect());
+  MOORED_TRY(const auto found, session.find_reference(reference));
+  if (!found) return ref_not_found(reference);
+  const ObjectId id = from_oid(*found);
+  const auto tracked = look_locally(std::string(kTrackedRef));
+  const bool present = git_odb_exists(odb.get(), &*found) != 0;
+  if (tracked && *tracked == id && present) return id;
+  MOORED_CHECK(session.download(refspec_for(reference)));
+  MOORED_CHECK(compact_if_crowded());
+  return id;
+}
+
+// Every fetch leaves a pack and an open descriptor; a fresh mirror beside the old one joins them.
+Status Mirror::State::compact_if_crowded() {
+  const auto packs = count_packs(options.directory);
+  if (packs <= options.max_packs) return {};
+  MOORED_CHECK(write_compacted(repository.get(), options.directory));
+  odb.reset();
+  repository.reset();
+  MOORED_CHECK(swap_in_compacted(options.directory));
+  MOORED_TRY(auto reopened, open_or_make_bare(options.directory));
+  return attach(std::move(reopened));
+}
+
+// Breadth first from the new commit, so that the usual case ends after a step or two.
+Result<bool> Mirror::State::is_ancestor(const ObjectId& known, const ObjectId& from) {
+  std::unordered_set<ObjectId, ObjectIdHash> seen{from};
+  std::deque<ObjectId> waiting{from};
+  while (!waiting.empty() && seen.size() < kMaxAncestry) {
+    const ObjectId id = waiting.front();
+    waiting.pop_front();
+    if (id == known) return true;
+    const auto raw = read_object(id, GIT_OBJECT_COMMIT);
+    if (!raw) continue;  // a shallow repository ends here
+    MOORED_TRY(const auto commit, parse_commit(id, *raw));
+    for (const auto& parent : commit.parents) {
+      if (seen.insert(parent).second) waiting.push_back(parent);
+    }
+  }
+  return false;
+}
+
+Result<Head> Mirror::fetch(const std::string& reference, const std::string& known_sha) {
+  ObjectId found;
+  const auto exact = ObjectId::from_hex(reference);
+  if (exact) {
+    const git_oid oid = to_oid(*exact);
+    if (is_copy() && git_odb_exists(state_->odb.get(), &oid) == 0) {
+      MOORED_CHECK(fetch_everything(state_->repository.get(), state_->url.url, state_->options));
+    }
+    if (git_odb_exists(state_->odb.get(), &oid) == 0) return ref_not_found(reference);
+    found = *exact;
+  } else {
+    MOORED_CHECK(check_reference_name(reference));
+    MOORED_TRY(found, is_copy() ? state_->look_remotely(reference)
+                                : state_->look_locally(reference));
+  }
+  MOORED_TRY(const ObjectId commit, state_->peel(reference, found));
+  Head head;
+  MOORED_TRY(head.commit, read_commit(commit));
+  const auto known = ObjectId::from_hex(known_sha);
+  head.changed = !known || *known != commit;
+  if (known && head.changed) {
+    MOORED_TRY(const bool ancestor, state_->is_ancestor(*known, commit));
+    head.history_rewritten = !ancestor;
+  }
+  return head;
+}
+
+Result<CommitHeader> Mirror::read_commit(const ObjectId& id) {
+  MOORED_TRY(const auto header, state_->read_header(id));
+  if (header.second != GIT_OBJECT_COMMIT) return not_a_commit(id.hex());
+  if (header.first > kMaxCommitBytes) {
+    return fail(Code::exhausted, "the commit " + id.hex() + " is larger than 8 MiB");
+  }
+  MOORED_TRY(const std::string raw, state_->read_object(id, GIT_OBJECT_COMMIT));
+  return parse_commit(id, raw);
+}
+
+Result<std::string> Mirror::read_tree(const ObjectId& id) {
+  MOORED_TRY(const auto header, state_->read_header(id));
+  if (header.second != GIT_OBJECT_TREE) return wrong_type(id, "tree");
+  if (header.first > kMaxTreeBytes) {
+    return Unexpected(Error{Code::exhausted, "the tree " + id.hex() + " is larger than 16 MiB",
+                            "TreeLimit", {}, {}});
+  }
+  return state_->read_object(id, GIT_OBJECT_TREE);
+}
+
+Result<std::size_t> Mirror::read_blob_size(const ObjectId& id) {
+  MOORED_TRY(const auto header, state_->read_header(id));
+  if (header.second != GIT_OBJECT_BLOB) return wrong_type(id, "blob");
+  return header.first;
+}
+
+Result<std::string> Mirror::read_blob(const ObjectId& id) {
+  return state_->read_object(id, GIT_OBJECT_BLOB);
+}
+
+Status discard_mirror(const std::string& directory) { return remove_tree(directory); }
+
+}  // namespace moored::git

@@ -1,0 +1,227 @@
+#include "gitsync/repo/remote.hpp"
+
+#include <git2.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <utility>
+
+#include "gitsync/repo/library.hpp"
+#include "gitsync/repo/names.hpp"
+#include "schema/host/file.hpp"
+
+namespace moored::git {
+namespace {
+
+// No credentials are configured, so the first question already ends the conversation; libgit2
+// would ask without end.
+int refuse_credentials(git_credential**, const char*, const char*, unsigned, void*) {
+  git_error_set_str(GIT_ERROR_NET, "the server asks for credentials: authentication required");
+  return GIT_EAUTH;
+}
+
+// libgit2 takes 0 as "trust it", so what its own check found must be passed on.
+int judge_certificate(git_cert* certificate, int valid, const char*, void*) {
+  const bool tls = certificate != nullptr && certificate->cert_type == GIT_CERT_X509;
+  if (tls && valid == 1) return 0;
+  git_error_set_str(GIT_ERROR_SSL, "the server's certificate does not verify");
+  return GIT_ECERTIFICATE;
+}
+
+int report_progress(const git_indexer_progress*, void* payload) {
+  const auto* meter = static_cast<const TransferMeter*>(payload);
+  if (meter->progress) meter->progress();
+  return 0;
+}
+
+git_remote_callbacks make_callbacks(TransferMeter& meter) {
+  git_remote_callbacks callbacks = GIT_REMOTE_CALLBACKS_INIT;
+  callbacks.credentials = &refuse_credentials;
+  callbacks.certificate_check = &judge_certificate;
+  callbacks.transfer_progress = &report_progress;
+  callbacks.payload = &meter;
+  return callbacks;
+}
+
+bool is_code_of_denial(int code) { return code == GIT_EAUTH || code == GIT_ECERTIFICATE; }
+
+}  // namespace
+
+void FreeHandle::operator()(git_repository* handle) const { git_repository_free(handle); }
+void FreeHandle::operator()(git_odb* handle) const { git_odb_free(handle); }
+void FreeHandle::operator()(git_odb_object* handle) const { git_odb_object_free(handle); }
+void FreeHandle::operator()(git_remote* handle) const { git_remote_free(handle); }
+void FreeHandle::operator()(git_packbuilder* handle) const { git_packbuilder_free(handle); }
+void FreeHandle::operator()(git_revwalk* handle) const { git_revwalk_free(handle); }
+
+Result<Repository> open_repository(const std::string& path) {
+  git_repository* raw = nullptr;
+  const int code =
+      git_repository_open_ext(&raw, path.c_str(), GIT_REPOSITORY_OPEN_NO_SEARCH, nullptr);
+  if (code == GIT_ENOTFOUND) {
+    return Unexpected(Error{Code::not_found, "there is no Git repository at " + show_text(path),
+                            "RepositoryNotFound", {}, "give the path of a repository"});
+  }
+  if (code < 0) return Unexpected(library_error("open " + show_text(path), code));
+  return Repository(raw);
+}
+
+Result<Repository> open_or_make_bare(const std::string& directory) {
+  if (path_exists(directory)) {
+    git_repository* raw = nullptr;
+    if (git_repository_open_bare(&raw, directory.c_str()) == 0) return Repository(raw);
+    MOORED_CHECK(remove_tree(directory));
+  }
+  git_repository_init_options options = GIT_REPOSITORY_INIT_OPTIONS_INIT;
+  options.flags = GIT_REPOSITORY_INIT_BARE | GIT_REPOSITORY_INIT_MKPATH |
+                  GIT_REPOSITORY_INIT_NO_REINIT;
+  options.mode = 0700;
+  git_repository* raw = nullptr;
+  const int code = git_repository_init_ext(&raw, directory.c_str(), &options);
+  if (code < 0) return Unexpected(library_error("make the mirror " + directory, code));
+  return Repository(raw);
+}
+
+Status check_reference_name(const std::string& reference) {
+  int valid = 0;
+  const bool full = reference == "HEAD" || reference.compare(0, 5, "refs/") == 0;
+  if (full && git_reference_name_is_valid(&valid, reference.c_str()) == 0 && valid == 1) return {};
+  return Unexpected(Error{Code::invalid,
+                          "\"" + show_text(reference, 256) + "\" is no full reference name",
+                          "InvalidValue", {}, "write refs/heads/NAME or refs/tags/NAME"});
+}
+
+Error object_error(const ObjectId& id, int code) {
+  Error error = library_error("read the object " + id.hex(), code);
+  if (code == GIT_ENOTFOUND) {
+    return Error{Code::corrupt, "the object " + id.hex() + " is missing", "ObjectMissing", {},
+                 "repair the repository with git fsck"};
+  }
+  error.code = Code::corrupt;
+  error.reason = "ObjectCorrupt";
+  error.fix = "repair the repository with git fsck";
+  return error;
+}
+
+std::size_t count_packs(const std::string& directory) {
+  const auto names = list_directory(directory + "/objects/pack");
+  if (!names) return 0;
+  std::size_t packs = 0;
+  for (const auto& name : *names) {
+    if (name.size() > 5 && name.compare(name.size() - 5, 5, ".pack") == 0) ++packs;
+  }
+  return packs;
+}
+
+Status write_compacted(git_repository* old_repository, const std::string& directory) {
+  const std::string fresh = directory + ".new";
+  MOORED_CHECK(remove_tree(fresh));
+  MOORED_TRY(const auto repository, open_or_make_bare(fresh));
+  git_oid tip;
+  git_packbuilder* raw_builder = nullptr;
+  git_revwalk* raw_walk = nullptr;
+  int code = git_reference_name_to_id(&tip, old_repository, std::string(kTrackedRef).c_str());
+  if (code == 0) code = git_packbuilder_new(&raw_builder, old_repository);
+  const PackBuilder builder(raw_builder);
+  if (code == 0) code = git_revwalk_new(&raw_walk, old_repository);
+  const RevisionWalk walk(raw_walk);
+  if (code == 0) code = git_revwalk_push(raw_walk, &tip);
+  if (code == 0) code = git_packbuilder_insert_walk(raw_builder, raw_walk);
+  if (code == 0) {
+    const std::string packs = fresh + "/objects/pack";
+    code = git_packbuilder_write(raw_builder, packs.c_str(), 0, nullptr, nullptr);
+  }
+  git_reference* reference = nullptr;
+  if (code == 0) {
+    code = git_reference_create(&reference, repository.get(), std::string(kTrackedRef).c_str(),
+                                &tip, 1, nullptr);
+    git_reference_free(reference);
+  }
+  if (code < 0) return Unexpected(library_error("join the packs of the mirror", code));
+  return {};
+}
+
+Status swap_in_compacted(const std::string& directory) {
+  // A crash between the two steps leaves no mirror, which the next look fetches afresh.
+  MOORED_CHECK(remove_tree(directory));
+  if (std::rename((directory + ".new").c_str(), directory.c_str()) != 0) {
+    return Unexpected(system_error("rename " + directory + ".new", errno));
+  }
+  return {};
+}
+
+RemoteSession::RemoteSession(git_repository* repository, const std::string& url,
+                             TransferMeter& meter)
+    : repository_(repository), url_(url), meter_(meter), scope_(meter) {}
+
+RemoteSession::~RemoteSession() {
+  if (remote_) git_remote_disconnect(remote_.get());
+}
+
+Error RemoteSession::explain(std::string_view what, int code, bool downloading) const {
+  Error error = library_error(what, code);
+  if (!meter_.exceeded.empty()) {
+    error.code = Code::exhausted;
+    error.reason = meter_.exceeded;
+  } else if (code == GIT_ECERTIFICATE) {
+    error.code = Code::denied;
+    error.reason = "TlsRefused";
+  } else if (downloading && !is_code_of_denial(code) && error.reason == "FetchFailed") {
+    error.code = Code::corrupt;
+    error.reason = "PackCorrupt";
+  }
+  return error;
+}
+
+Status RemoteSession::connect() {
+  git_remote* raw = nullptr;
+  int code = git_remote_create_anonymous(&raw, repository_, url_.c_str());
+  if (code < 0) return Unexpected(library_error("name the remote", code));
+  remote_.reset(raw);
+  git_remote_connect_options options = GIT_REMOTE_CONNECT_OPTIONS_INIT;
+  options.callbacks = make_callbacks(meter_);
+  options.follow_redirects = GIT_REMOTE_REDIRECT_NONE;
+  code = git_remote_connect_ext(raw, GIT_DIRECTION_FETCH, &options);
+  if (code < 0) return Unexpected(explain("look at the remote", code, false));
+  return {};
+}
+
+Result<std::optional<git_oid>> RemoteSession::find_reference(const std::string& reference) {
+  const git_remote_head** heads = nullptr;
+  std::size_t count = 0;
+  const int code = git_remote_ls(&heads, &count, remote_.get());
+  if (code < 0) return Unexpected(explain("list the references", code, false));
+  for (std::size_t i = 0; i < count; ++i) {
+    if (reference == heads[i]->name) return std::optional<git_oid>(heads[i]->oid);
+  }
+  return std::optional<git_oid>();
+}
+
+Status RemoteSession::download(const std::string& refspec) {
+  std::string text = refspec;
+  char* pointer = text.data();
+  const git_strarray refspecs{&pointer, 1};
+  git_fetch_options options = GIT_FETCH_OPTIONS_INIT;
+  options.callbacks = make_callbacks(meter_);
+  options.download_tags = GIT_REMOTE_DOWNLOAD_TAGS_NONE;
+  options.follow_redirects = GIT_REMOTE_REDIRECT_NONE;
+  int code = git_remote_download(remote_.get(), &refspecs, &options);
+  if (code < 0) return Unexpected(explain("fetch", code, true));
+  code = git_remote_update_tips(remote_.get(), &options.callbacks, 0,
+                                GIT_REMOTE_DOWNLOAD_TAGS_NONE, nullptr);
+  if (code < 0) return Unexpected(explain("note what was fetched", code, true));
+  return {};
+}
+
+Status fetch_everything(git_repository* repository, const std::string& url,
+                        const MirrorOptions& options) {
+  TransferMeter meter;
+  meter.advertisement_limit = options.advertisement_limit;
+  meter.pack_limit = options.pack_limit;
+  meter.progress = options.progress;
+  RemoteSession session(repository, url, meter);
+  MOORED_CHECK(session.connect());
+  return session.download("+refs/heads/*:refs/moored/heads/*");
+}
+
+}  // namespace moored::git

@@ -1,0 +1,147 @@
+#include "gitsync/repo/transport.hpp"
+
+#include <git2.h>
+#include <git2/sys/transport.h>
+
+#include <memory>
+
+#include "gitsync/repo/library.hpp"
+#include "schema/base/assert.hpp"
+
+namespace moored::git {
+namespace {
+
+thread_local TransferMeter* current_meter = nullptr;
+
+// libgit2 hands our structs back by the address of their first member.
+struct CountedTransport;
+struct CountedStream {
+  git_smart_subtransport_stream base{};
+  git_smart_subtransport_stream* inner = nullptr;
+  CountedTransport* owner = nullptr;
+  bool advertisement = false;
+};
+struct CountedTransport {
+  git_smart_subtransport base{};
+  git_smart_subtransport* inner = nullptr;
+  CountedStream* stream = nullptr;  // owned by libgit2, freed through free_stream
+};
+
+CountedStream* stream_of(git_smart_subtransport_stream* base) {
+  return reinterpret_cast<CountedStream*>(base);
+}
+
+CountedTransport* transport_of(git_smart_subtransport* base) {
+  return reinterpret_cast<CountedTransport*>(base);
+}
+
+int refuse(TransferMeter& meter, const char* reason, const char* sentence) {
+  meter.exceeded = reason;
+  git_error_set_str(GIT_ERROR_NET, sentence);
+  return GIT_ERROR;
+}
+
+// Adds to the count that the bytes belong to. Not 0: the limit is passed.
+int count(bool advertisement, std::size_t bytes) {
+  if (current_meter == nullptr) return 0;
+  TransferMeter& meter = *current_meter;
+  if (meter.progress) meter.progress();
+  std::size_t& sum = advertisement ? meter.advertisement_bytes : meter.pack_bytes;
+  sum += bytes;
+  if (meter.advertisement_bytes > meter.advertisement_limit) {
+    return refuse(meter, "AdvertisementLimit", "the list of references is too long");
+  }
+  if (meter.pack_bytes > meter.pack_limit) {
+    return refuse(meter, "DiskBudget", "the pack is larger than the space for this source");
+  }
+  return 0;
+}
+
+int read_stream(git_smart_subtransport_stream* base, char* buffer, size_t size, size_t* got) {
+  CountedStream* stream = stream_of(base);
+  const int code = stream->inner->read(stream->inner, buffer, size, got);
+  return code < 0 ? code : count(stream->advertisement, *got);
+}
+
+int write_stream(git_smart_subtransport_stream* base, const char* buffer, size_t size) {
+  CountedStream* stream = stream_of(base);
+  return stream->inner->write(stream->inner, buffer, size);
+}
+
+void free_stream(git_smart_subtransport_stream* base) {
+  const std::unique_ptr<CountedStream> stream(stream_of(base));
+  stream->owner->stream = nullptr;
+  stream->inner->free(stream->inner);
+}
+
+// A stateful transport answers with the same stream again, and libgit2 insists on it.
+int start_action(git_smart_subtransport_stream** out, git_smart_subtransport* base, const char* url,
+                 git_smart_service_t action) {
+  CountedTransport* transport = transport_of(base);
+  git_smart_subtransport_stream* inner = nullptr;
+  const int code = transport->inner->action(&inner, transport->inner, url, action);
+  if (code < 0) return code;
+  CountedStream* stream = transport->stream;
+  if (stream == nullptr || stream->inner != inner) {
+    stream = new CountedStream;
+    stream->base = {base, &read_stream, &write_stream, &free_stream};
+    stream->inner = inner;
+    stream->owner = transport;
+    transport->stream = stream;
+  }
+  stream->advertisement = action == GIT_SERVICE_UPLOADPACK_LS;
+  *out = &stream->base;
+  return 0;
+}
+
+int close_transport(git_smart_subtransport* base) {
+  return transport_of(base)->inner->close(transport_of(base)->inner);
+}
+
+void free_transport(git_smart_subtransport* base) {
+  const std::unique_ptr<CountedTransport> transport(transport_of(base));
+  transport->inner->free(transport->inner);
+}
+
+int wrap(git_smart_subtransport** out, git_smart_subtransport* inner) {
+  auto transport = std::make_unique<CountedTransport>();
+  transport->base = {&start_action, &close_transport, &free_transport};
+  transport->inner = inner;
+  *out = &transport.release()->base;
+  return 0;
+}
+
+int make_http(git_smart_subtransport** out, git_transport* owner, void* param) {
+  git_smart_subtransport* inner = nullptr;
+  const int code = git_smart_subtransport_http(&inner, owner, param);
+  return code < 0 ? code : wrap(out, inner);
+}
+
+int make_git(git_smart_subtransport** out, git_transport* owner, void* param) {
+  git_smart_subtransport* inner = nullptr;
+  const int code = git_smart_subtransport_git(&inner, owner, param);
+  return code < 0 ? code : wrap(out, inner);
+}
+
+}  // namespace
+
+MeterScope::MeterScope(TransferMeter& meter) {
+  MOORED_ASSERT(current_meter == nullptr);
+  current_meter = &meter;
+}
+
+MeterScope::~MeterScope() { current_meter = nullptr; }
+
+Status register_counted_transports() {
+  static git_smart_subtransport_definition http{&make_http, 1, nullptr};
+  static git_smart_subtransport_definition git{&make_git, 0, nullptr};
+  for (const char* scheme : {"http", "https"}) {
+    const int code = git_transport_register(scheme, &git_transport_smart, &http);
+    if (code < 0) return Unexpected(library_error("register a transport", code));
+  }
+  const int code = git_transport_register("git", &git_transport_smart, &git);
+  if (code < 0) return Unexpected(library_error("register a transport", code));
+  return {};
+}
+
+}  // namespace moored::git

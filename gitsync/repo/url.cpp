@@ -1,0 +1,163 @@
+#include "gitsync/repo/url.hpp"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <optional>
+
+#include "gitsync/repo/names.hpp"
+
+namespace moored::git {
+namespace {
+
+constexpr std::size_t kMaxUrlBytes = 2048;
+
+// What an address may be reached for.
+enum class Reach { foreign, own, never };
+
+Unexpected refuse(std::string why, std::string fix) {
+  return Unexpected(Error{Code::denied, std::move(why), "URLNotAllowed", {}, std::move(fix)});
+}
+
+Reach judge_ipv4(std::uint32_t address) {
+  const std::uint32_t first = address >> 24U;
+  if ((address >> 16U) == 0xa9feU) return Reach::never;       // 169.254/16, metadata services
+  if (first >= 224) return Reach::never;                      // multicast, reserved, broadcast
+  return first == 127 || first == 0 ? Reach::own : Reach::foreign;
+}
+
+Reach judge_ipv6(const in6_addr& address) {
+  const auto* bytes = address.s6_addr;
+  if (IN6_IS_ADDR_LOOPBACK(&address) || IN6_IS_ADDR_UNSPECIFIED(&address)) return Reach::own;
+  if (IN6_IS_ADDR_LINKLOCAL(&address) || IN6_IS_ADDR_MULTICAST(&address)) return Reach::never;
+  const bool nat64 = bytes[0] == 0 && bytes[1] == 0x64 && bytes[2] == 0xff && bytes[3] == 0x9b;
+  if (IN6_IS_ADDR_V4MAPPED(&address) || IN6_IS_ADDR_V4COMPAT(&address) || nat64) {
+    std::uint32_t inner = 0;
+    for (std::size_t i = 12; i < 16; ++i) inner = (inner << 8U) | bytes[i];
+    return judge_ipv4(inner);
+  }
+  return Reach::foreign;
+}
+
+// The odd spellings of IPv4 (2130706433, 0x7f.1, 017700000001) are read as the resolver reads them.
+Reach judge_host(const std::string& host) {
+  in6_addr six{};
+  if (inet_pton(AF_INET6, host.c_str(), &six) == 1) return judge_ipv6(six);
+  in_addr four{};
+  if (inet_aton(host.c_str(), &four) != 0) return judge_ipv4(ntohl(four.s_addr));
+  constexpr std::string_view kOwn = "localhost";
+  const bool own = host == kOwn || (host.size() > kOwn.size() + 1 &&
+                                    host.compare(host.size() - 10, 10, ".localhost") == 0);
+  return own ? Reach::own : Reach::foreign;
+}
+
+bool is_plain(char c) { return c > 0x20 && c < 0x7f && c != '\\' && c != '"' && c != '\''; }
+
+bool is_host_name(std::string_view host) {
+  if (host.empty() || host.size() > 253 || host.front() == '-' || host.front() == '.') return false;
+  return std::all_of(host.begin(), host.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_';
+  });
+}
+
+bool is_port(std::string_view text) {
+  if (text.empty() || text.size() > 5) return false;
+  int port = 0;
+  for (const char c : text) {
+    if (c < '0' || c > '9') return false;
+    port = port * 10 + (c - '0');
+  }
+  return port >= 1 && port <= 65535;
+}
+
+// Host and port of what stands between "://" and the first slash. Nothing: not such a thing.
+std::optional<std::string> read_host(std::string_view authority) {
+  std::string host;
+  std::string_view rest;
+  if (!authority.empty() && authority.front() == '[') {
+    const std::size_t end = authority.find(']');
+    if (end == std::string_view::npos) return std::nullopt;
+    host = authority.substr(1, end - 1);
+    rest = authority.substr(end + 1);
+    in6_addr six{};
+    if (inet_pton(AF_INET6, host.c_str(), &six) != 1) return std::nullopt;
+  } else {
+    const std::size_t colon = std::min(authority.find(':'), authority.size());
+    host = authority.substr(0, colon);
+    rest = authority.substr(colon);
+    std::transform(host.begin(), host.end(), host.begin(), [](char c) {
+      return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    });
+    while (!host.empty() && host.back() == '.') host.pop_back();
+    if (!is_host_name(host)) return std::nullopt;
+  }
+  if (!rest.empty() && (rest.front() != ':' || !is_port(rest.substr(1)))) return std::nullopt;
+  return host;
+}
+
+Result<SourceUrl> check_local(std::string_view path, bool allow_local) {
+  if (!allow_local) {
+    return refuse("a path on this machine is no source here",
+                  "set sources.allowLocal, or give the path with --git");
+  }
+  return SourceUrl{Transport::local, std::string(path), {}};
+}
+
+Result<SourceUrl> check_remote(Transport transport, std::string_view url,
+                               std::string_view authority, bool allow_local) {
+  if (authority.find('@') != std::string_view::npos) {
+    return refuse("the URL carries a user or a password", "leave the credentials out of the URL");
+  }
+  const auto host = read_host(authority);
+  if (!host) return refuse("the URL names no usable host and port", "write https://host/path");
+  switch (judge_host(*host)) {
+    case Reach::foreign: break;
+    case Reach::never:
+      return refuse("the URL leads to a link-local or reserved address",
+                    "name the git server's own address");
+    case Reach::own:
+      if (allow_local) break;
+      return refuse("the URL leads to this machine itself", "set sources.allowLocal");
+  }
+  return SourceUrl{transport, std::string(url), *host};
+}
+
+struct Scheme {
+  std::string_view prefix;
+  Transport transport;
+};
+constexpr std::array<Scheme, 4> kSchemes{{{"https://", Transport::https},
+                                          {"http://", Transport::http},
+                                          {"git://", Transport::git},
+                                          {"file://", Transport::local}}};
+
+}  // namespace
+
+Result<SourceUrl> check_source_url(std::string_view url, bool allow_local) {
+  if (url.empty()) return refuse("the URL is empty", "write https://host/path");
+  if (url.size() > kMaxUrlBytes) return refuse("the URL is longer than 2048 bytes", "shorten it");
+  if (url.front() == '/' && show_text(url) == url) return check_local(url, allow_local);
+  if (!std::all_of(url.begin(), url.end(), is_plain)) {
+    return refuse("the URL holds spaces, quotes, control or foreign characters",
+                  "encode them with %");
+  }
+  for (const auto& scheme : kSchemes) {
+    if (url.substr(0, scheme.prefix.size()) != scheme.prefix) continue;
+    const std::string_view rest = url.substr(scheme.prefix.size());
+    if (scheme.transport == Transport::local) {
+      if (rest.empty() || rest.front() != '/') {
+        return refuse("file:// takes an absolute path without a host", "write file:///path");
+      }
+      return check_local(rest, allow_local);
+    }
+    return check_remote(scheme.transport, url, rest.substr(0, rest.find_first_of("/?#")),
+                        allow_local);
+  }
+  return refuse("the URL has a scheme that is not carried out",
+                "use https://, http:// or git://, or a local path where it is allowed");
+}
+
+}  // namespace moored::git
