@@ -1,0 +1,102 @@
+#include "reconciler/controllers/deployment_state.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <tuple>
+#include <utility>
+
+#include "reconciler/controllers/pods.hpp"
+#include "reconciler/diff/merge.hpp"
+
+namespace moored {
+namespace {
+
+constexpr const char* kHashLabel = "pod-template-hash";
+constexpr const char* kMaxReplicas = "deployment.kubernetes.io/max-replicas";
+
+std::int64_t number_in(const Labels& annotations, const std::string& name) {
+  const auto found = annotations.find(name);
+  std::int64_t number = 0;
+  if (found == annotations.end()) return number;
+  std::from_chars(found->second.data(), found->second.data() + found->second.size(), number);
+  return number;
+}
+
+bool has_template(const ReplicaSet& set, const PodTemplateSpec& pod_template) {
+  PodTemplateSpec own = set.spec.pod_template;
+  PodTemplateSpec wanted = pod_template;
+  own.metadata.labels.erase(kHashLabel);
+  wanted.metadata.labels.erase(kHashLabel);
+  return own == wanted;
+}
+
+bool is_older(const Object& left, const Object& right) {
+  const auto& a = left.meta();
+  const auto& b = right.meta();
+  if (a.creation_timestamp != b.creation_timestamp) {
+    return a.creation_timestamp < b.creation_timestamp;
+  }
+  const std::int64_t left_revision = get_revision(a);
+  const std::int64_t right_revision = get_revision(b);
+  return std::tie(left_revision, a.name) < std::tie(right_revision, b.name);
+}
+
+std::vector<Object> list_sets(const Object& deployment, const StateView& view) {
+  std::vector<Object> sets;
+  for (Object& set : view.list_owned(kind_of<ReplicaSet>(), deployment.meta().uid)) {
+    const OwnerReference* owner = find_controller(set.meta());
+    if (owner == nullptr || owner->uid != deployment.meta().uid) continue;
+    if (!set.meta().deletion_timestamp) sets.push_back(std::move(set));
+  }
+  std::stable_sort(sets.begin(), sets.end(), is_older);
+  return sets;
+}
+
+OwnedSet read_set(const Object& object, const PlanContext& context) {
+  OwnedSet owned{object, object.as<ReplicaSet>(), {}, 0, 0};
+  owned.count.replicas = owned.next.spec.replicas.value_or(1);
+  owned.count.max_replicas =
+      static_cast<std::int32_t>(number_in(object.meta().annotations, kMaxReplicas));
+  for (const Object& entry : context.view.list_owned(kind_of<Pod>(), object.meta().uid)) {
+    const Pod& pod = entry.as<Pod>();
+    ++owned.left;
+    if (!is_active(pod)) continue;
+    ++owned.count.pods;
+    owned.ready += is_ready(pod) ? 1 : 0;
+    owned.count.available +=
+        is_available(pod, owned.next.spec.min_ready_seconds, context.now.wall) ? 1 : 0;
+  }
+  return owned;
+}
+
+}  // namespace
+
+std::int64_t get_revision(const ObjectMeta& meta) {
+  return number_in(meta.annotations, std::string(kRevisionAnnotation));
+}
+
+std::optional<Object> find_new_set(const Object& deployment, const StateView& view) {
+  for (const Object& set : list_sets(deployment, view)) {
+    const auto& pod_template = deployment.as<Deployment>().spec.pod_template;
+    if (has_template(set.as<ReplicaSet>(), pod_template)) return set;
+  }
+  return std::nullopt;
+}
+
+DeploymentState read_deployment(const Object& object, const PlanContext& context) {
+  DeploymentState state;
+  state.object = object;
+  state.deployment = object.as<Deployment>();
+  state.bounds = get_bounds(state.deployment.spec);
+  for (const Object& set : list_sets(object, context.view)) {
+    OwnedSet owned = read_set(set, context);
+    if (!state.newest && has_template(owned.next, state.deployment.spec.pod_template)) {
+      state.newest = std::move(owned);
+    } else {
+      state.sets.push_back(std::move(owned));
+    }
+  }
+  return state;
+}
+
+}  // namespace moored

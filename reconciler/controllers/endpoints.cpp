@@ -1,0 +1,232 @@
+#include "reconciler/controllers/endpoints.hpp"
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <utility>
+
+#include "reconciler/controllers/pods.hpp"
+#include "reconciler/core/identity.hpp"
+
+namespace moored {
+namespace {
+
+constexpr const char* kServiceName = "kubernetes.io/service-name";
+constexpr const char* kHeadless = "service.kubernetes.io/headless";
+constexpr const char* kManagedBy = "endpointslice.kubernetes.io/managed-by";
+constexpr const char* kManager = "endpointslice-controller.k8s.io";
+constexpr std::size_t kMaxEndpoints = 100;  // of one slice, as Kubernetes has it
+constexpr std::size_t kSuffixLength = 5;
+
+// The ports that a group of pods serves, as text for ordering.
+using PortList = std::vector<EndpointPort>;
+std::string text_of(const PortList& ports) {
+  std::string text;
+  for (const EndpointPort& port : ports) {
+    text += port.name + '/' + port.protocol + '/' + std::to_string(port.port) + ';';
+  }
+  return text;
+}
+struct PortGroup {
+  PortList ports;
+  std::vector<const Pod*> pods;
+};
+using PortGroups = std::map<std::string, PortGroup>;
+
+// The number that a target port has in one pod. Nothing: the pod has no port of that name.
+std::optional<std::int32_t> find_port(const ServicePort& port, const Pod& pod) {
+  if (!port.target_port || (!port.target_port->is_string && port.target_port->number == 0)) {
+    return port.port;
+  }
+  if (!port.target_port->is_string) return port.target_port->number;
+  for (const Container& container : pod.spec.containers) {
+    for (const ContainerPort& candidate : container.ports) {
+      if (candidate.name == port.target_port->text && candidate.protocol == port.protocol) {
+        return candidate.container_port;
+      }
+    }
+  }
+  return std::nullopt;
+}
+
+PortList ports_for(const Service& service, const Pod& pod) {
+  PortList ports;
+  for (const ServicePort& port : service.spec.ports) {
+    const auto number = find_port(port, pod);
+    if (number) ports.push_back({port.name, *number, port.protocol, port.app_protocol});
+  }
+  return ports;
+}
+
+// Pods that the Service selects and that have an address, by the ports they serve.
+PortGroups group_pods(const Service& service, const std::vector<Object>& pods) {
+  PortGroups groups;
+  for (const Object& object : pods) {
+    const Pod& pod = object.as<Pod>();
+    if (pod.status.pod_ip.empty() || is_finished(pod)) continue;
+    if (!matches(service.spec.selector, pod.metadata.labels)) continue;
+    PortList ports = ports_for(service, pod);
+    if (ports.empty() && !service.spec.ports.empty()) continue;
+    PortGroup& group = groups[text_of(ports)];
+    group.ports = std::move(ports);
+    group.pods.push_back(&pod);
+  }
+  return groups;
+}
+
+ObjectReference target_of(const Pod& pod) {
+  ObjectReference reference;
+  reference.kind = "Pod";
+  reference.namespace_name = pod.metadata.namespace_name;
+  reference.name = pod.metadata.name;
+  reference.uid = pod.metadata.uid;
+  return reference;
+}
+
+// A pod's own name in DNS, when it asked for one below this Service.
+std::string hostname_of(const Service& service, const Pod& pod) {
+  return pod.spec.subdomain == service.metadata.name ? pod.spec.hostname : std::string();
+}
+
+// ---- Endpoints --------------------------------------------------------------------------------
+
+void add_address(EndpointSubset& subset, const Service& service, const Pod& pod) {
+  const bool leaving = pod.metadata.deletion_timestamp.has_value();
+  const bool shown = service.spec.publish_not_ready_addresses;
+  if (leaving && !shown) return;
+  EndpointAddress address{pod.status.pod_ip, hostname_of(service, pod), pod.spec.node_name,
+                          target_of(pod)};
+  auto& list = is_ready(pod) || shown ? subset.addresses : subset.not_ready_addresses;
+  list.push_back(std::move(address));
+}
+
+Object make_endpoints(const Object& object, const PortGroups& groups) {
+  const Service& service = object.as<Service>();
+  Endpoints endpoints;
+  endpoints.metadata.name = service.metadata.name;
+  endpoints.metadata.namespace_name = service.metadata.namespace_name;
+  endpoints.metadata.labels = service.metadata.labels;
+  if (service.spec.cluster_ip == "None") endpoints.metadata.labels[kHeadless] = "";
+  for (const auto& [text, group] : groups) {
+    EndpointSubset subset;
+    subset.ports = group.ports;
+    for (const Pod* pod : group.pods) add_address(subset, service, *pod);
+    if (subset.addresses.empty() && subset.not_ready_addresses.empty()) continue;
+    endpoints.subsets.push_back(std::move(subset));
+  }
+  return make_object(std::move(endpoints), object.provenance());
+}
+
+// ---- EndpointSlices ---------------------------------------------------------------------------
+
+SliceEndpoint make_endpoint(const Service& service, const Pod& pod) {
+  const bool leaving = pod.metadata.deletion_timestamp.has_value();
+  SliceEndpoint endpoint;
+  endpoint.addresses.push_back(pod.status.pod_ip);
+  endpoint.conditions.ready =
+      service.spec.publish_not_ready_addresses || (is_ready(pod) && !leaving);
+  endpoint.conditions.serving = is_ready(pod);
+  endpoint.conditions.terminating = leaving;
+  endpoint.hostname = hostname_of(service, pod);
+  endpoint.node_name = pod.spec.node_name;
+  endpoint.target_ref = target_of(pod);
+  return endpoint;
+}
+
+EndpointSlice make_slice(const Object& service, const PortList& ports, std::size_t index) {
+  const ObjectMeta& meta = service.meta();
+  EndpointSlice slice;
+  const std::string salt = meta.uid + '/' + text_of(ports) + '/' + std::to_string(index);
+  slice.metadata.name = meta.name + '-' + encode_hash(hash_text(salt), kSuffixLength);
+  slice.metadata.generate_name = meta.name + '-';
+  slice.metadata.namespace_name = meta.namespace_name;
+  slice.metadata.labels = meta.labels;
+  slice.metadata.labels[kServiceName] = meta.name;
+  slice.metadata.labels[kManagedBy] = kManager;
+  if (service.as<Service>().spec.cluster_ip == "None") slice.metadata.labels[kHeadless] = "";
+  slice.metadata.owner_references.push_back(controller_reference(service));
+  slice.address_type = "IPv4";
+  slice.ports = ports;
+  return slice;
+}
+
+std::vector<Object> make_slices(const Object& object, const PortGroups& groups) {
+  const Service& service = object.as<Service>();
+  std::vector<Object> slices;
+  for (const auto& [text, group] : groups) {
+    for (std::size_t start = 0; start < group.pods.size(); start += kMaxEndpoints) {
+      EndpointSlice slice = make_slice(object, group.ports, start / kMaxEndpoints);
+      const std::size_t end = std::min(start + kMaxEndpoints, group.pods.size());
+      for (std::size_t i = start; i < end; ++i) {
+        slice.endpoints.push_back(make_endpoint(service, *group.pods[i]));
+      }
+      slices.push_back(make_object(std::move(slice), object.provenance()));
+    }
+  }
+  // A Service without pods keeps one empty slice, as Kubernetes does.
+  if (slices.empty()) {
+    slices.push_back(make_object(make_slice(object, {}, 0), object.provenance()));
+  }
+  return slices;
+}
+
+// ---- writes -----------------------------------------------------------------------------------
+
+// Takes over from the recorded object what a replacement keeps.
+template <class T>
+Object keep_identity(const Object& wanted, const ObjectMeta& recorded) {
+  T next = wanted.as<T>();
+  next.metadata.uid = recorded.uid;
+  next.metadata.resource_version = recorded.resource_version;
+  next.metadata.generation = recorded.generation;
+  next.metadata.creation_timestamp = recorded.creation_timestamp;
+  return make_object(std::move(next), wanted.provenance());
+}
+
+template <class T>
+void put_if_changed(Plan& plan, const Object& wanted, const PlanContext& context) {
+  const auto recorded = context.view.find(wanted.key());
+  if (!recorded) return plan.put(make_recorded(wanted, context), "endpoints of a Service");
+  Object next = keep_identity<T>(wanted, recorded->meta());
+  if (next.as<T>() == recorded->as<T>()) return;
+  plan.put(std::move(next), "endpoints changed");
+}
+
+std::vector<Object> list_slices(const ObjectKey& service, const StateView& view) {
+  std::vector<Object> slices;
+  for (Object& slice : view.list(kind_of<EndpointSlice>(), service.namespace_name)) {
+    const auto& labels = slice.meta().labels;
+    const auto name = labels.find(kServiceName);
+    if (name != labels.end() && name->second == service.name) slices.push_back(std::move(slice));
+  }
+  return slices;
+}
+
+}  // namespace
+
+void plan_endpoints(Plan& plan, const Object& service, const PlanContext& context) {
+  if (service.as<Service>().spec.selector.empty()) {
+    return drop_endpoints(plan, service.key(), context.view);
+  }
+  const auto pods = context.view.list(kind_of<Pod>(), service.meta().namespace_name);
+  const PortGroups groups = group_pods(service.as<Service>(), pods);
+  put_if_changed<Endpoints>(plan, make_endpoints(service, groups), context);
+  std::set<ObjectKey> wanted;
+  for (const Object& slice : make_slices(service, groups)) {
+    wanted.insert(slice.key());
+    put_if_changed<EndpointSlice>(plan, slice, context);
+  }
+  for (const Object& slice : list_slices(service.key(), context.view)) {
+    if (wanted.count(slice.key()) == 0) plan.remove(slice.key(), "no endpoint is left in it");
+  }
+}
+
+void drop_endpoints(Plan& plan, const ObjectKey& service, const StateView& view) {
+  const auto key = key_of<Endpoints>(service.namespace_name, service.name);
+  if (view.find(key)) plan.remove(key, "its Service is gone or selects nothing");
+  for (const Object& slice : list_slices(service, view)) {
+    plan.remove(slice.key(), "its Service is gone or selects nothing");
+  }
+}
+
+}  // namespace moored

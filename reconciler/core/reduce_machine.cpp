@@ -1,0 +1,151 @@
+// What the machine tells: pods, the node, drift, operators, packet rules.
+#include <utility>
+
+#include "reconciler/core/conditions.hpp"
+#include "reconciler/core/identity.hpp"
+#include "reconciler/core/reduce_parts.hpp"
+#include "reconciler/diff/merge.hpp"
+#include "schema/codec/codec.hpp"
+#include "schema/model/cluster.hpp"
+#include "schema/model/flux.hpp"
+#include "schema/model/pod.hpp"
+
+namespace moored {
+namespace {
+
+bool is_final(const std::string& phase) { return phase == "Succeeded" || phase == "Failed"; }
+
+// The observed status with what the scheduler wrote kept.
+PodStatus merge_status(const PodStatus& recorded, PodStatus observed) {
+  if (find_condition(observed.conditions, "PodScheduled") == nullptr) {
+    if (const Condition* kept = find_condition(recorded.conditions, "PodScheduled")) {
+      observed.conditions.insert(observed.conditions.begin(), *kept);
+    }
+  }
+  if (observed.qos_class.empty()) observed.qos_class = recorded.qos_class;
+  return observed;
+}
+
+// Takes an observed Node over into the recorded one; lastTransitionTime moves with a status only.
+Node merge_node(const Node& recorded, const Node& observed, Time now) {
+  Node merged = recorded;
+  merged.metadata.labels = observed.metadata.labels;
+  for (const auto& [name, text] : observed.metadata.annotations) {
+    merged.metadata.annotations[name] = text;
+  }
+  merged.spec = observed.spec;
+  merged.status = observed.status;
+  merged.status.conditions = recorded.status.conditions;
+  for (const Condition& condition : observed.status.conditions) {
+    set_condition(merged.status.conditions, condition, now);
+  }
+  return merged;
+}
+
+// Whether a held unit is the one that an operator means: by name, by revision, or any.
+bool is_meant(const Kustomization& unit, const std::string& subject) {
+  const Condition* ready = find_condition(unit.status.conditions, "Ready");
+  if (ready == nullptr || ready->reason != "PruneGuard") return false;
+  const std::string name = unit.metadata.namespace_name + '/' + unit.metadata.name;
+  const std::string& revision = unit.status.last_attempted_revision;
+  const std::string sha = revision.substr(revision.rfind(':') + 1);
+  constexpr std::size_t kShortSha = 7;
+  return subject.empty() || subject == name || subject == unit.metadata.name ||
+         subject == revision || subject == name + ' ' + revision ||
+         (subject.size() >= kShortSha && sha.rfind(subject, 0) == 0);
+}
+
+}  // namespace
+
+Plan reduce_pod(const PodObserved& fact, const PlanContext& context) {
+  Plan plan;
+  const auto recorded = context.view.find(fact.pod);
+  if (!recorded || !recorded->is<Pod>() || recorded->meta().uid != fact.uid) return plan;
+  if (fact.gone) {
+    plan.remove(fact.pod, "everything of it is gone from the machine");
+    return plan;
+  }
+  auto pod = recorded->as<Pod>();
+  if (is_final(pod.status.phase) && !is_final(fact.status.phase)) return plan;
+  const bool pending = pod.status.phase.empty() || pod.status.phase == "Pending";
+  PodStatus next = merge_status(pod.status, fact.status);
+  if (next == pod.status) return plan;
+  pod.status = std::move(next);
+  const std::string& revision = recorded->provenance().revision;
+  if (pending && fact.started_at && !revision.empty()) {
+    plan.receipt.push_back({revision, "started", *fact.started_at, fact.pod.text()});
+  }
+  plan.status(make_object(std::move(pod), recorded->provenance()), "observed");
+  return plan;
+}
+
+Plan reduce_node(const NodeObserved& fact, const PlanContext& context) {
+  Plan plan;
+  const auto decoded = decode_stored_json(kind_of<Node>(), fact.node_json);
+  if (!decoded) {
+    plan.events.push_back({{"Node", "", fact.node.name, "", "v1", "", ""}, true, "InvalidNode",
+                           decoded.error().text(), "moored"});
+    return plan;
+  }
+  const auto recorded = context.view.find(fact.node);
+  if (!recorded) {
+    plan.put(make_recorded(*decoded, context), "node observed");
+    return plan;
+  }
+  const Node& before = recorded->as<Node>();
+  Node after = merge_node(before, decoded->as<Node>(), stamp(context.now));
+  const bool body_changed = after.metadata != before.metadata || after.spec != before.spec;
+  if (!body_changed && after.status == before.status) return plan;
+  Object object = make_object(std::move(after), recorded->provenance());
+  if (body_changed) {
+    plan.put(std::move(object), "node observed");
+  } else {
+    plan.status(std::move(object), "node observed");
+  }
+  return plan;
+}
+
+Plan reduce_drift(const DriftObserved& fact, const PlanContext& context) {
+  Plan plan;
+  const DriftRecord& record = fact.record;
+  plan.drift.push_back(record);
+  const auto object = record.object.kind == nullptr ? std::nullopt
+                                                    : context.view.find(record.object);
+  if (!object || (!record.uid.empty() && object->meta().uid != record.uid)) return plan;
+  const bool corrected = record.corrected_at.has_value();
+  std::string message = record.field + " was " + record.observed + ", desired is " +
+                        record.desired;
+  if (corrected) message += "; " + record.correction;
+  plan.events.push_back({reference_to(*object), !corrected,
+                         corrected ? "DriftCorrected" : "DriftDetected", std::move(message),
+                         "moored"});
+  return plan;
+}
+
+Plan reduce_operator(const OperatorActed& fact, const PlanContext& context) {
+  Plan plan;
+  plan.operators.push_back(fact);
+  if (fact.verb != "confirm") return plan;
+  for (const Object& object : context.view.list(kind_of<Kustomization>())) {
+    const auto& unit = object.as<Kustomization>();
+    if (!is_meant(unit, fact.subject)) continue;
+    const std::string& revision = unit.status.last_attempted_revision;
+    plan.put(with_meta(object,
+                       [&](ObjectMeta& meta) {
+                         meta.annotations[std::string(kConfirmedAnnotation)] = revision;
+                       }),
+             "deletions of " + revision + " confirmed");
+  }
+  return plan;
+}
+
+Plan reduce_proxy(const ProxyApplied& fact, const PlanContext& context) {
+  Plan plan;
+  const auto node = context.view.find(key_of<Node>({}, context.node_name));
+  if (!fact.error || !node) return plan;
+  plan.events.push_back({reference_to(*node), true, "ProxyRulesFailed", fact.error->text(),
+                         "moored-proxy"});
+  return plan;
+}
+
+}  // namespace moored

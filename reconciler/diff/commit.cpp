@@ -1,0 +1,230 @@
+#include "reconciler/diff/commit.hpp"
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <set>
+
+#include "reconciler/diff/inventory.hpp"
+#include "reconciler/diff/merge.hpp"
+#include "reconciler/diff/ownership.hpp"
+#include "schema/model/core.hpp"
+
+namespace moored {
+namespace {
+
+// Builds one CommitPlan; every step adds changes or errors.
+class Comparison {
+ public:
+  Comparison(const TreeLoaded& tree, const StateView& view) : view_(view) {
+    plan_.unit = tree.unit.namespace_name + '/' + tree.unit.name;
+    plan_.revision = tree.revision;
+    plan_.diagnostics = tree.diagnostics;
+    if (const auto unit = view.find(tree.unit)) unit_ = unit->as<Kustomization>();
+    if (unit_.status.inventory) plan_.inventory_before = unit_.status.inventory->entries.size();
+    for (const Object& object : tree.objects) {
+      Provenance origin = object.provenance();
+      origin.source = tree.source.namespace_name + '/' + tree.source.name;
+      origin.unit = plan_.unit;
+      origin.revision = tree.revision;
+      declared_.push_back(object.with_provenance(std::move(origin)));
+    }
+  }
+
+  CommitPlan run(const PruneBudget& budget, bool confirmed) {
+    collect_desired();
+    for (const Object& object : declared_) compare(object);
+    plan_deletions();
+    std::sort(plan_.inventory.entries.begin(), plan_.inventory.entries.end(),
+              [](const auto& a, const auto& b) { return a.id < b.id; });
+    plan_.held = !confirmed && exceeds(budget);
+    return std::move(plan_);
+  }
+
+ private:
+  void collect_desired();
+  void compare(const Object& declared);
+  void compare_recorded(const Object& declared, const Object& recorded);
+  bool check_namespace(const Object& declared);
+  bool check_cluster_ip(const Object& declared);
+  void plan_deletions();
+  void plan_deletion(const Object& recorded);
+  bool exceeds(const PruneBudget& budget) const;
+  void refuse(const Object& declared, Error error);
+
+  const StateView& view_;
+  Kustomization unit_;
+  CommitPlan plan_;
+  std::vector<Object> declared_;  // the tree's objects, with their full provenance
+  std::set<ObjectKey> desired_;
+  std::map<std::string, ObjectKey> cluster_ips_;  // that this commit asks for
+};
+
+void Comparison::refuse(const Object& declared, Error error) {
+  const Provenance& origin = declared.provenance();
+  if (error.place.file.empty()) {
+    error.place.file = origin.file;
+    error.place.line = origin.line;
+  }
+  plan_.diagnostics.add_error(std::move(error));
+}
+
+void Comparison::collect_desired() {
+  for (const Object& object : declared_) {
+    if (!desired_.insert(object.key()).second) {
+      refuse(object, {Code::invalid, object.key().text() + " is declared twice",
+                      "DuplicateObject", {}, "keep one of the two"});
+      continue;
+    }
+    plan_.inventory.entries.push_back(make_inventory_entry(object.key()));
+  }
+}
+
+// The namespace must be declared here, or recorded and not on its way out.
+bool Comparison::check_namespace(const Object& declared) {
+  if (!declared.kind().namespaced) return true;
+  const std::string& name = declared.meta().namespace_name;
+  const ObjectKey key = key_of<Namespace>({}, name);
+  const auto recorded = view_.find(key);
+  if (recorded && recorded->meta().deletion_timestamp) {
+    refuse(declared, {Code::conflict, "Namespace/" + name + " is being removed",
+                      "NamespaceTerminating", {}, "wait until it is gone"});
+    return false;
+  }
+  if (desired_.count(key) > 0 || is_protected_namespace(name)) return true;
+  const bool goes = recorded && unit_.spec.prune && holds(unit_, key);
+  if (recorded && !goes) return true;
+  refuse(declared, {Code::not_found, "Namespace/" + name + " does not exist", "NotFound",
+                    {declared.provenance().file, declared.provenance().line, 0,
+                     "metadata.namespace"},
+                    "declare the Namespace in the same repository"});
+  return false;
+}
+
+// An address that a manifest asks for must be free.
+bool Comparison::check_cluster_ip(const Object& declared) {
+  if (!declared.is<Service>()) return true;
+  const std::string& wanted = declared.as<Service>().spec.cluster_ip;
+  if (wanted.empty() || wanted == "None") return true;
+  std::optional<ObjectKey> holder;
+  for (const Object& other : view_.list(kind_of<Service>())) {
+    if (other.as<Service>().spec.cluster_ip == wanted) holder = other.key();
+  }
+  const auto [entry, first] = cluster_ips_.emplace(wanted, declared.key());
+  if (!first) holder = entry->second;
+  if (!holder || *holder == declared.key()) return true;
+  refuse(declared, {Code::invalid, "address " + wanted + " already belongs to " + holder->text(),
+                    "InvalidValue",
+                    {declared.provenance().file, declared.provenance().line, 0, "spec.clusterIP"},
+                    "leave clusterIP out"});
+  return false;
+}
+
+void Comparison::compare(const Object& declared) {
+  if (!check_namespace(declared) || !check_cluster_ip(declared)) return;
+  const auto recorded = view_.find(declared.key());
+  if (recorded) return compare_recorded(declared, *recorded);
+  plan_.changes.push_back({ObjectChange::Verb::create, declared.key(), {}, declared, {},
+                           declared.provenance()});
+}
+
+// An immutable ConfigMap or Secret keeps its content and stays immutable.
+std::optional<Error> check_sealed(const Object& recorded, const Object& merged,
+                                  const std::vector<FieldChange>& changes) {
+  const bool sealed =
+      (recorded.is<ConfigMap>() && recorded.as<ConfigMap>().immutable.value_or(false)) ||
+      (recorded.is<Secret>() && recorded.as<Secret>().immutable.value_or(false));
+  if (!sealed) return std::nullopt;
+  for (const FieldChange& change : changes) {
+    if (change.path.rfind("metadata", 0) == 0) continue;
+    return Error{Code::invalid, merged.key().text() + " is immutable", "Immutable",
+                 {{}, 0, 0, change.path}, "give the changed object a new name"};
+  }
+  return std::nullopt;
+}
+
+void Comparison::compare_recorded(const Object& declared, const Object& recorded) {
+  if (auto conflict = check_owner(recorded, plan_.unit, view_)) {
+    return refuse(declared, std::move(*conflict));
+  }
+  auto merged = make_merged(declared, recorded);
+  if (!merged) return refuse(declared, std::move(merged).error());
+  auto changes = diff(recorded, *merged, false);
+  auto errors = check_immutable(recorded, *merged);
+  if (auto sealed = check_sealed(recorded, *merged, changes)) errors.push_back(std::move(*sealed));
+  for (Error& error : errors) {
+    error.place.file = declared.provenance().file;
+    error.place.line = declared.provenance().line;
+    refuse(declared, std::move(error));
+  }
+  if (!errors.empty()) return;
+  if (recorded.provenance().unit != plan_.unit) {
+    changes.push_back({"unit", recorded.provenance().unit, plan_.unit});
+  }
+  if (changes.empty()) {
+    ++plan_.unchanged;
+    return;
+  }
+  plan_.changes.push_back({ObjectChange::Verb::update, declared.key(), recorded,
+                           std::move(*merged), std::move(changes), declared.provenance()});
+}
+
+void Comparison::plan_deletions() {
+  if (!unit_.spec.prune || !unit_.status.inventory) return;
+  std::vector<Object> gone;
+  for (const InventoryEntry& entry : unit_.status.inventory->entries) {
+    const auto key = find_inventory_key(entry);
+    if (!key || desired_.count(*key) > 0) continue;
+    auto recorded = view_.find(*key);
+    if (!recorded || recorded->provenance().unit != plan_.unit) continue;
+    gone.push_back(std::move(*recorded));
+  }
+  // What lives in a namespace goes before the namespace.
+  std::stable_partition(gone.begin(), gone.end(),
+                        [](const Object& object) { return object.kind().namespaced; });
+  for (const Object& recorded : gone) plan_deletion(recorded);
+}
+
+void Comparison::plan_deletion(const Object& recorded) {
+  if (recorded.meta().deletion_timestamp) return;  // on its way out already
+  ++plan_.deletions;
+  if (recorded.is<Namespace>()) {
+    const std::string& name = recorded.meta().name;
+    if (auto conflict = check_namespace_free(name, plan_.unit, view_)) {
+      return refuse(recorded, std::move(*conflict));
+    }
+  }
+  if (recorded.is<Kustomization>()) {
+    const auto& unit = recorded.as<Kustomization>();
+    if (unit.spec.prune && unit.status.inventory) {
+      plan_.deletions += unit.status.inventory->entries.size();
+    }
+  }
+  plan_.changes.push_back({ObjectChange::Verb::remove, recorded.key(), recorded, {}, {},
+                           recorded.provenance()});
+}
+
+bool Comparison::exceeds(const PruneBudget& budget) const {
+  if (plan_.deletions == 0) return false;
+  if (declared_.empty()) return true;
+  const double share = budget.max_share * static_cast<double>(plan_.inventory_before);
+  return plan_.deletions > budget.min_objects && static_cast<double>(plan_.deletions) > share;
+}
+
+}  // namespace
+
+CommitPlan plan_commit(const TreeLoaded& tree, const StateView& view, const PruneBudget& budget,
+                       bool confirmed) {
+  if (tree.complete && tree.diagnostics.ok()) return Comparison(tree, view).run(budget, confirmed);
+  CommitPlan refused;
+  refused.unit = tree.unit.namespace_name + '/' + tree.unit.name;
+  refused.revision = tree.revision;
+  refused.diagnostics = tree.diagnostics;
+  if (refused.diagnostics.ok()) {
+    refused.diagnostics.add_error({Code::unavailable, "the tree was not read completely",
+                                   "TreeIncomplete", {}, "look at the source's own condition"});
+  }
+  return refused;
+}
+
+}  // namespace moored
