@@ -1,0 +1,263 @@
+#include "reconciler/daemon/configuration.hpp"
+
+#include <unistd.h>
+
+#include <array>
+#include <charconv>
+#include <filesystem>
+
+#include "schema/codec/codec.hpp"
+#include "schema/codec/decoder.hpp"
+#include "schema/codec/text.hpp"
+#include "schema/host/file.hpp"
+
+namespace moored {
+
+template <>
+const TypeSchema& schema_of<SourceSetting>();
+template <>
+const TypeSchema& schema_of<SourcesSetting>();
+template <>
+const TypeSchema& schema_of<PolicySetting>();
+template <>
+const TypeSchema& schema_of<ConfigurationFile>();
+
+namespace {
+
+constexpr const char* kDefaultFile = "/etc/moored/moored.yaml";
+constexpr std::string_view kHere = "reconciler/daemon";
+
+Error invalid(std::string message, std::string fix = {}) {
+  return Error{Code::invalid, std::move(message), "ConfigInvalid", {}, std::move(fix)};
+}
+
+std::optional<Error> check_level(std::string_view text) {
+  if (text == "privileged" || text == "baseline" || text == "restricted") return std::nullopt;
+  return invalid("a level is privileged, baseline or restricted");
+}
+std::optional<Error> check_level_row(const void* value) {
+  return check_level(*static_cast<const std::string*>(value));
+}
+std::optional<Error> check_level_map(const void* value) {
+  for (const auto& [name, level] : *static_cast<const std::map<std::string, std::string>*>(value)) {
+    if (auto error = check_level(level)) return error;
+    if (auto error = check_dns_label(name)) return error;
+  }
+  return std::nullopt;
+}
+std::optional<Error> check_path_row(const void* value) {
+  const auto& path = *static_cast<const std::string*>(value);
+  if (!path.empty() && path.front() == '/') return std::nullopt;
+  return invalid("the path must be absolute");
+}
+
+constexpr Field kSourceFields[] = {
+    field<&SourceSetting::url>(
+        "url", {.flags = kRequired, .carried_by = kHere, .doc = "remote of the first source"}),
+    field<&SourceSetting::branch>("branch", {.carried_by = kHere, .doc = "branch, default main"}),
+    field<&SourceSetting::path>("path", {.carried_by = kHere, .doc = "directory, default ./"}),
+    field<&SourceSetting::interval>("interval",
+                                    {.carried_by = kHere, .doc = "poll interval, default 10s"}),
+};
+constexpr Field kSourcesFields[] = {
+    field<&SourcesSetting::allow_local>(
+        "allowLocal", {.carried_by = kHere, .doc = "allow local paths and loopback remotes"}),
+};
+constexpr Field kPolicyFields[] = {
+    field<&PolicySetting::level>("default", {.check = &check_level_row,
+                                             .carried_by = "schema/validate",
+                                             .doc = "Pod Security level of every namespace"}),
+    field<&PolicySetting::namespaces>("namespaces", {.check = &check_level_map,
+                                                     .carried_by = "schema/validate",
+                                                     .doc = "level by namespace"}),
+};
+constexpr Field kFileFields[] = {
+    field<&ConfigurationFile::source>("source", {.carried_by = kHere, .doc = "the first source"}),
+    field<&ConfigurationFile::sources>("sources", {.carried_by = kHere, .doc = "rules for all"}),
+    field<&ConfigurationFile::policy>("policy", {.carried_by = kHere, .doc = "Pod Security"}),
+    field<&ConfigurationFile::listen>("listen", {.carried_by = kHere, .doc = "ADDRESS:PORT"}),
+    field<&ConfigurationFile::state_dir>(
+        "stateDir", {.check = &check_path_row, .carried_by = kHere, .doc = "durable state"}),
+    field<&ConfigurationFile::run_dir>(
+        "runDir", {.check = &check_path_row, .carried_by = kHere, .doc = "sockets and pins"}),
+    field<&ConfigurationFile::log_dir>(
+        "logDir", {.check = &check_path_row, .carried_by = kHere, .doc = "container logs"}),
+    field<&ConfigurationFile::node_name>("nodeName", {.carried_by = kHere, .doc = "node name"}),
+    field<&ConfigurationFile::pod_cidr>("podCIDR", {.carried_by = "net/pod", .doc = "pods"}),
+    field<&ConfigurationFile::service_cidr>(
+        "serviceCIDR", {.carried_by = "reconciler/controllers", .doc = "Services"}),
+    field<&ConfigurationFile::cgroup_root>(
+        "cgroupRoot", {.carried_by = "runtime/cgroup", .doc = "path of the cgroup of all pods"}),
+    field<&ConfigurationFile::libexec_dir>(
+        "libexecDir", {.check = &check_path_row, .carried_by = kHere, .doc = "worker programs"}),
+};
+
+template <class T, std::size_t N>
+const TypeSchema& table(std::string_view name, const Field (&fields)[N]) {
+  static const TypeSchema schema{name, std::span<const Field>(fields)};
+  return schema;
+}
+
+// All errors as one, the first with its place.
+Error join(const Diagnostics& diagnostics) {
+  Error error = diagnostics.errors().front();
+  error.reason = "ConfigInvalid";
+  for (std::size_t i = 1; i < diagnostics.errors().size(); ++i) {
+    error.message += "; " + diagnostics.errors()[i].text();
+  }
+  return error;
+}
+
+AdmissionPolicy::Level to_level(std::string_view text) {
+  if (text == "privileged") return AdmissionPolicy::Level::privileged;
+  if (text == "restricted") return AdmissionPolicy::Level::restricted;
+  return AdmissionPolicy::Level::baseline;
+}
+
+// ADDRESS:PORT with an IPv4 address.
+Status set_listen(const std::string& text, Configuration& out) {
+  const auto colon = text.rfind(':');
+  int port = -1;
+  if (colon != std::string::npos) {
+    const char* end = text.data() + text.size();
+    const auto read = std::from_chars(text.data() + colon + 1, end, port);
+    if (read.ec != std::errc() || read.ptr != end) port = -1;
+  }
+  if (colon == 0 || port < 0 || port > 65535) {
+    return Unexpected(invalid("--listen " + text + " is not ADDRESS:PORT",
+                              "write for instance 127.0.0.1:6446"));
+  }
+  out.listen_address = text.substr(0, colon);
+  out.listen_port = port;
+  return {};
+}
+
+std::string host_name() {
+  std::array<char, 256> name{};
+  if (gethostname(name.data(), name.size() - 1) != 0) return "localhost";
+  return name.data();
+}
+
+// Flag over file over what is there already.
+void choose(std::string& target, const std::string& file, const std::optional<std::string>& flag) {
+  if (!file.empty()) target = file;
+  if (flag) target = *flag;
+}
+
+Status choose_path(std::string& target, const std::string& file,
+                   const std::optional<std::string>& flag, std::string_view name) {
+  choose(target, file, flag);
+  if (target.empty()) {
+    return Unexpected(invalid("--" + std::string(name) + " is empty", "name a directory"));
+  }
+  target = std::filesystem::absolute(target).lexically_normal().string();
+  while (target.size() > 1 && target.back() == '/') target.pop_back();
+  return {};
+}
+
+Status set_source(const ConfigurationFile& file, const ConfigurationFlags& flags,
+                  Configuration& out) {
+  const auto source = file.source.value_or(SourceSetting{});
+  choose(out.git_url, source.url, flags.git);
+  choose(out.git_branch, source.branch, flags.branch);
+  choose(out.git_path, source.path, flags.path);
+  choose(out.git_interval, source.interval, flags.interval);
+  if (!parse_duration(out.git_interval)) {
+    return Unexpected(invalid("--interval " + out.git_interval + " is not a duration",
+                              "write for instance 10s or 1m"));
+  }
+  // A path given on the command line is meant from where the person stands.
+  if (flags.git && out.git_url.find("://") == std::string::npos && !out.git_url.empty() &&
+      out.git_url.find(':') == std::string::npos) {
+    out.git_url = std::filesystem::absolute(out.git_url).lexically_normal().string();
+  }
+  out.allow_local_sources = file.sources && file.sources->allow_local;
+  return {};
+}
+
+Status set_policy(const ConfigurationFile& file, const ConfigurationFlags& flags,
+                  Configuration& out) {
+  const auto policy = file.policy.value_or(PolicySetting{});
+  if (!policy.level.empty()) out.policy.default_level = to_level(policy.level);
+  for (const auto& [name, level] : policy.namespaces) {
+    out.policy.namespace_levels[name] = to_level(level);
+  }
+  if (flags.pod_security) {
+    if (auto error = check_level(*flags.pod_security)) {
+      return Unexpected(std::move(*error).context("--pod-security " + *flags.pod_security));
+    }
+    out.policy.namespace_levels["default"] = to_level(*flags.pod_security);
+  }
+  return {};
+}
+
+}  // namespace
+
+template <>
+const TypeSchema& schema_of<SourceSetting>() {
+  return table<SourceSetting>("source", kSourceFields);
+}
+template <>
+const TypeSchema& schema_of<SourcesSetting>() {
+  return table<SourcesSetting>("sources", kSourcesFields);
+}
+template <>
+const TypeSchema& schema_of<PolicySetting>() {
+  return table<PolicySetting>("policy", kPolicyFields);
+}
+template <>
+const TypeSchema& schema_of<ConfigurationFile>() {
+  return table<ConfigurationFile>("moored.yaml", kFileFields);
+}
+
+Result<ConfigurationFile> read_configuration_file(std::string_view text, const std::string& file) {
+  Diagnostics diagnostics;
+  const auto documents = read_yaml(text, file, diagnostics);
+  ConfigurationFile out;
+  if (documents.size() > 1) {
+    diagnostics.add_error(invalid("the file holds more than one document").at({file, 1, 1, {}}));
+  }
+  if (diagnostics.ok() && !documents.empty()) {
+    const auto& schema = schema_of<ConfigurationFile>();
+    codec::Decoder(file, codec::Strictness::manifest, diagnostics)
+        .read_struct(schema, documents.front(), &out, {});
+    codec::run_checks(schema, &out, documents.front(), file, diagnostics);
+  }
+  if (!diagnostics.ok()) return Unexpected(join(diagnostics));
+  return out;
+}
+
+Result<Configuration> merge_configuration(const ConfigurationFile& file,
+                                          const ConfigurationFlags& flags) {
+  Configuration out;
+  out.node_name = host_name();
+  MOORED_CHECK(set_source(file, flags, out));
+  MOORED_CHECK(set_policy(file, flags, out));
+  MOORED_CHECK(choose_path(out.state_dir, file.state_dir, flags.state_dir, "state-dir"));
+  MOORED_CHECK(choose_path(out.run_dir, file.run_dir, flags.run_dir, "run-dir"));
+  MOORED_CHECK(choose_path(out.log_dir, file.log_dir, flags.log_dir, "log-dir"));
+  choose(out.node_name, file.node_name, flags.node_name);
+  choose(out.pod_cidr, file.pod_cidr, flags.pod_cidr);
+  choose(out.service_cidr, file.service_cidr, flags.service_cidr);
+  choose(out.cgroup_root, file.cgroup_root, flags.cgroup_root);
+  choose(out.libexec_dir, file.libexec_dir, flags.libexec_dir);
+  if (auto error = check_dns_subdomain(out.node_name)) {
+    return Unexpected(std::move(*error).context("--node-name").mend("give one in lower case"));
+  }
+  std::string listen = out.listen_address + ":" + std::to_string(out.listen_port);
+  choose(listen, file.listen, flags.listen);
+  MOORED_CHECK(set_listen(listen, out));
+  return out;
+}
+
+Result<Configuration> load_configuration(const ConfigurationFlags& flags) {
+  ConfigurationFile file;
+  const std::string path = flags.config.empty() ? kDefaultFile : flags.config;
+  if (!flags.config.empty() || path_exists(path)) {
+    MOORED_TRY(const auto text, read_file(path, 1U << 20U));
+    MOORED_TRY(file, read_configuration_file(text, path));
+  }
+  return merge_configuration(file, flags);
+}
+
+}  // namespace moored

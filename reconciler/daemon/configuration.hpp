@@ -1,0 +1,85 @@
+// What an operator can say to the daemon: flags over /etc/moored/moored.yaml over defaults.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "schema/base/result.hpp"
+#include "schema/base/time.hpp"
+#include "schema/validate/validate.hpp"
+
+namespace moored {
+
+// The first source, as the file writes it.
+struct SourceSetting {
+  std::string url;
+  std::string branch;
+  std::string path;
+  std::string interval;
+};
+// Which remotes repositories and flags may name.
+struct SourcesSetting {
+  bool allow_local = false;  // JSON name: allowLocal
+};
+// Pod Security levels: privileged, baseline or restricted.
+struct PolicySetting {
+  std::string level;  // JSON name: default
+  std::map<std::string, std::string> namespaces;
+};
+// The file moored.yaml, one struct for each of its maps; the rows are in configuration.cpp.
+struct ConfigurationFile {
+  std::optional<SourceSetting> source;
+  std::optional<SourcesSetting> sources;
+  std::optional<PolicySetting> policy;
+  std::string listen;
+  std::string state_dir;
+  std::string run_dir;
+  std::string log_dir;
+  std::string node_name;
+  std::string pod_cidr;
+  std::string service_cidr;
+  std::string cgroup_root;
+  std::string libexec_dir;
+};
+
+// Everything the daemon starts with: paths are absolute, texts are checked.
+struct Configuration {
+  std::string git_url;             // empty: no source of its own
+  std::string git_branch = "main";
+  std::string git_path = "./";
+  std::string git_interval = "10s";
+  std::string state_dir = "/var/lib/moored";
+  std::string run_dir = "/run/moored";
+  std::string log_dir = "/var/log/moored";
+  std::string listen_address = "127.0.0.1";
+  int listen_port = 6446;          // 0: any free one
+  std::string node_name;           // default: the host's name
+  std::string pod_cidr;            // empty: 10.209.0.0/16 after a check of routes
+  std::string service_cidr = "10.210.0.0/16";
+  std::string cgroup_root;         // empty: /moored-<instance>
+  std::string libexec_dir;         // empty: beside the program, else /usr/libexec/moored
+  bool allow_local_sources = false;
+  AdmissionPolicy policy;
+};
+
+// Flags of `moored run`; absent ones leave the file's value.
+struct ConfigurationFlags {
+  std::string config;              // path of the file; empty: the default one, if it exists
+  std::optional<std::string> git, branch, path, interval;
+  std::optional<std::string> state_dir, run_dir, log_dir, listen;
+  std::optional<std::string> node_name, pod_cidr, service_cidr, cgroup_root, libexec_dir;
+  std::optional<std::string> pod_security;  // level of the default
+};
+
+// Reads the text of moored.yaml. All its errors come in one, with file:line:column.
+Result<ConfigurationFile> read_configuration_file(std::string_view text, const std::string& file);
+// Lays flags over the file and checks the whole.
+// Errors: invalid (reason ConfigInvalid), naming the flag or the field.
+Result<Configuration> merge_configuration(const ConfigurationFile& file,
+                                          const ConfigurationFlags& flags);
+// The file named by the flags, or the default one if it exists, merged with the flags.
+Result<Configuration> load_configuration(const ConfigurationFlags& flags);
+
+}  // namespace moored
