@@ -82,11 +82,6 @@ void Decoder::read_member(const TypeSchema& schema, const Value& key, const Valu
                           void* object, const std::string& path) {
   const Field* field = find_row(schema, key.scalar);
   if (field == nullptr) return unknown_field(schema, key, path);
-  if ((field->flags & kUnset) != 0) {
-    if (value.type == Value::Type::null) return;
-    return refuse("UnknownField", "moored does not carry out this field", key.mark, path,
-                  std::string(field->carried_by));
-  }
   if (strictness_ == Strictness::manifest) {
     if ((field->flags & kRefused) != 0) {
       return refuse("Forbidden", "only moored writes this field", key.mark, path, "remove it");
@@ -98,6 +93,11 @@ void Decoder::read_member(const TypeSchema& schema, const Value& key, const Valu
       diagnostics_.add_warning(std::move(warning));
       return;
     }
+  }
+  if ((field->flags & kUnset) != 0) {
+    if (value.type == Value::Type::null) return;
+    return refuse("UnknownField", "moored does not carry out this field", key.mark, path,
+                  std::string(field->carried_by));
   }
   if (value.type == Value::Type::null) return;
   read_value(*field->type, *field, value, field->member(object), path);

@@ -56,7 +56,11 @@ class Checker {
       return;
     }
     if (field.check != nullptr) {
-      if (auto error = field.check(value)) report(std::move(*error), path);
+      const bool optional = field.type->shape == Shape::optional;
+      if (auto error = field.check(optional ? field.type->ops.at(value, 0) : value)) {
+        const std::string inner = path + error->place.field;
+        report(std::move(*error), inner);
+      }
     }
     check_value(*field.type, value, path);
   }
@@ -73,7 +77,6 @@ class Checker {
     }
   }
 
-  // A check that looked deeper, such as into a map, names the rest of the path itself.
   void report(Error error, const std::string& path) {
     const auto mark = find_mark(document_, path);
     if (error.reason.empty()) error.reason = "InvalidValue";

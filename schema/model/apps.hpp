@@ -66,4 +66,15 @@ struct Deployment {
   bool operator==(const Deployment&) const = default;
 };
 
+template <> const TypeSchema& schema_of<ReplicaSetSpec>();
+template <> const TypeSchema& schema_of<ReplicaSetStatus>();
+template <> const TypeSchema& schema_of<ReplicaSet>();
+template <> const TypeSchema& schema_of<RollingUpdateDeployment>();
+template <> const TypeSchema& schema_of<DeploymentStrategy>();
+template <> const TypeSchema& schema_of<DeploymentSpec>();
+template <> const TypeSchema& schema_of<DeploymentStatus>();
+template <> const TypeSchema& schema_of<Deployment>();
+template <> const Kind& kind_of<ReplicaSet>();
+template <> const Kind& kind_of<Deployment>();
+
 }  // namespace moored

@@ -81,4 +81,17 @@ struct Lease {
   bool operator==(const Lease&) const = default;
 };
 
+template <> const TypeSchema& schema_of<NodeAddress>();
+template <> const TypeSchema& schema_of<NodeSystemInfo>();
+template <> const TypeSchema& schema_of<NodeSpec>();
+template <> const TypeSchema& schema_of<NodeStatus>();
+template <> const TypeSchema& schema_of<Node>();
+template <> const TypeSchema& schema_of<EventSource>();
+template <> const TypeSchema& schema_of<Event>();
+template <> const TypeSchema& schema_of<LeaseSpec>();
+template <> const TypeSchema& schema_of<Lease>();
+template <> const Kind& kind_of<Node>();
+template <> const Kind& kind_of<Event>();
+template <> const Kind& kind_of<Lease>();
+
 }  // namespace moored

@@ -1,4 +1,4 @@
-// One container of a pod: what it runs, how it is probed, and what it reports.
+// One container of a pod: what it runs and what it is given.
 #pragma once
 
 #include <cstdint>
@@ -7,69 +7,11 @@
 #include <string>
 #include <vector>
 
-#include "schema/base/time.hpp"
+#include "schema/model/container_status.hpp"
+#include "schema/model/probe.hpp"
 #include "schema/model/quantity.hpp"
 
 namespace moored {
-
-struct HttpHeader {
-  std::string name;
-  std::string value;
-  bool operator==(const HttpHeader&) const = default;
-};
-struct ExecAction {
-  std::vector<std::string> command;
-  bool operator==(const ExecAction&) const = default;
-};
-struct HttpGetAction {
-  std::string path;
-  IntOrString port;
-  std::string host;
-  std::string scheme;  // HTTP or HTTPS
-  std::vector<HttpHeader> http_headers;
-  bool operator==(const HttpGetAction&) const = default;
-};
-struct TcpSocketAction {
-  IntOrString port;
-  std::string host;
-  bool operator==(const TcpSocketAction&) const = default;
-};
-struct GrpcAction {
-  std::int32_t port = 0;
-  std::string service;
-  bool operator==(const GrpcAction&) const = default;
-};
-struct SleepAction {
-  std::int64_t seconds = 0;
-  bool operator==(const SleepAction&) const = default;
-};
-
-struct Probe {
-  std::optional<ExecAction> exec;
-  std::optional<HttpGetAction> http_get;
-  std::optional<TcpSocketAction> tcp_socket;
-  std::optional<GrpcAction> grpc;
-  std::int32_t initial_delay_seconds = 0;
-  std::int32_t timeout_seconds = 1;
-  std::int32_t period_seconds = 10;
-  std::int32_t success_threshold = 1;
-  std::int32_t failure_threshold = 3;
-  std::optional<std::int64_t> termination_grace_period_seconds;
-  bool operator==(const Probe&) const = default;
-};
-
-struct LifecycleHandler {
-  std::optional<ExecAction> exec;
-  std::optional<HttpGetAction> http_get;
-  std::optional<TcpSocketAction> tcp_socket;
-  std::optional<SleepAction> sleep;
-  bool operator==(const LifecycleHandler&) const = default;
-};
-struct Lifecycle {
-  std::optional<LifecycleHandler> post_start;
-  std::optional<LifecycleHandler> pre_stop;
-  bool operator==(const Lifecycle&) const = default;
-};
 
 struct ContainerPort {
   std::string name;
@@ -188,43 +130,19 @@ struct Container {
   bool operator==(const Container&) const = default;
 };
 
-struct ContainerStateWaiting {
-  std::string reason;
-  std::string message;
-  bool operator==(const ContainerStateWaiting&) const = default;
-};
-struct ContainerStateRunning {
-  std::optional<Time> started_at;
-  bool operator==(const ContainerStateRunning&) const = default;
-};
-struct ContainerStateTerminated {
-  std::int32_t exit_code = 0;
-  std::int32_t signal = 0;
-  std::string reason;
-  std::string message;
-  std::optional<Time> started_at;
-  std::optional<Time> finished_at;
-  std::string container_id;
-  bool operator==(const ContainerStateTerminated&) const = default;
-};
-// At most one of the three is set.
-struct ContainerState {
-  std::optional<ContainerStateWaiting> waiting;
-  std::optional<ContainerStateRunning> running;
-  std::optional<ContainerStateTerminated> terminated;
-  bool operator==(const ContainerState&) const = default;
-};
-struct ContainerStatus {
-  std::string name;
-  ContainerState state;
-  ContainerState last_state;
-  bool ready = false;
-  std::int32_t restart_count = 0;
-  std::string image;
-  std::string image_id;      // JSON name: imageID
-  std::string container_id;  // JSON name: containerID; moored://<64 hex>
-  std::optional<bool> started;
-  bool operator==(const ContainerStatus&) const = default;
-};
+template <> const TypeSchema& schema_of<ContainerPort>();
+template <> const TypeSchema& schema_of<KeySelector>();
+template <> const TypeSchema& schema_of<ObjectFieldSelector>();
+template <> const TypeSchema& schema_of<ResourceFieldSelector>();
+template <> const TypeSchema& schema_of<EnvVarSource>();
+template <> const TypeSchema& schema_of<EnvVar>();
+template <> const TypeSchema& schema_of<EnvFromReference>();
+template <> const TypeSchema& schema_of<EnvFromSource>();
+template <> const TypeSchema& schema_of<ResourceRequirements>();
+template <> const TypeSchema& schema_of<VolumeMount>();
+template <> const TypeSchema& schema_of<Capabilities>();
+template <> const TypeSchema& schema_of<SeccompProfile>();
+template <> const TypeSchema& schema_of<SecurityContext>();
+template <> const TypeSchema& schema_of<Container>();
 
 }  // namespace moored

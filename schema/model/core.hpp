@@ -60,6 +60,7 @@ struct ServiceSpec {
   Labels selector;
   std::string cluster_ip;                // JSON name: clusterIP
   std::vector<std::string> cluster_ips;  // JSON name: clusterIPs
+  std::vector<std::string> external_ips;  // JSON name: externalIPs; refused by policy
   std::string type;
   std::string session_affinity;
   std::vector<std::string> ip_families;
@@ -126,5 +127,30 @@ struct EndpointSlice {
   std::vector<EndpointPort> ports;
   bool operator==(const EndpointSlice&) const = default;
 };
+
+template <> const TypeSchema& schema_of<NamespaceSpec>();
+template <> const TypeSchema& schema_of<NamespaceStatus>();
+template <> const TypeSchema& schema_of<Namespace>();
+template <> const TypeSchema& schema_of<ConfigMap>();
+template <> const TypeSchema& schema_of<Secret>();
+template <> const TypeSchema& schema_of<ServiceAccount>();
+template <> const TypeSchema& schema_of<ServicePort>();
+template <> const TypeSchema& schema_of<ServiceSpec>();
+template <> const TypeSchema& schema_of<ServiceStatus>();
+template <> const TypeSchema& schema_of<Service>();
+template <> const TypeSchema& schema_of<EndpointAddress>();
+template <> const TypeSchema& schema_of<EndpointPort>();
+template <> const TypeSchema& schema_of<EndpointSubset>();
+template <> const TypeSchema& schema_of<Endpoints>();
+template <> const TypeSchema& schema_of<EndpointConditions>();
+template <> const TypeSchema& schema_of<SliceEndpoint>();
+template <> const TypeSchema& schema_of<EndpointSlice>();
+template <> const Kind& kind_of<Namespace>();
+template <> const Kind& kind_of<ConfigMap>();
+template <> const Kind& kind_of<Secret>();
+template <> const Kind& kind_of<ServiceAccount>();
+template <> const Kind& kind_of<Service>();
+template <> const Kind& kind_of<Endpoints>();
+template <> const Kind& kind_of<EndpointSlice>();
 
 }  // namespace moored

@@ -82,4 +82,18 @@ struct Kustomization {
   bool operator==(const Kustomization&) const = default;
 };
 
+template <> const TypeSchema& schema_of<GitRepositoryRef>();
+template <> const TypeSchema& schema_of<GitRepositorySpec>();
+template <> const TypeSchema& schema_of<SourceArtifact>();
+template <> const TypeSchema& schema_of<GitRepositoryStatus>();
+template <> const TypeSchema& schema_of<GitRepository>();
+template <> const TypeSchema& schema_of<CrossNamespaceSourceReference>();
+template <> const TypeSchema& schema_of<KustomizationSpec>();
+template <> const TypeSchema& schema_of<InventoryEntry>();
+template <> const TypeSchema& schema_of<Inventory>();
+template <> const TypeSchema& schema_of<KustomizationStatus>();
+template <> const TypeSchema& schema_of<Kustomization>();
+template <> const Kind& kind_of<GitRepository>();
+template <> const Kind& kind_of<Kustomization>();
+
 }  // namespace moored

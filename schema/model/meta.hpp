@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "schema/base/time.hpp"
+#include "schema/model/declare.hpp"
 
 namespace moored {
 
@@ -91,5 +92,13 @@ struct LocalObjectReference {
   std::string name;
   bool operator==(const LocalObjectReference&) const = default;
 };
+
+template <> const TypeSchema& schema_of<OwnerReference>();
+template <> const TypeSchema& schema_of<ObjectMeta>();
+template <> const TypeSchema& schema_of<Condition>();
+template <> const TypeSchema& schema_of<LabelSelectorRequirement>();
+template <> const TypeSchema& schema_of<LabelSelector>();
+template <> const TypeSchema& schema_of<ObjectReference>();
+template <> const TypeSchema& schema_of<LocalObjectReference>();
 
 }  // namespace moored

@@ -50,10 +50,10 @@ struct Kind {
   std::string_view kind;
   std::string_view plural;
   std::string_view singular;
-  std::span<const std::string_view> short_names;
+  std::span<const std::string_view> short_names = {};
   bool namespaced = true;
   bool in_all = false;       // category "all"
-  std::span<const std::string_view> subresources;  // status, scale, log
+  std::span<const std::string_view> subresources = {};  // status, scale, log
   Origin origin = Origin::declared;
   const TypeSchema& (*schema)() = nullptr;
   const TableFormat* table = nullptr;
@@ -61,7 +61,7 @@ struct Kind {
   std::shared_ptr<void> (*copy)(const void*) = nullptr;
   ObjectMeta& (*meta)(void*) = nullptr;
   // Further paths that a fieldSelector may name, beside metadata.name and metadata.namespace.
-  std::span<const std::string_view> selectable;
+  std::span<const std::string_view> selectable = {};
 
   std::string api_version() const;  // "v1" or "apps/v1"
 };
@@ -71,11 +71,8 @@ std::span<const Kind* const> all_kinds();
 // The row of an apiVersion and kind, or nullptr.
 const Kind* find_kind(std::string_view api_version, std::string_view kind);
 // The row of a group and plural, or nullptr.
-const Kind* find_resource(std::string_view group, std::string_view version, std::string_view plural);
-// The row of a C++ type. Specialised beside each kind's row.
-template <class T>
-const Kind& kind_of();
-
+const Kind* find_resource(std::string_view group, std::string_view version,
+                          std::string_view plural);
 // Names one object for ever-changing contents: kind, namespace (empty if none) and name.
 struct ObjectKey {
   const Kind* kind = nullptr;

@@ -1,84 +1,10 @@
-// Pod and the pod template, with the volumes a pod may hold.
+// Pod and the pod template.
 #pragma once
 
-#include "schema/model/container.hpp"
 #include "schema/model/meta.hpp"
+#include "schema/model/volume.hpp"
 
 namespace moored {
-
-struct KeyToPath {
-  std::string key;
-  std::string path;
-  std::optional<std::int32_t> mode;
-  bool operator==(const KeyToPath&) const = default;
-};
-struct EmptyDirVolume {
-  std::string medium;  // empty or Memory
-  std::optional<Quantity> size_limit;
-  bool operator==(const EmptyDirVolume&) const = default;
-};
-struct HostPathVolume {
-  std::string path;
-  std::string type;
-  bool operator==(const HostPathVolume&) const = default;
-};
-struct ConfigMapVolume {
-  std::string name;
-  std::vector<KeyToPath> items;
-  std::optional<std::int32_t> default_mode;
-  bool optional = false;
-  bool operator==(const ConfigMapVolume&) const = default;
-};
-struct SecretVolume {
-  std::string secret_name;
-  std::vector<KeyToPath> items;
-  std::optional<std::int32_t> default_mode;
-  bool optional = false;
-  bool operator==(const SecretVolume&) const = default;
-};
-struct DownwardApiFile {
-  std::string path;
-  std::optional<ObjectFieldSelector> field_ref;
-  std::optional<ResourceFieldSelector> resource_field_ref;
-  std::optional<std::int32_t> mode;
-  bool operator==(const DownwardApiFile&) const = default;
-};
-struct DownwardApiVolume {
-  std::vector<DownwardApiFile> items;
-  std::optional<std::int32_t> default_mode;
-  bool operator==(const DownwardApiVolume&) const = default;
-};
-struct KeysProjection {  // of a ConfigMap or a Secret
-  std::string name;
-  std::vector<KeyToPath> items;
-  bool optional = false;
-  bool operator==(const KeysProjection&) const = default;
-};
-struct DownwardApiProjection {
-  std::vector<DownwardApiFile> items;
-  bool operator==(const DownwardApiProjection&) const = default;
-};
-struct VolumeProjection {
-  std::optional<KeysProjection> secret;
-  std::optional<KeysProjection> config_map;
-  std::optional<DownwardApiProjection> downward_api;  // JSON name: downwardAPI
-  bool operator==(const VolumeProjection&) const = default;
-};
-struct ProjectedVolume {
-  std::vector<VolumeProjection> sources;
-  std::optional<std::int32_t> default_mode;
-  bool operator==(const ProjectedVolume&) const = default;
-};
-struct Volume {
-  std::string name;
-  std::optional<EmptyDirVolume> empty_dir;
-  std::optional<HostPathVolume> host_path;
-  std::optional<ConfigMapVolume> config_map;
-  std::optional<SecretVolume> secret;
-  std::optional<DownwardApiVolume> downward_api;  // JSON name: downwardAPI
-  std::optional<ProjectedVolume> projected;
-  bool operator==(const Volume&) const = default;
-};
 
 struct Sysctl {
   std::string name;
@@ -132,6 +58,7 @@ struct PodSpec {
   std::optional<PodDnsConfig> dns_config;
   Labels node_selector;
   std::string service_account_name;
+  std::string service_account;  // the field's old name; kept equal to service_account_name
   std::optional<bool> automount_service_account_token;
   std::string node_name;
   bool host_network = false;
@@ -183,5 +110,18 @@ struct PodTemplateSpec {
   PodSpec spec;
   bool operator==(const PodTemplateSpec&) const = default;
 };
+
+template <> const TypeSchema& schema_of<Sysctl>();
+template <> const TypeSchema& schema_of<PodSecurityContext>();
+template <> const TypeSchema& schema_of<HostAlias>();
+template <> const TypeSchema& schema_of<PodDnsConfigOption>();
+template <> const TypeSchema& schema_of<PodDnsConfig>();
+template <> const TypeSchema& schema_of<Toleration>();
+template <> const TypeSchema& schema_of<PodSpec>();
+template <> const TypeSchema& schema_of<PodIp>();
+template <> const TypeSchema& schema_of<PodStatus>();
+template <> const TypeSchema& schema_of<Pod>();
+template <> const TypeSchema& schema_of<PodTemplateSpec>();
+template <> const Kind& kind_of<Pod>();
 
 }  // namespace moored

@@ -15,11 +15,10 @@
 
 #include "schema/base/result.hpp"
 #include "schema/base/time.hpp"
+#include "schema/model/declare.hpp"
 #include "schema/model/quantity.hpp"
 
 namespace moored {
-
-struct TypeSchema;
 
 // How a value looks on the wire and in memory.
 enum class Shape {
@@ -33,7 +32,7 @@ enum class Shape {
 // Reaches into a container without knowing its element's type. Only the fitting members are set.
 struct ContainerOps {
   std::size_t (*size)(const void*) = nullptr;                   // list, map; optional: 0 or 1
-  const void* (*at)(const void*, std::size_t) = nullptr;        // list, map (in key order), optional
+  const void* (*at)(const void*, std::size_t) = nullptr;        // list, map by key, optional
   const std::string& (*key_at)(const void*, std::size_t) = nullptr;  // map only
   void* (*append)(void*) = nullptr;                             // list; optional: emplaces
   void* (*insert)(void*, const std::string& key) = nullptr;     // map
@@ -47,7 +46,9 @@ struct Type {
   ContainerOps ops = {};
 };
 
-// What a check may say about a value: nothing, or an error without place (the engine adds it).
+// What a check may say about a value: nothing, or an error whose place.field continues the field's
+// own path (empty, "[2]" or ".key"; the engine adds file, line and the path before it).
+// The value is the member; of an optional it is the element. Absent fields are not checked.
 using Check = std::optional<Error> (*)(const void* value);
 
 // Properties of a field that are yes or no.
@@ -85,10 +86,6 @@ struct TypeSchema {
   // Defaults that depend on other fields; runs after those of the rows.
   void (*complete)(void* object) = nullptr;
 };
-
-// The table of a struct. Every struct that appears in a row has a specialisation in a .cpp of model/.
-template <class T>
-const TypeSchema& schema_of();
 
 // ---- from a member's C++ type to its Type -------------------------------------------------------
 template <class T>
@@ -179,6 +176,11 @@ constexpr Field field(std::string_view name, FieldTraits traits) {
 // A row for a field that Kubernetes has and moored refuses, with what to do instead.
 constexpr Field refused(std::string_view name, std::string_view instead) {
   return Field{name, nullptr, nullptr, kUnset, {}, nullptr, {}, instead, {}};
+}
+
+// A row for a field that other writers leave in manifests: dropped there with a warning.
+constexpr Field dropped(std::string_view name, std::string_view doc) {
+  return Field{name, nullptr, nullptr, kServerOnly | kUnset, {}, nullptr, {}, "nothing", doc};
 }
 
 }  // namespace moored

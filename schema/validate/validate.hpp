@@ -1,9 +1,12 @@
 // What is judged beyond single fields: the whole commit, names, policy.
 #pragma once
 
+#include <map>
+#include <string>
 #include <vector>
 
 #include "schema/base/error.hpp"
+#include "schema/model/grammar.hpp"
 #include "schema/model/object.hpp"
 
 namespace moored {
@@ -21,11 +24,5 @@ struct AdmissionPolicy {
 // Pod Security, limits. Places come from the objects' provenance.
 void validate_commit(const std::vector<Object>& objects, const AdmissionPolicy& policy,
                      Diagnostics& diagnostics);
-
-// Grammar checks used by the rows of model/. Nothing: well formed.
-std::optional<Error> check_dns_label(std::string_view text);
-std::optional<Error> check_dns_subdomain(std::string_view text);
-std::optional<Error> check_label_key(std::string_view text);
-std::optional<Error> check_label_value(std::string_view text);
 
 }  // namespace moored

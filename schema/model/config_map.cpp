@@ -1,0 +1,111 @@
+// ConfigMap and Secret: keys and values for containers.
+#include "schema/model/core.hpp"
+#include "schema/model/kind_row.hpp"
+#include "schema/model/tables.hpp"
+
+namespace moored {
+namespace {
+
+constexpr std::string_view kBy = "runtime/agent";
+constexpr std::size_t kMaxBytes = 1U << 20U;
+
+using Entries = std::map<std::string, std::string>;
+
+std::size_t size_of(const Entries& entries) {
+  std::size_t bytes = 0;
+  for (const auto& [key, value] : entries) bytes += key.size() + value.size();
+  return bytes;
+}
+
+void check_size(std::size_t bytes, std::vector<Error>& errors) {
+  if (bytes <= kMaxBytes) return;
+  add_at(errors, "data", Error{Code::invalid, "the object holds " + std::to_string(bytes) +
+                                                  " bytes",
+                               "LimitExceeded", {},
+                               "keep it within " + std::to_string(kMaxBytes) + " bytes"});
+}
+
+void check_config_map(const void* object, std::vector<Error>& errors) {
+  const auto& map = *static_cast<const ConfigMap*>(object);
+  check_metadata(map.metadata, &check_dns_subdomain, errors);
+  check_size(size_of(map.data) + size_of(map.binary_data), errors);
+  for (const auto& [key, value] : map.binary_data) {
+    if (map.data.count(key) == 0) continue;
+    add_at(errors, "binaryData" + key_path(key),
+           invalid_value("the key " + quoted(key) + " is also in data", "keep one of the two"));
+  }
+}
+
+void check_secret(const void* object, std::vector<Error>& errors) {
+  const auto& secret = *static_cast<const Secret*>(object);
+  check_metadata(secret.metadata, &check_dns_subdomain, errors);
+  check_size(size_of(secret.data) + size_of(secret.string_data), errors);
+}
+
+// stringData is only another way of writing data; it wins where both have a key.
+void complete_secret(void* object) {
+  auto& secret = *static_cast<Secret*>(object);
+  for (auto& [key, value] : secret.string_data) secret.data[key] = std::move(value);
+  secret.string_data.clear();
+}
+
+}  // namespace
+
+template <>
+const TypeSchema& schema_of<ConfigMap>() {
+  using T = ConfigMap;
+  static constexpr Field kFields[] = {
+      metadata_row<&T::metadata>(),
+      field<&T::immutable>("immutable", {.carried_by = "reconciler/diff",
+                                         .doc = "Whether the entries may never change."}),
+      field<&T::data>("data", {.check = &keys_check<&check_map_key>, .carried_by = kBy,
+                               .doc = "Keys and texts."}),
+      field<&T::binary_data>("binaryData", {.flags = kBase64,
+                                            .check = &keys_check<&check_map_key>,
+                                            .carried_by = kBy,
+                                            .doc = "Keys and bytes, written in base64."}),
+  };
+  static constexpr TypeSchema kSchema{"ConfigMap", kFields, &check_config_map};
+  return kSchema;
+}
+
+template <>
+const Kind& kind_of<ConfigMap>() {
+  static constexpr std::string_view kShort[] = {"cm"};
+  static constexpr Kind kRow = row_of<ConfigMap>(
+      {.group = "", .version = "v1", .kind = "ConfigMap", .plural = "configmaps",
+       .singular = "configmap", .short_names = kShort, .table = &kConfigMapTable});
+  return kRow;
+}
+
+template <>
+const TypeSchema& schema_of<Secret>() {
+  using T = Secret;
+  static constexpr Field kFields[] = {
+      metadata_row<&T::metadata>(),
+      field<&T::immutable>("immutable", {.carried_by = "reconciler/diff",
+                                         .doc = "Whether the entries may never change."}),
+      field<&T::data>("data", {.flags = kBase64 | kSecret,
+                               .check = &keys_check<&check_map_key>, .carried_by = kBy,
+                               .doc = "Keys and bytes, written in base64."}),
+      field<&T::string_data>("stringData", {.flags = kSecret,
+                                            .check = &keys_check<&check_map_key>,
+                                            .carried_by = kBy,
+                                            .doc = "Keys and texts; merged into data."}),
+      field<&T::type>("type", {.flags = kImmutable, .fallback = "\"Opaque\"", .carried_by = kBy,
+                               .doc = "What the keys mean; Opaque for anything."}),
+  };
+  static constexpr TypeSchema kSchema{"Secret", kFields, &check_secret, &complete_secret};
+  return kSchema;
+}
+
+template <>
+const Kind& kind_of<Secret>() {
+  static constexpr std::string_view kPaths[] = {"type"};
+  static constexpr Kind kRow = row_of<Secret>(
+      {.group = "", .version = "v1", .kind = "Secret", .plural = "secrets",
+       .singular = "secret", .table = &kSecretTable, .selectable = kPaths});
+  return kRow;
+}
+
+}  // namespace moored
