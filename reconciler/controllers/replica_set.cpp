@@ -5,6 +5,7 @@
 #include "reconciler/controllers/kinds.hpp"
 #include "reconciler/controllers/replicas.hpp"
 #include "reconciler/core/removal.hpp"
+#include "schema/model/apps.hpp"
 
 namespace moored {
 namespace {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "reconciler/controllers/pods.hpp"
 #include "reconciler/core/identity.hpp"
 #include "reconciler/core/removal.hpp"
 

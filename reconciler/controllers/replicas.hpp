@@ -1,7 +1,8 @@
 // The step that ReplicaSet and ReplicationController share: as many pods as are wanted. Pure.
 #pragma once
 
-#include "reconciler/controllers/pods.hpp"
+#include "reconciler/core/controller.hpp"
+#include "schema/model/pod.hpp"
 
 namespace moored {
 

@@ -3,6 +3,7 @@
 #include <array>
 #include <utility>
 
+#include "reconciler/core/controller.hpp"
 #include "reconciler/diff/merge.hpp"
 #include "schema/base/random.hpp"
 #include "schema/model/pod.hpp"

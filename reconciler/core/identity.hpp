@@ -5,9 +5,12 @@
 #include <string>
 #include <string_view>
 
-#include "reconciler/core/controller.hpp"
+#include "schema/base/time.hpp"
+#include "schema/model/object.hpp"
 
 namespace moored {
+
+struct PlanContext;
 
 // FNV-1a with 64 bits: a spread of names, not a protection.
 std::uint64_t hash_text(std::string_view text, std::uint64_t seed = 0xcbf29ce484222325ULL);

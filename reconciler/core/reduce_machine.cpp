@@ -3,6 +3,7 @@
 
 #include "reconciler/core/conditions.hpp"
 #include "reconciler/core/identity.hpp"
+#include "reconciler/core/reduce.hpp"
 #include "reconciler/core/reduce_parts.hpp"
 #include "reconciler/diff/merge.hpp"
 #include "schema/codec/codec.hpp"

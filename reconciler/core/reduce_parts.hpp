@@ -1,9 +1,12 @@
 // The parts of reduce, one for each group of facts. Internal to core.
 #pragma once
 
-#include "reconciler/core/reduce.hpp"
+#include "reconciler/core/plan.hpp"
 
 namespace moored {
+
+struct PlanContext;
+struct ReduceOptions;
 
 Plan reduce_source(const SourceObserved& fact, const PlanContext& context);
 Plan reduce_tree(const TreeLoaded& fact, const PlanContext& context, const ReduceOptions& options);

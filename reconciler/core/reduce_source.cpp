@@ -3,6 +3,7 @@
 
 #include "reconciler/core/conditions.hpp"
 #include "reconciler/core/identity.hpp"
+#include "reconciler/core/reduce.hpp"
 #include "reconciler/core/reduce_parts.hpp"
 #include "schema/base/log.hpp"
 #include "schema/model/flux.hpp"

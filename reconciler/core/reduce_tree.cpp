@@ -4,6 +4,7 @@
 
 #include "reconciler/core/conditions.hpp"
 #include "reconciler/core/identity.hpp"
+#include "reconciler/core/reduce.hpp"
 #include "reconciler/core/reduce_parts.hpp"
 #include "reconciler/core/removal.hpp"
 #include "reconciler/diff/merge.hpp"
@@ -75,7 +76,7 @@ void hold(Decision& d) {
          d.tree.revision + " would delete " + std::to_string(d.commit.deletions) + " of " +
              std::to_string(d.commit.inventory_before) +
              " objects; nothing of it is applied. If that is meant: moorctl confirm " +
-             d.commit.unit + " " + d.tree.revision);
+             d.tree.revision);
 }
 
 void write_change(Decision& d, const ObjectChange& change) {

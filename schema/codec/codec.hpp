@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "schema/base/result.hpp"
 #include "schema/codec/value.hpp"
 #include "schema/model/object.hpp"
 

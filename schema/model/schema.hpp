@@ -13,7 +13,7 @@
 #include <string_view>
 #include <vector>
 
-#include "schema/base/result.hpp"
+#include "schema/base/error.hpp"
 #include "schema/base/time.hpp"
 #include "schema/model/declare.hpp"
 #include "schema/model/quantity.hpp"
