@@ -64,6 +64,13 @@ Status run_inside(int network_namespace, const std::function<Status()>& inside) 
   });
 }
 
+Status run_in_empty_namespace(const std::function<Status()>& inside) {
+  return run_on_thread([&]() -> Status {
+    if (unshare(CLONE_NEWNET) < 0) return failed("make a network namespace");
+    return inside();
+  });
+}
+
 Status remove_pin(const std::string& pin) {
   // More than one mount lies on the pin when something else has mounted there: take them all.
   constexpr int kMaxStacked = 16;

@@ -17,6 +17,8 @@ Status make_namespace(const std::string& pin, const std::function<Status()>& ins
 Result<UniqueFd> open_namespace(const std::string& pin);
 // Runs a function on a thread of its own inside a network namespace and waits for it.
 Status run_inside(int network_namespace, const std::function<Status()>& inside);
+// Runs a function on a thread of its own in a network namespace that is empty and ends with it.
+Status run_in_empty_namespace(const std::function<Status()>& inside);
 // Unpins; the kernel destroys the namespace once its last process is gone. Missing is success.
 Status remove_pin(const std::string& pin);
 // Locks the calling thread's network namespace against other instances of moored, as long as the

@@ -2,6 +2,7 @@
 
 #include <sstream>
 
+#include "net/link/namespaces.hpp"
 #include "schema/host/spawn.hpp"
 
 namespace moored::net {
@@ -31,6 +32,17 @@ class NftProgram final : public PacketRules {
       if (name == table) return run({"-s", "list", "table", "ip", table}, {});
     }
     return fail(Code::not_found, "table ip " + table + " does not exist");
+  }
+
+  Result<std::string> read_wanted(const std::string& script, const std::string& table) override {
+    std::string listing;
+    const auto load_and_list = [&]() -> Status {
+      MOORED_CHECK(apply(script));
+      MOORED_TRY(listing, read_table(table));
+      return {};
+    };
+    MOORED_CHECK(run_in_empty_namespace(load_and_list));
+    return listing;
   }
 
   Result<std::vector<std::string>> read_tables() override {

@@ -19,6 +19,9 @@ class PacketRules {
   // A table as `nft -s list table` writes it, without counters and other state.
   // Errors: not_found, unavailable, timeout.
   virtual Result<std::string> read_table(const std::string& table) = 0;
+  // What read_table would say of a table that only this script had made; the real rules are not
+  // touched. This is how a rule is compared with what was wanted, whatever nft makes of its text.
+  virtual Result<std::string> read_wanted(const std::string& script, const std::string& table) = 0;
   // The names of all tables.
   virtual Result<std::vector<std::string>> read_tables() = 0;
 };

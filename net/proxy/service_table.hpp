@@ -1,0 +1,44 @@
+// Services and their endpoints, reduced to what packet rules need. Pure.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "net/link/address.hpp"
+#include "schema/model/object.hpp"
+
+namespace moored::net {
+
+// Where a connection may be sent.
+struct Backend {
+  Ipv4 address;
+  std::uint16_t port = 0;
+  auto operator<=>(const Backend&) const = default;
+};
+
+// One port of one Service.
+struct VirtualPort {
+  std::string label;             // namespace/service:port, for people
+  std::string protocol;          // tcp or udp
+  Ipv4 address;                  // the ClusterIP
+  std::uint16_t port = 0;
+  std::uint16_t node_port = 0;   // 0: none
+  bool sticky = false;           // sessionAffinity: ClientIP
+  std::vector<Backend> backends; // sorted, each once; empty: connections are refused
+  bool operator==(const VirtualPort&) const = default;
+};
+
+// By namespace/service:port-name/protocol.
+using ServiceTable = std::map<std::string, VirtualPort>;
+
+// Headless Services and those without a ClusterIP have no rules. Backends are the ready
+// endpoints; when there are none, those that still serve while they terminate;
+// with publishNotReadyAddresses, all. Two Services with the same address and port: the first by
+// name keeps it.
+ServiceTable plan_services(const std::vector<Object>& services,
+                           const std::vector<Object>& endpoint_slices);
+
+}  // namespace moored::net
