@@ -6,7 +6,7 @@
 #include "reconciler/core/controller.hpp"
 #include "reconciler/diff/merge.hpp"
 #include "schema/base/random.hpp"
-#include "schema/model/pod.hpp"
+#include "schema/model/pod_resources.hpp"
 
 namespace moored {
 namespace {
@@ -63,6 +63,7 @@ Object make_recorded(const Object& declared, const PlanContext& context) {
   if (declared.is<Pod>()) {
     auto pod = declared.as<Pod>();
     pod.status.phase = "Pending";
+    pod.status.qos_class = qos_class(pod.spec);
     pod.metadata.uid = uid;
     pod.metadata.creation_timestamp = stamp(context.now);
     return make_object(std::move(pod), declared.provenance());

@@ -18,7 +18,7 @@ std::uint64_t hash_text(std::string_view text, std::uint64_t seed = 0xcbf29ce484
 std::string encode_hash(std::uint64_t hash, std::size_t length);
 // The moment in whole seconds, as objects carry it.
 Time stamp(const Now& now);
-// Gives a new object its uid and its creation time, and a pod its first phase.
+// Gives a new object its uid and its creation time, and a pod its first status.
 Object make_recorded(const Object& declared, const PlanContext& context);
 
 }  // namespace moored
