@@ -1,0 +1,104 @@
+#include "reconciler/loop/inbox.hpp"
+
+#include <algorithm>
+
+namespace moored {
+namespace {
+
+// True when the newer fact says everything that the older one says.
+bool replaces(const Fact& newer, const Fact& older) {
+  if (newer.index() != older.index()) return false;
+  if (const auto* pod = std::get_if<PodObserved>(&newer)) {
+    const auto& before = std::get<PodObserved>(older);
+    return pod->uid == before.uid && pod->pod == before.pod && !before.gone;
+  }
+  if (const auto* node = std::get_if<NodeObserved>(&newer)) {
+    return node->node == std::get<NodeObserved>(older).node;
+  }
+  if (const auto* drift = std::get_if<DriftObserved>(&newer)) {
+    return drift->record.id == std::get<DriftObserved>(older).record.id;
+  }
+  return std::holds_alternative<ProxyApplied>(newer);
+}
+
+// A pod's first start is told once: a replacing fact keeps it.
+void keep_start(PodObserved& newer, const PodObserved& older) {
+  if (!newer.started_at) newer.started_at = older.started_at;
+}
+
+}  // namespace
+
+void Inbox::post(Fact fact, Cause cause) {
+  {
+    const std::lock_guard lock(mutex_);
+    const auto older = std::find_if(facts_.rbegin(), facts_.rend(), [&](const PostedFact& waiting) {
+      return replaces(fact, waiting.fact);
+    });
+    if (older != facts_.rend()) {
+      if (auto* pod = std::get_if<PodObserved>(&fact)) {
+        keep_start(*pod, std::get<PodObserved>(older->fact));
+      }
+      *older = {std::move(fact), std::move(cause)};
+    } else {
+      const bool story = std::holds_alternative<EventObserved>(fact);
+      if (facts_.size() >= (story ? kMaxStories : kMaxFacts)) {
+        ++left_out_;
+        return;
+      }
+      facts_.push_back({std::move(fact), std::move(cause)});
+    }
+  }
+  news_.notify_one();
+}
+
+std::vector<PostedFact> Inbox::take(std::size_t limit) {
+  const std::lock_guard lock(mutex_);
+  std::vector<PostedFact> out;
+  while (!facts_.empty() && out.size() < limit) {
+    out.push_back(std::move(facts_.front()));
+    facts_.pop_front();
+  }
+  return out;
+}
+
+void Inbox::put_back(std::vector<PostedFact> facts) {
+  const std::lock_guard lock(mutex_);
+  for (auto fact = facts.rbegin(); fact != facts.rend(); ++fact) {
+    const bool replaced = std::any_of(facts_.begin(), facts_.end(), [&](const PostedFact& newer) {
+      return replaces(newer.fact, fact->fact);
+    });
+    if (!replaced) facts_.push_front(std::move(*fact));
+  }
+}
+
+void Inbox::wait_until(std::optional<MonoTime> due, const Clock& clock, std::stop_token stop) {
+  std::unique_lock lock(mutex_);
+  const auto is_news = [&] { return woken_ || !facts_.empty(); };
+  if (due) {
+    const Duration rest = *due - clock.now().mono;
+    if (rest > Duration::zero()) news_.wait_for(lock, stop, rest, is_news);
+  } else {
+    news_.wait(lock, stop, is_news);
+  }
+  woken_ = false;
+}
+
+void Inbox::wake() {
+  {
+    const std::lock_guard lock(mutex_);
+    woken_ = true;
+  }
+  news_.notify_one();
+}
+
+std::size_t Inbox::size() const {
+  const std::lock_guard lock(mutex_);
+  return facts_.size();
+}
+
+std::size_t Inbox::left_out() const {
+  const std::lock_guard lock(mutex_);
+  return left_out_;
+}
+
+}  // namespace moored

@@ -1,0 +1,273 @@
+#include "reconciler/store/stage.hpp"
+
+#include <algorithm>
+
+#include "reconciler/store/events.hpp"
+#include "schema/codec/codec.hpp"
+#include "schema/codec/text.hpp"
+#include "schema/host/sha256.hpp"
+#include "schema/model/cluster.hpp"
+
+namespace moored::store {
+namespace {
+
+constexpr std::size_t kDigestDigits = 32;
+
+// A copy of an object's value whose metadata may be changed.
+struct Editable {
+  explicit Editable(const Object& object)
+      : kind(&object.kind()), body(kind->copy(object.body())), from(object.provenance()) {}
+  ObjectMeta& meta() { return kind->meta(body.get()); }
+  Object done() { return Object(*kind, std::move(body), std::move(from)); }
+
+  const Kind* kind;
+  std::shared_ptr<void> body;
+  Provenance from;
+};
+
+Status check_key(const ObjectKey& key) {
+  if (key.kind == nullptr || key.name.empty()) return fail(Code::invalid, "a write without a name");
+  if (key.kind->namespaced == key.namespace_name.empty()) {
+    return fail(Code::invalid, key.text() + (key.kind->namespaced ? " lacks its namespace"
+                                                                  : " cannot be in a namespace"));
+  }
+  return {};
+}
+
+// The value of an object with the status member of another one.
+Value with_status_of(Value value, const Value& other) {
+  std::erase_if(value.members, [](const Value::Member& m) { return m.first.scalar == "status"; });
+  if (const Value* status = other.find("status")) value.put("status", *status);
+  return value;
+}
+
+// Everything of an object that a person asked for: neither metadata nor status.
+std::string wanted_json(const Object& object) {
+  Value value = encode(object);
+  std::erase_if(value.members, [](const Value::Member& member) {
+    return member.first.scalar == "metadata" || member.first.scalar == "status";
+  });
+  return write_json(value);
+}
+
+bool has_spec(const Kind& kind) {
+  const auto fields = kind.schema().fields;
+  return std::any_of(fields.begin(), fields.end(),
+                     [](const Field& row) { return row.name == "spec"; });
+}
+
+// The object as a restart would read it back: times cut to what is written.
+Result<Object> as_stored(const Kind& kind, const Value& value, const Provenance& from) {
+  auto read = decode_stored(kind, value);
+  if (!read) {
+    Error error = std::move(read).error();
+    error.code = Code::internal;
+    return Unexpected(std::move(error).context("what would be recorded cannot be read back"));
+  }
+  return read->with_provenance(from);
+}
+
+bool moved(const Provenance& before, const Provenance& after) {
+  return before.source != after.source || before.unit != after.unit;
+}
+
+bool same_drift(const DriftRecord& a, const DriftRecord& b) {
+  return a.object == b.object && a.field == b.field && a.desired == b.desired &&
+         a.observed == b.observed && a.correction == b.correction && a.actor == b.actor &&
+         a.onset == b.onset && a.corrected_at.has_value() == b.corrected_at.has_value();
+}
+
+// Closed records are only kept to recognise a repeated closing.
+PersistentMap<std::string, DriftRecord> still_open(
+    const PersistentMap<std::string, DriftRecord>& records) {
+  PersistentMap<std::string, DriftRecord> open;
+  records.visit_all([&](const std::string& id, const DriftRecord& record) {
+    if (!record.corrected_at) open = open.with(id, record);
+    return true;
+  });
+  return open;
+}
+
+}  // namespace
+
+Status Stage::add(const Plan& plan, const Cause& cause) {
+  const Snapshot before = state_;
+  AuditParts parts;
+  parts.now = now_;
+  parts.cause = cause;
+  const std::size_t first = revisions_.size();
+  if (auto added = add_all(plan, parts); !added) {
+    state_ = before;
+    revisions_.erase(revisions_.begin() + static_cast<std::ptrdiff_t>(first), revisions_.end());
+    return added;
+  }
+  if (parts.empty()) return {};
+  audit_.push_back(make_audit_row(std::move(parts), ledger_.audit));
+  for (std::size_t i = first; i < revisions_.size(); ++i) {
+    if (!revisions_[i].change.object.is<Event>()) revisions_[i].cause = ledger_.audit.seq;
+  }
+  return {};
+}
+
+// What may fail comes first: the rest is only taken when all of that was.
+Status Stage::add_all(const Plan& plan, AuditParts& parts) {
+  for (const Write& write : plan.writes) MOORED_CHECK(add_write(write, parts));
+  for (const EventNote& note : plan.events) MOORED_CHECK(add_event(note));
+  for (const DriftRecord& record : plan.drift) add_drift(record, parts);
+  for (const OperatorActed& acted : plan.operators) {
+    parts.operators.items.push_back(audit_operator(acted));
+  }
+  receipt_.insert(receipt_.end(), plan.receipt.begin(), plan.receipt.end());
+  return {};
+}
+
+Status Stage::add_write(const Write& write, AuditParts& parts) {
+  MOORED_CHECK(check_key(write.type == Write::Type::remove ? write.key : write.object.key()));
+  switch (write.type) {
+    case Write::Type::put: return add_put(write, parts);
+    case Write::Type::status: return add_status(write, parts);
+    case Write::Type::remove: add_remove(write, parts); return {};
+  }
+  return {};
+}
+
+Status Stage::add_put(const Write& write, AuditParts& parts) {
+  const auto previous = state_.find(write.object.key());
+  if (!previous) return record(write.object, previous, write.reason, &parts);
+  const std::string& uid = write.object.meta().uid;
+  if (!uid.empty() && uid != previous->meta().uid) {
+    return fail(Code::conflict, write.object.key().text() + " was replaced by another object");
+  }
+  const Provenance& from = write.object.provenance();
+  const Value merged = with_status_of(encode(write.object), encode(*previous));
+  MOORED_TRY(auto next, as_stored(write.object.kind(), merged,
+                                  from.source.empty() ? previous->provenance() : from));
+  return record(std::move(next), previous, write.reason, &parts);
+}
+
+// A status of an object that is gone, or was replaced meanwhile, has nothing to be written on.
+Status Stage::add_status(const Write& write, AuditParts& parts) {
+  const auto previous = state_.find(write.object.key());
+  if (!previous) return {};
+  const std::string& uid = write.object.meta().uid;
+  if (!uid.empty() && uid != previous->meta().uid) return {};
+  const Value merged = with_status_of(encode(*previous), encode(write.object));
+  MOORED_TRY(auto next, as_stored(write.object.kind(), merged, previous->provenance()));
+  return record(std::move(next), previous, write.reason, &parts);
+}
+
+void Stage::add_remove(const Write& write, AuditParts& parts) {
+  const auto previous = state_.find(write.key);
+  if (!previous) return;
+  Editable last(*previous);
+  const std::int64_t version = state_.resource_version() + 1;
+  last.meta().resource_version = std::to_string(version);
+  StagedRevision row;
+  row.change = {Change::Type::deleted, version, last.done(), previous};
+  row.prev = std::stoll(previous->meta().resource_version);
+  row.json = encode_json(row.change.object);
+  state_ = state_.without(write.key, version);
+  log_change(std::move(row), write.reason, &parts);
+}
+
+// Numbers an object and takes it into the state, unless it is what is recorded already.
+Status Stage::record(Object next, const std::optional<Object>& previous, std::string_view why,
+                     AuditParts* parts) {
+  Editable edited(next);
+  ObjectMeta& meta = edited.meta();
+  const std::int64_t version = state_.resource_version() + 1;
+  if (previous) {
+    const ObjectMeta& old = previous->meta();
+    meta.uid = old.uid;
+    meta.resource_version = old.resource_version;
+    meta.generation = old.generation;
+    meta.creation_timestamp = old.creation_timestamp;
+    next = edited.done();
+    const bool same = encode_json(next) == encode_json(*previous);
+    if (same && !moved(previous->provenance(), next.provenance())) return {};
+    edited = Editable(next);
+    if (has_spec(next.kind()) && wanted_json(next) != wanted_json(*previous)) {
+      edited.meta().generation += 1;
+    }
+  } else {
+    if (meta.uid.empty()) meta.uid = derive_object_uid(ledger_.store_id, next.key(), version);
+    if (!meta.creation_timestamp) meta.creation_timestamp = now_.wall;
+    if (has_spec(next.kind())) meta.generation = 1;
+  }
+  edited.meta().resource_version = std::to_string(version);
+  next = edited.done();
+  MOORED_TRY(auto stored, as_stored(next.kind(), encode(next), next.provenance()));
+  StagedRevision row;
+  row.change = {previous ? Change::Type::modified : Change::Type::added, version, stored, previous};
+  if (previous) row.prev = std::stoll(previous->meta().resource_version);
+  row.json = encode_json(stored);
+  state_ = state_.with(stored, version);
+  log_change(std::move(row), why, parts);
+  return {};
+}
+
+// Events are records themselves and are not audited.
+void Stage::log_change(StagedRevision row, std::string_view why, AuditParts* parts) {
+  row.secret = is_secret_kind(row.change.object.kind());
+  if (parts != nullptr && !row.change.object.is<Event>()) {
+    // Of a secret nothing may be compared from outside: its digest is keyed.
+    const std::string digest = row.secret ? sealer_->digest(row.json) : json_digest(row.json);
+    parts->changes.items.push_back(audit_change(row.change, why, digest, *sealer_));
+    parts->objects.push_back(row.change.object.key().text());
+  }
+  revisions_.push_back(std::move(row));
+}
+
+Status Stage::add_event(const EventNote& note) {
+  const ObjectKey key = event_key(note);
+  const auto existing = state_.find(key);
+  if (existing) {
+    const auto last = existing->as<Event>().last_timestamp;
+    if (last && now_.wall - *last < kEventQuiet) {
+      ++ledger_.repeats[key.name];
+      return {};
+    }
+  } else if (state_.list(kind_of<Event>(), {}).size() >= kMaxEvents) {
+    ++left_out_;
+    return {};
+  }
+  std::int32_t count = 1;
+  if (const auto waiting = ledger_.repeats.find(key.name); waiting != ledger_.repeats.end()) {
+    count += waiting->second;
+    ledger_.repeats.erase(waiting);
+  }
+  return record(make_event(note, existing ? &*existing : nullptr, count, now_), existing,
+                note.reason, nullptr);
+}
+
+void Stage::add_drift(const DriftRecord& record, AuditParts& parts) {
+  const DriftRecord* known = ledger_.drift.find(record.id);
+  if (known != nullptr && same_drift(*known, record)) return;
+  if (known == nullptr && ledger_.drift.size() >= kMaxDrift) {
+    ledger_.drift = still_open(ledger_.drift);
+    if (ledger_.drift.size() >= kMaxDrift) {
+      ++left_out_;
+      return;
+    }
+  }
+  ledger_.drift = ledger_.drift.with(record.id, record);
+  drift_.push_back(record);
+  parts.drift.items.push_back(audit_drift(record));
+  parts.objects.push_back(record.object.text());
+}
+
+std::string derive_object_uid(std::string_view store_id, const ObjectKey& key,
+                              std::int64_t resource_version) {
+  std::string hex = sha256_hex(std::string(store_id) + "\n" + key.text() + "\n" +
+                               std::to_string(resource_version));
+  hex[12] = '8';  // UUID version 8: made by a rule of our own (RFC 9562)
+  hex[16] = "89ab"[static_cast<unsigned char>(hex[16]) % 4];
+  return hex.substr(0, 8) + "-" + hex.substr(8, 4) + "-" + hex.substr(12, 4) + "-" +
+         hex.substr(16, 4) + "-" + hex.substr(20, 12);
+}
+
+std::string json_digest(std::string_view json) {
+  return sha256_hex(json).substr(0, kDigestDigits);
+}
+
+}  // namespace moored::store

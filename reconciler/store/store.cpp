@@ -1,0 +1,313 @@
+#include "reconciler/store/store.hpp"
+
+#include <algorithm>
+#include <map>
+#include <mutex>
+
+#include "reconciler/store/compaction.hpp"
+#include "reconciler/store/database.hpp"
+#include "reconciler/store/records.hpp"
+#include "reconciler/store/revisions.hpp"
+#include "reconciler/store/seal.hpp"
+#include "reconciler/store/stage.hpp"
+#include "reconciler/store/verify.hpp"
+#include "schema/base/guarded.hpp"
+#include "schema/base/random.hpp"
+#include "schema/host/file.hpp"
+#include "schema/host/unique_fd.hpp"
+#include "schema/model/flux.hpp"
+
+namespace moored {
+
+using namespace store;
+
+namespace {
+
+// Closed drift records that are remembered over a restart, beside all open ones.
+constexpr std::size_t kRememberedDrift = 2'000;
+
+DatabaseOptions database_options(const StoreOptions& options) {
+  DatabaseOptions how;
+  how.path = options.directory + "/moored.db";
+  how.vfs = options.vfs;
+  how.durable = options.durable;
+  how.checkpoint_on_close = options.checkpoint_on_close;
+  return how;
+}
+
+// Two daemons on one directory would each believe to be the writer.
+Result<UniqueFd> take_lock(const std::string& directory) {
+  const std::string path = directory + "/store.lock";
+  auto lock = lock_file(path);
+  if (!lock && lock.error().code == Code::conflict) {
+    const auto holder = read_file(path, 64);
+    return Unexpected(
+        Error{Code::conflict,
+              "another daemon has this store open (pid " + holder.value_or("unknown") + ")",
+              "StoreLocked", {}, {}}
+            .mend("stop it, or give this one another --state-dir"));
+  }
+  if (lock) MOORED_CHECK(write_file(path, std::to_string(::getpid())));
+  return lock;
+}
+
+std::string make_store_id(const StoreOptions& options) {
+  SystemRandom random;
+  return options.store_id.empty() ? make_uuid(random) : options.store_id;
+}
+
+// The id of a new store is written together with the digest that its key gives of it.
+Result<std::string> settle_store_id(Connection& writer, const StoreOptions& options,
+                                    const Sealer& sealer) {
+  MOORED_TRY(const auto known, read_meta(writer, "store_id"));
+  if (known.empty()) {
+    const std::string fresh = make_store_id(options);
+    const Status written = writer.transact([&]() -> Status {
+      MOORED_CHECK(write_meta(writer, "store_id", fresh));
+      return write_meta(writer, "key_digest", sealer.digest(fresh));
+    });
+    if (!written) return Unexpected(Error(written.error()));
+    return fresh;
+  }
+  MOORED_TRY(const auto digest, read_meta(writer, "key_digest"));
+  if (digest == sealer.digest(known)) return known;
+  return Unexpected(Error{Code::corrupt, "the key file does not belong to this database",
+                          "SealBroken", {}, {}}
+                        .mend("put back seal.key from the same backup as moored.db"));
+}
+
+}  // namespace
+
+// Everything that belongs together; the writer's part is only touched by the writer's thread.
+struct Store::State {
+  struct Listening {
+    Listener listener;
+    void* context;
+  };
+
+  explicit State(StoreOptions given, Sealer key, UniqueFd held)
+      : options(std::move(given)),
+        sealer(std::move(key)),
+        lock(std::move(held)),
+        readers(database_options(options)) {}
+
+  Status load();
+  Status reload_after_failure();
+  void publish(const Snapshot& next);
+
+  StoreOptions options;
+  Sealer sealer;
+  UniqueFd lock;
+  std::optional<Connection> writer;
+  Ledger ledger;
+  bool must_reopen = false;
+  mutable ReaderPool readers;
+  Guarded<std::shared_ptr<const Snapshot>> current;
+  struct Listeners {
+    int last_token = 0;
+    std::map<int, Listening> by_token;
+  };
+  Guarded<Listeners> listeners;
+};
+
+// Opens the file and reads everything that exists.
+Status Store::State::load() {
+  writer.reset();
+  MOORED_TRY(auto opened, open_writer(database_options(options)));
+  MOORED_TRY(ledger.store_id, settle_store_id(opened, options, sealer));
+  MOORED_TRY(ledger.audit.seq, read_meta_number(opened, "audit_seq", 0));
+  MOORED_TRY(auto hash, read_meta(opened, "audit_hash"));
+  if (!hash.empty()) ledger.audit.hash = std::move(hash);
+  MOORED_TRY(const auto drift, read_drift_rows(opened, kRememberedDrift));
+  ledger.drift = {};
+  for (const DriftRecord& record : drift) ledger.drift = ledger.drift.with(record.id, record);
+  MOORED_TRY(auto state, read_heads(opened, sealer));
+  writer.emplace(std::move(opened));
+  publish(state);
+  return {};
+}
+
+// After a failed write the file is not trusted: it is closed, opened anew and read again. What was
+// acknowledged must be there; a commit that failed on its way may be.
+Status Store::State::reload_after_failure() {
+  const auto acknowledged = current.with([](auto& now) { return now->resource_version(); });
+  readers.close_idle();
+  MOORED_CHECK(load());
+  const auto found = current.with([](auto& now) { return now->resource_version(); });
+  if (found < acknowledged) {
+    return fail(Code::corrupt, "the store has lost acknowledged records: it ends at version " +
+                                   std::to_string(found) + " instead of " +
+                                   std::to_string(acknowledged));
+  }
+  must_reopen = false;
+  return {};
+}
+
+void Store::State::publish(const Snapshot& next) {
+  auto shared = std::make_shared<const Snapshot>(next);
+  current.with([&](auto& now) { now = std::move(shared); });
+  listeners.with([&](Listeners& all) {
+    for (const auto& entry : all.by_token) {
+      entry.second.listener(entry.second.context, next.resource_version());
+    }
+  });
+}
+
+Store::Store(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Store::~Store() = default;
+
+Result<std::unique_ptr<Store>> Store::open(const StoreOptions& options) {
+  MOORED_CHECK(make_directories(options.directory, 0700));
+  MOORED_TRY(auto lock, take_lock(options.directory));
+  MOORED_TRY(auto sealer, Sealer::open(options.directory + "/seal.key", true));
+  auto state = std::make_unique<State>(options, std::move(sealer), std::move(lock));
+  if (auto loaded = state->load(); !loaded) {
+    return Unexpected(std::move(loaded).error().context(options.directory + "/moored.db"));
+  }
+  return std::unique_ptr<Store>(new Store(std::move(state)));
+}
+
+// ---- writing ------------------------------------------------------------------------------------
+
+struct Store::Batch::Pending {
+  Store* owner;
+  Stage stage;
+};
+
+Store::Batch::Batch(std::unique_ptr<Pending> pending) : pending_(std::move(pending)) {}
+Store::Batch::Batch(Batch&&) noexcept = default;
+Store::Batch::~Batch() = default;
+
+Status Store::Batch::add(const Plan& plan, const Cause& cause) {
+  return pending_->stage.add(plan, cause);
+}
+
+const StateView& Store::Batch::view() const { return pending_->stage.state(); }
+
+Result<RecordResult> Store::Batch::commit() {
+  State& state = *pending_->owner->state_;
+  const Stage& stage = pending_->stage;
+  RecordResult result;
+  result.resource_version = stage.state().resource_version();
+  state.ledger.repeats = stage.ledger().repeats;
+  if (stage.empty()) return result;
+  if (state.must_reopen) {
+    // The state that the plans were made on may no longer be the recorded one.
+    MOORED_CHECK(state.reload_after_failure());
+    return fail(Code::unavailable, "the store was opened anew; try again");
+  }
+  auto written = state.writer->transact(
+      [&] { return write_stage(*state.writer, stage, state.sealer); });
+  if (!written) {
+    const std::string& reason = written.error().reason;
+    state.must_reopen = reason != "StoreFull" && reason != "StoreBusy";
+    return Unexpected(std::move(written).error());
+  }
+  state.ledger = stage.ledger();
+  for (const StagedRevision& row : stage.revisions()) result.changes.push_back(row.change);
+  state.publish(stage.state());
+  return result;
+}
+
+Store::Batch Store::begin(Now now) {
+  const auto base = state_->current.with([](auto& current) { return current; });
+  return Batch(std::unique_ptr<Batch::Pending>(
+      new Batch::Pending{this, Stage(*base, state_->ledger, state_->sealer, now)}));
+}
+
+Result<RecordResult> Store::record(const Plan& plan, const Cause& cause, Now now) {
+  Batch batch = begin(now);
+  MOORED_CHECK(batch.add(plan, cause));
+  return batch.commit();
+}
+
+Result<RecordResult> Store::record_all(std::span<const CausedPlan> plans, Now now) {
+  Batch batch = begin(now);
+  for (const CausedPlan& one : plans) MOORED_CHECK(batch.add(one.plan, one.cause));
+  return batch.commit();
+}
+
+Result<bool> Store::compact(const CompactOptions& options, Now now) {
+  bool more = false;
+  if (state_->must_reopen) return fail(Code::unavailable, "the store waits to be opened anew");
+  Connection& writer = *state_->writer;
+  const Status done = writer.transact([&]() -> Status {
+    MOORED_TRY(more, compact_log(writer, options, now));
+    return {};
+  });
+  if (!done) return Unexpected(Error(done.error()));
+  return more;
+}
+
+// ---- reading ------------------------------------------------------------------------------------
+
+const std::string& Store::store_id() const { return state_->ledger.store_id; }
+
+std::shared_ptr<const StateView> Store::view() const {
+  return state_->current.with(
+      [](auto& current) -> std::shared_ptr<const StateView> { return current; });
+}
+
+Result<std::vector<Change>> Store::changes_since(const Kind* kind, std::int64_t after,
+                                                 std::size_t limit) const {
+  using Changes = Result<std::vector<Change>>;
+  return state_->readers.get([&](Connection& connection) -> Changes {
+    MOORED_CHECK(check_kept(connection, kind, after));
+    return read_changes(connection, state_->sealer, kind, after, limit);
+  });
+}
+
+Result<std::shared_ptr<const StateView>> Store::view_at(std::int64_t resource_version) const {
+  using View = std::shared_ptr<const StateView>;
+  View newest = view();
+  if (resource_version == newest->resource_version()) return newest;
+  if (resource_version > newest->resource_version()) {
+    return fail(Code::timeout, "too large resource version: " + std::to_string(resource_version) +
+                                   ", current: " + std::to_string(newest->resource_version()));
+  }
+  return state_->readers.get([&](Connection& connection) -> Result<View> {
+    MOORED_CHECK(check_kept(connection, &kind_of<Kustomization>(), resource_version));
+    MOORED_TRY(auto state, read_heads_at(connection, state_->sealer, resource_version));
+    return View(std::make_shared<const Snapshot>(std::move(state)));
+  });
+}
+
+int Store::subscribe(Listener listener, void* context) {
+  return state_->listeners.with([&](State::Listeners& all) {
+    all.by_token[++all.last_token] = {listener, context};
+    return all.last_token;
+  });
+}
+
+void Store::unsubscribe(int token) {
+  state_->listeners.with([&](State::Listeners& all) { all.by_token.erase(token); });
+}
+
+Result<AuditVerdict> Store::verify_audit() const { return state_->readers.get(&verify_chain); }
+
+Result<std::vector<DriftRecord>> Store::read_drift(std::size_t limit) const {
+  return state_->readers.get(
+      [&](Connection& connection) { return read_drift_rows(connection, limit); });
+}
+
+Result<std::vector<ReceiptEntry>> Store::read_receipt(const std::string& sha) const {
+  return state_->readers.get(
+      [&](Connection& connection) { return read_receipt_rows(connection, sha); });
+}
+
+Result<std::vector<AuditEntry>> Store::read_audit(const std::string& object,
+                                                  std::size_t limit) const {
+  return state_->readers.get(
+      [&](Connection& connection) { return read_audit_rows(connection, object, limit); });
+}
+
+Result<AuditVerdict> verify_audit_offline(const std::string& directory) {
+  StoreOptions options;
+  options.directory = directory;
+  MOORED_TRY(auto connection, open_reader(database_options(options)));
+  MOORED_TRY(const auto owner, connection.read_integer("PRAGMA application_id"));
+  if (owner != kApplicationId) return fail(Code::conflict, directory + " holds no store");
+  return verify_chain(connection);
+}
+
+}  // namespace moored

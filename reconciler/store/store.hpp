@@ -1,0 +1,132 @@
+// The store: one writer, one transaction per story, many readers.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "reconciler/core/plan.hpp"
+#include "schema/ports/state_view.hpp"
+
+namespace moored {
+
+// What a commit brought: the newest version, and each change in the order of versions.
+struct RecordResult {
+  std::int64_t resource_version = 0;
+  std::vector<Change> changes;
+};
+
+// A plan with the cause that goes into its audit row.
+struct CausedPlan {
+  Plan plan;
+  Cause cause;
+};
+
+struct StoreOptions {
+  std::string directory;            // holds moored.db, its log, its lock and seal.key; mode 0700
+  std::string vfs;                  // an SQLite VFS; empty: the system's
+  std::string store_id;             // for a new store; empty: by chance
+  bool durable = true;              // false: no fsync, for simulations on a tmpfs
+  bool checkpoint_on_close = true;  // false: close as a crash would
+};
+
+// How much history is kept. Events keep a day.
+struct CompactOptions {
+  Duration keep = std::chrono::hours(24 * 90);
+  std::int64_t max_bytes = 4LL << 30U;  // of object JSON in the revision log
+  std::size_t max_rows = 5'000;         // deleted by one call, so that the writer is not held up
+};
+
+// A step of a receipt as it was first seen, and a row of the audit chain.
+struct ReceiptEntry {
+  std::string sha;
+  std::string revision;
+  std::string step;
+  Time time;
+  std::string detail;
+};
+struct AuditEntry {
+  std::int64_t seq = 0;
+  std::string canonical_json;
+};
+// The chain as it was found.
+struct AuditVerdict {
+  std::int64_t rows = 0;
+  std::string hash;  // of the last row: note it elsewhere to prove that nothing was cut off
+};
+
+class Store final : public StateSource, public RevisionSignal {
+ public:
+  // Collects plans and writes them in one transaction. Writer's thread only; at most one at a time.
+  class Batch;
+
+  // Errors: conflict (StoreLocked: another daemon holds it, with its pid; StoreNewer), corrupt
+  // (StoreCorrupt, SealBroken), denied (KeyExposed), exhausted (StoreFull), unavailable (StoreIo).
+  static Result<std::unique_ptr<Store>> open(const StoreOptions& options);
+  ~Store() override;
+  Store(const Store&) = delete;
+  Store& operator=(const Store&) = delete;
+
+  // ---- the writer's thread ----
+  Batch begin(Now now);
+  // One plan in a transaction of its own; writes nothing when nothing changes.
+  // Errors: those of Batch.
+  Result<RecordResult> record(const Plan& plan, const Cause& cause, Now now);
+  // Several plans in one transaction, each with its audit row: all or none.
+  Result<RecordResult> record_all(std::span<const CausedPlan> plans, Now now);
+  // Forgets history; true: more is to be forgotten, call again.
+  Result<bool> compact(const CompactOptions& options, Now now);
+
+  // ---- any thread ----
+  const std::string& store_id() const;
+  std::shared_ptr<const StateView> view() const override;
+  Result<std::vector<Change>> changes_since(const Kind* kind, std::int64_t after,
+                                            std::size_t limit) const override;
+  Result<std::shared_ptr<const StateView>> view_at(std::int64_t resource_version) const override;
+  int subscribe(Listener listener, void* context) override;
+  void unsubscribe(int token) override;
+
+  // The steps of the commit whose id starts with these digits (at least four), by time.
+  // Errors: not_found; conflict (Ambiguous: several commits start so); invalid (not digits).
+  Result<std::vector<ReceiptEntry>> read_receipt(const std::string& sha) const;
+  // Rows that speak of an object (Kind/namespace/name; empty: all), newest first.
+  Result<std::vector<AuditEntry>> read_audit(const std::string& object, std::size_t limit) const;
+  // Open drift first, then the newest.
+  Result<std::vector<DriftRecord>> read_drift(std::size_t limit) const;
+  // Every row of the chain, and each recorded revision against the digest in its row.
+  // Errors: corrupt (AuditBroken) naming the first row that was edited, removed or reordered.
+  Result<AuditVerdict> verify_audit() const;
+
+ private:
+  struct State;
+  explicit Store(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+class Store::Batch {
+ public:
+  Batch(Batch&&) noexcept;
+  ~Batch();  // without commit() nothing happened
+
+  // Takes a plan on top of those before it. A refused plan leaves the batch as it was.
+  // Errors: invalid, conflict (a write aimed at an object that was replaced), internal.
+  Status add(const Plan& plan, const Cause& cause);
+  // The state with everything added so far.
+  const StateView& view() const;
+  // Writes, publishes the new state, wakes the listeners. Once.
+  // Errors: exhausted (StoreFull), unavailable (StoreBusy, StoreIo), corrupt. Then nothing was
+  // published, and after a failed disk the file is opened anew before the next commit.
+  Result<RecordResult> commit();
+
+ private:
+  friend class Store;
+  struct Pending;
+  explicit Batch(std::unique_ptr<Pending> pending);
+  std::unique_ptr<Pending> pending_;
+};
+
+// Checks the chain of a store that no daemon has open. Errors: as Store::verify_audit.
+Result<AuditVerdict> verify_audit_offline(const std::string& directory);
+
+}  // namespace moored

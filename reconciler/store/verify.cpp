@@ -1,0 +1,80 @@
+#include "reconciler/store/verify.hpp"
+
+#include <map>
+
+#include "reconciler/store/audit.hpp"
+#include "reconciler/store/database.hpp"
+#include "reconciler/store/revisions.hpp"
+#include "schema/codec/text.hpp"
+
+namespace moored::store {
+namespace {
+
+Unexpected broken(std::int64_t seq, const std::string& what) {
+  return Unexpected(Error{Code::corrupt, "audit row " + std::to_string(seq) + " " + what,
+                          "AuditBroken", {}, {}}
+                        .mend("compare with a backup or an export made before"));
+}
+
+Status check_row(const Row& row, AuditEnd& end) {
+  const std::int64_t seq = row.integer(0);
+  if (seq != end.seq + 1) return broken(end.seq + 1, "is missing");
+  if (row.integer(1) != kAuditHashVersion) return broken(seq, "follows an unknown rule");
+  if (row.text(2) != end.hash) return broken(seq, "does not follow the row before it");
+  const std::string hash = audit_hash(row.text(2), seq, row.text(3));
+  if (hash != row.text(4)) return broken(seq, "was edited");
+  end = {seq, hash};
+  return {};
+}
+
+// Digests that the row gives for the versions it wrote; those of secrets are keyed and left out.
+std::map<std::int64_t, std::string> digests_in(const std::string& json) {
+  std::map<std::int64_t, std::string> out;
+  const auto row = read_json(json);
+  const Value* changes = row ? row->find("changes") : nullptr;
+  if (changes == nullptr) return out;
+  for (const Value& change : changes->items) {
+    const Value* version = change.find("resourceVersion");
+    const Value* digest = change.find("digest");
+    if (version != nullptr && digest != nullptr) out[std::stoll(version->scalar)] = digest->scalar;
+  }
+  return out;
+}
+
+// Every revision that is still kept says what its audit row says it said.
+Status check_revisions(Connection& connection) {
+  std::int64_t seq = 0;
+  std::map<std::int64_t, std::string> digests;
+  return connection.query(
+      "SELECT r.rv, r.json, a.seq, a.canonical_json FROM revision r "
+      "LEFT JOIN audit a ON a.seq = r.cause WHERE r.cause IS NOT NULL AND r.sealed = 0 "
+      "ORDER BY r.cause, r.rv",
+      {}, [&](const Row& row) -> Status {
+        if (row.is_null(2)) return fail(Code::corrupt, "a revision has lost its audit row");
+        if (row.integer(2) != seq) {
+          seq = row.integer(2);
+          digests = digests_in(row.text(3));
+        }
+        const auto told = digests.find(row.integer(0));
+        if (told != digests.end() && told->second == json_digest(row.text(1))) return Status();
+        return broken(seq, "does not fit the recorded version " +
+                               std::to_string(row.integer(0)));
+      });
+}
+
+}  // namespace
+
+Result<AuditVerdict> verify_chain(Connection& connection) {
+  AuditEnd end;
+  MOORED_CHECK(connection.query(
+      "SELECT seq, hash_version, prev_hash, canonical_json, hash FROM audit ORDER BY seq", {},
+      [&](const Row& row) { return check_row(row, end); }));
+  MOORED_TRY(const auto seq, read_meta_number(connection, "audit_seq", 0));
+  if (seq != end.seq) return broken(end.seq + 1, "is missing at the end of the chain");
+  MOORED_TRY(const auto hash, read_meta(connection, "audit_hash"));
+  if (seq != 0 && hash != end.hash) return broken(seq, "is not the one that was written last");
+  MOORED_CHECK(check_revisions(connection));
+  return AuditVerdict{end.seq, end.hash};
+}
+
+}  // namespace moored::store
