@@ -1,0 +1,88 @@
+// The one page: facts and keys in, recorded plans out.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "reconciler/core/controller.hpp"
+#include "reconciler/core/reduce.hpp"
+#include "reconciler/loop/inbox.hpp"
+#include "reconciler/store/store.hpp"
+#include "schema/base/keyed_queue.hpp"
+
+namespace moored {
+
+struct LoopOptions {
+  std::string node_name;
+  ReduceOptions reduce;
+  std::optional<Duration> relook = std::chrono::seconds(60);  // nothing: never; simulations only
+  std::optional<CompactOptions> compact = CompactOptions{};   // once an hour; nothing: never
+  std::size_t facts_at_once = 200;  // in one transaction
+  std::size_t keys_at_once = 200;
+};
+
+// Decides and records, on one thread. Everything else reads views and posts facts.
+class Loop {
+ public:
+  using Reduce = Plan (*)(const Fact&, const PlanContext&, const ReduceOptions&);
+  // Operators' confirmations of held prunes that are remembered.
+  static constexpr std::size_t kMaxConfirmed = 100;
+
+  // Enqueues every object of every controller's kind. Store, inbox and random must outlive it.
+  Loop(Store& store, Inbox& inbox, std::vector<std::unique_ptr<Controller>> controllers,
+       Reduce reduce, Random& random, LoopOptions options);
+
+  // Takes one batch of facts and one batch of keys. When to be called again at the latest, if no
+  // fact comes: at once while there is work, nothing when only a fact can bring some.
+  std::optional<MonoTime> step(Now now);
+  // Steps until a stop is asked for; waits on the inbox in between.
+  void run(const Clock& clock, std::stop_token stop);
+
+  // Counters for metrics; any thread may not read them while the loop runs on another.
+  std::size_t queue_size() const { return queue_.size(); }
+  std::size_t failing_count() const { return queue_.failing_count(); }
+
+ private:
+  struct Key {
+    std::size_t controller;
+    ObjectKey object;
+    bool operator<(const Key& other) const;
+  };
+
+  void look_again(Now now);
+  void take_facts(Now now);
+  void take_keys(Now now);
+  void wake_owners(const RecordResult& recorded);
+  void wake_for(const Object& object, const StateView& view);
+  void schedule(std::size_t controller, const Plan& plan, Now now);
+  void schedule_any(const Plan& plan, Now now);
+  void note_confirmation(const Fact& fact);
+  void keep_receipts(Now now);
+  bool needs_house() const;
+  void keep_house(Now now);
+  void load_receipts();
+  PlanContext context(const StateView& view, Now now) const;
+
+  Store& store_;
+  Inbox& inbox_;
+  std::vector<std::unique_ptr<Controller>> controllers_;
+  Reduce reduce_;
+  Random& random_;
+  LoopOptions options_;
+  KeyedQueue<Key> queue_;
+  BackOff back_off_;
+  unsigned failed_commits_ = 0;            // of facts, in a row
+  MonoTime facts_due_{};                   // facts wait until then after a failed commit
+  std::optional<MonoTime> relook_due_;
+  std::optional<MonoTime> house_due_;
+  std::optional<MonoTime> compact_due_;
+  bool changed_ = true;                    // since receipts were looked at last
+  std::map<std::string, std::set<std::string>> known_steps_;  // by revision
+};
+
+}  // namespace moored
