@@ -3,15 +3,14 @@
 #include <algorithm>
 
 #include "reconciler/loop/receipts.hpp"
-#include "reconciler/store/events.hpp"
 #include "schema/base/log.hpp"
 #include "schema/model/cluster.hpp"
 
 namespace moored {
 namespace {
 
-constexpr Duration kHouseInterval = std::chrono::minutes(1);
 constexpr Duration kCompactInterval = std::chrono::hours(1);
+constexpr Duration kMoreInterval = std::chrono::seconds(1);  // while history is left to forget
 
 std::optional<MonoTime> earlier(std::optional<MonoTime> a, std::optional<MonoTime> b) {
   if (!a || !b) return a ? a : b;
@@ -37,6 +36,7 @@ Loop::Loop(Store& store, Inbox& inbox, std::vector<std::unique_ptr<Controller>> 
       reduce_(reduce),
       random_(random),
       options_(std::move(options)) {
+  events_ = store_.view()->list(kind_of<Event>()).size();
   load_receipts();
 }
 
@@ -48,8 +48,7 @@ std::optional<MonoTime> Loop::step(Now now) {
   take_keys(now);
   keep_receipts(now);
   keep_house(now);
-  std::optional<MonoTime> due = queue_.next_due(now.mono);
-  if (needs_house()) due = earlier(due, house_due_);
+  std::optional<MonoTime> due = earlier(queue_.next_due(now.mono), compact_due_);
   if (inbox_.size() > 0) due = earlier(due, std::max(now.mono, facts_due_));
   return earlier(due, options_.relook ? relook_due_ : std::nullopt);
 }
@@ -61,9 +60,9 @@ void Loop::take_facts(Now now) {
   if (facts.empty()) return;
   Store::Batch batch = store_.begin(now);
   for (const PostedFact& posted : facts) {
-    note_confirmation(posted.fact);
-    const Plan plan = reduce_(posted.fact, context(batch.view(), now), options_.reduce);
-    if (auto added = batch.add(plan, posted.cause); !added) {
+    Plan plan = reduce_(posted.fact, context(batch.view(), now), options_.reduce);
+    add_commit_step(posted.fact, plan);
+    if (auto added = batch.add(with_events(plan, batch.view(), now), posted.cause); !added) {
       log_failure("a fact cannot be recorded and is left out", added.error());
     }
     schedule_any(plan, now);
@@ -86,9 +85,9 @@ void Loop::take_keys(Now now) {
     const auto key = queue_.pop(now.mono);
     if (!key) break;
     const Controller& controller = *controllers_[key->controller];
-    const Plan plan = controller.plan(key->object, context(batch.view(), now));
+    Plan plan = controller.plan(key->object, context(batch.view(), now));
     const Cause cause{Cause::Actor::controller, controller.name(), key->object.text()};
-    if (auto added = batch.add(plan, cause); !added) {
+    if (auto added = batch.add(with_events(plan, batch.view(), now), cause); !added) {
       log_failure(controller.name() + " cannot record " + key->object.text(), added.error());
       queue_.failed(*key, now.mono, random_);
       continue;
@@ -110,6 +109,7 @@ void Loop::wake_owners(const RecordResult& recorded) {
   if (recorded.changes.empty()) return;
   changed_ = true;
   const auto view = store_.view();
+  events_ = view->list(kind_of<Event>()).size();
   for (const Change& change : recorded.changes) {
     wake_for(change.object, *view);
     if (change.previous) wake_for(*change.previous, *view);
@@ -151,13 +151,18 @@ void Loop::schedule_any(const Plan& plan, Now now) {
   }
 }
 
-void Loop::note_confirmation(const Fact& fact) {
-  const auto* acted = std::get_if<OperatorActed>(&fact);
-  if (acted == nullptr || acted->verb != "confirm") return;
-  auto& confirmed = options_.reduce.confirmed_revisions;
-  if (std::find(confirmed.begin(), confirmed.end(), acted->subject) != confirmed.end()) return;
-  if (confirmed.size() >= kMaxConfirmed) confirmed.erase(confirmed.begin());
-  confirmed.push_back(acted->subject);
+// Notes become Event objects in the transaction of the plan that made them.
+Plan& Loop::with_events(Plan& plan, const StateView& view, Now now) {
+  if (plan.events.empty()) return plan;
+  const auto notes = damper_.admit(plan.events, now.mono);
+  for (Write& write : make_event_writes(notes, context(view, now))) {
+    if (!view.find(write.key)) {
+      if (events_ >= kMaxEvents) continue;
+      ++events_;
+    }
+    plan.writes.push_back(std::move(write));
+  }
+  return plan;
 }
 
 // What earlier runs have said about the revisions that units are at.
@@ -187,27 +192,15 @@ void Loop::keep_receipts(Now now) {
   for (const ReceiptStep& step : plan.receipt) known_steps_[step.revision].insert(step.step);
 }
 
-// Without events and without compaction nothing but a fact can bring work.
-bool Loop::needs_house() const {
-  return options_.compact || !store_.view()->list(kind_of<Event>()).empty();
-}
-
 void Loop::keep_house(Now now) {
-  if (house_due_ && now.mono < *house_due_) return;
-  house_due_ = now.mono + kHouseInterval;
-  const Plan expiry = store::plan_event_expiry(*store_.view(), now);
-  const Cause cause{Cause::Actor::clock, "events", "an hour without a repetition"};
-  if (auto recorded = store_.record(expiry, cause, now); !recorded) {
-    log_failure("old events stay: the store did not take their removal", recorded.error());
-  }
   if (!options_.compact || (compact_due_ && now.mono < *compact_due_)) return;
   const auto more = store_.compact(*options_.compact, now);
   if (!more) log_failure("history stays: it could not be compacted", more.error());
-  compact_due_ = now.mono + (more && *more ? kHouseInterval : kCompactInterval);
+  compact_due_ = now.mono + (more && *more ? kMoreInterval : kCompactInterval);
 }
 
 PlanContext Loop::context(const StateView& view, Now now) const {
-  return {view, now, store_.store_id(), options_.node_name};
+  return {view, now, store_.store_id(), options_.node_name, options_.service_cidr};
 }
 
 void Loop::run(const Clock& clock, std::stop_token stop) {

@@ -11,6 +11,7 @@
 
 #include "reconciler/core/controller.hpp"
 #include "reconciler/core/reduce.hpp"
+#include "reconciler/loop/event_damper.hpp"
 #include "reconciler/loop/inbox.hpp"
 #include "reconciler/store/store.hpp"
 #include "schema/base/keyed_queue.hpp"
@@ -19,6 +20,7 @@ namespace moored {
 
 struct LoopOptions {
   std::string node_name;
+  std::string service_cidr = "10.210.0.0/16";
   ReduceOptions reduce;
   std::optional<Duration> relook = std::chrono::seconds(60);  // nothing: never; simulations only
   std::optional<CompactOptions> compact = CompactOptions{};   // once an hour; nothing: never
@@ -30,8 +32,8 @@ struct LoopOptions {
 class Loop {
  public:
   using Reduce = Plan (*)(const Fact&, const PlanContext&, const ReduceOptions&);
-  // Operators' confirmations of held prunes that are remembered.
-  static constexpr std::size_t kMaxConfirmed = 100;
+  // Event objects in the store. A note that would make one more is left out.
+  static constexpr std::size_t kMaxEvents = 5'000;
 
   // Enqueues every object of every controller's kind. Store, inbox and random must outlive it.
   Loop(Store& store, Inbox& inbox, std::vector<std::unique_ptr<Controller>> controllers,
@@ -61,9 +63,8 @@ class Loop {
   void wake_for(const Object& object, const StateView& view);
   void schedule(std::size_t controller, const Plan& plan, Now now);
   void schedule_any(const Plan& plan, Now now);
-  void note_confirmation(const Fact& fact);
+  Plan& with_events(Plan& plan, const StateView& view, Now now);
   void keep_receipts(Now now);
-  bool needs_house() const;
   void keep_house(Now now);
   void load_receipts();
   PlanContext context(const StateView& view, Now now) const;
@@ -76,10 +77,11 @@ class Loop {
   LoopOptions options_;
   KeyedQueue<Key> queue_;
   BackOff back_off_;
+  EventDamper damper_;
+  std::size_t events_ = 0;                 // Event objects recorded
   unsigned failed_commits_ = 0;            // of facts, in a row
   MonoTime facts_due_{};                   // facts wait until then after a failed commit
   std::optional<MonoTime> relook_due_;
-  std::optional<MonoTime> house_due_;
   std::optional<MonoTime> compact_due_;
   bool changed_ = true;                    // since receipts were looked at last
   std::map<std::string, std::set<std::string>> known_steps_;  // by revision

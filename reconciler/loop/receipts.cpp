@@ -1,67 +1,72 @@
 #include "reconciler/loop/receipts.hpp"
 
-#include "reconciler/loop/readiness.hpp"
+#include <algorithm>
+
+#include "reconciler/controllers/deployment_state.hpp"
+#include "schema/codec/text.hpp"
 #include "schema/model/flux.hpp"
+#include "schema/model/pod.hpp"
 
 namespace moored {
 namespace {
 
-constexpr std::size_t kMaxDetail = 512;  // bytes
+// How far the pods of some objects are on their way.
+struct PodProgress {
+  bool scheduled = true;
+  bool started = true;
+};
+
+bool has_started(const Pod& pod) {
+  const auto& containers = pod.status.container_statuses;
+  return std::any_of(containers.begin(), containers.end(), [](const ContainerStatus& container) {
+    return container.state.running || container.state.terminated || container.last_state.terminated;
+  });
+}
+
+PodProgress progress_of(const std::vector<Object>& pods, std::int32_t wanted) {
+  std::int32_t scheduled = 0;
+  std::int32_t started = 0;
+  for (const Object& object : pods) {
+    const Pod& pod = object.as<Pod>();
+    if (pod.metadata.deletion_timestamp) continue;
+    if (!pod.spec.node_name.empty()) ++scheduled;
+    if (has_started(pod)) ++started;
+  }
+  return {scheduled >= wanted, started >= wanted};
+}
+
+PodProgress progress_of(const Object& object, const StateView& view) {
+  const auto pods = [&](const Object& owner) {
+    return view.list_owned(kind_of<Pod>(), owner.meta().uid);
+  };
+  if (object.is<Pod>()) return progress_of({object}, 1);
+  if (object.is<ReplicaSet>()) {
+    return progress_of(pods(object), object.as<ReplicaSet>().spec.replicas.value_or(1));
+  }
+  if (!object.is<Deployment>()) return {};
+  const std::int32_t wanted = object.as<Deployment>().spec.replicas.value_or(1);
+  const auto set = find_new_set(object, view);
+  return progress_of(set ? pods(*set) : std::vector<Object>{}, wanted);
+}
 
 std::string unit_name(const Object& unit) {
   return unit.meta().namespace_name + "/" + unit.meta().name;
 }
 
-class Steps {
- public:
-  Steps(Plan& plan, std::string revision, const std::set<std::string>& known, Now now)
-      : plan_(plan), revision_(std::move(revision)), known_(known), now_(now) {}
-
-  bool knows(std::string_view step) const { return known_.count(std::string(step)) > 0; }
-  void reached(std::string_view step, std::string detail = {}) {
-    if (knows(step) || !said_.insert(std::string(step)).second) return;
-    plan_.receipt.push_back(
-        {revision_, std::string(step), now_.wall, detail.substr(0, kMaxDetail)});
+// The first part of "where: where: Reason: sentence" that is one word in capitals and letters.
+std::string reason_in(const std::string& detail) {
+  std::size_t begin = 0;
+  while (begin <= detail.size()) {
+    const std::size_t end = std::min(detail.find(": ", begin), detail.size());
+    const std::string part = detail.substr(begin, end - begin);
+    const bool word = !part.empty() && part[0] >= 'A' && part[0] <= 'Z' &&
+                      std::all_of(part.begin(), part.end(), [](unsigned char letter) {
+                        return std::isalnum(letter) != 0;
+                      });
+    if (word) return part;
+    begin = end + 2;
   }
-
- private:
-  Plan& plan_;
-  std::string revision_;
-  const std::set<std::string>& known_;
-  Now now_;
-  std::set<std::string> said_;
-};
-
-std::string detail_of(const Readiness& readiness, const Object& object) {
-  return readiness.reason + ": " + object.key().text() + ": " + readiness.message;
-}
-
-// The way of an applied revision: the slowest object of all units that are at it decides.
-void follow_applied(const StateView& view, const std::vector<Object>& objects, Steps& steps) {
-  if (steps.knows(kStepReady)) return;
-  bool scheduled = true;
-  bool started = true;
-  bool ready = true;
-  for (const Object& object : objects) {
-    const PodProgress pods = pod_progress(object, view);
-    scheduled = scheduled && pods.scheduled;
-    started = started && pods.started;
-    const Readiness readiness = readiness_of(object, view);
-    ready = ready && readiness.ready();
-    if (readiness.state == Readiness::State::failed) {
-      steps.reached(kStepFailed, detail_of(readiness, object));
-    }
-  }
-  if (scheduled || ready) steps.reached(kStepScheduled);
-  if ((scheduled && started) || ready) steps.reached(kStepStarted);
-  if (ready) steps.reached(kStepReady);
-}
-
-// A revision that was tried and not applied: the unit's condition says why.
-void follow_refused(const KustomizationStatus& status, Steps& steps) {
-  const Condition* ready = find_condition(status.conditions, "Ready");
-  if (ready == nullptr || ready->status != "False") return;
-  steps.reached(kStepFailed, ready->reason + ": " + ready->message);
+  return {};
 }
 
 }  // namespace
@@ -84,31 +89,62 @@ std::string sha_of_revision(const std::string& revision) {
 
 Plan plan_receipts(const StateView& view,
                    const std::map<std::string, std::set<std::string>>& known, Now now) {
-  Plan plan;
-  const std::set<std::string> nothing;
-  const auto known_of = [&](const std::string& revision) -> const std::set<std::string>& {
-    const auto found = known.find(revision);
-    return found == known.end() ? nothing : found->second;
-  };
-  std::map<std::string, std::vector<Object>> applied;
+  std::map<std::string, PodProgress> reached;
   for (const Object& unit : view.list(kind_of<Kustomization>())) {
-    const KustomizationStatus& status = unit.as<Kustomization>().status;
-    const std::string& tried = status.last_attempted_revision;
-    if (!tried.empty() && tried != status.last_applied_revision) {
-      Steps steps(plan, tried, known_of(tried), now);
-      follow_refused(status, steps);
+    const std::string& revision = unit.as<Kustomization>().status.last_applied_revision;
+    const auto steps = known.find(revision);
+    if (revision.empty() || (steps != known.end() && steps->second.count("started") > 0 &&
+                             steps->second.count("scheduled") > 0)) {
+      continue;
     }
-    if (status.last_applied_revision.empty()) continue;
-    auto& objects = applied[status.last_applied_revision];
-    for (Object& object : objects_of_unit(view, unit_name(unit))) {
-      objects.push_back(std::move(object));
+    PodProgress& slowest = reached[revision];
+    for (const Object& object : objects_of_unit(view, unit_name(unit))) {
+      const PodProgress one = progress_of(object, view);
+      slowest.scheduled = slowest.scheduled && one.scheduled;
+      slowest.started = slowest.started && one.scheduled && one.started;
     }
   }
-  for (const auto& [revision, objects] : applied) {
-    Steps steps(plan, revision, known_of(revision), now);
-    follow_applied(view, objects, steps);
+  Plan plan;
+  for (const auto& [revision, progress] : reached) {
+    const auto steps = known.find(revision);
+    const auto add = [&, name = revision](bool is_reached, const char* step) {
+      if (!is_reached || (steps != known.end() && steps->second.count(step) > 0)) return;
+      plan.receipt.push_back({name, step, now.wall, {}});
+    };
+    add(progress.scheduled, "scheduled");
+    add(progress.started, "started");
   }
   return plan;
+}
+
+void add_commit_step(const Fact& fact, Plan& plan) {
+  if (plan.receipt.empty()) return;
+  const CommitInfo* commit = nullptr;
+  if (const auto* source = std::get_if<SourceObserved>(&fact)) commit = &source->commit;
+  if (const auto* tree = std::get_if<TreeLoaded>(&fact)) commit = &tree->commit;
+  if (commit == nullptr || commit->sha.empty()) return;
+  Value detail = Value::make_map();
+  detail.put("sha", Value::of_text(commit->sha));
+  detail.put("author", Value::of_text(commit->author));
+  detail.put("subject", Value::of_text(commit->subject));
+  if (commit->committed_at) {
+    detail.put("committedAt", Value::of_text(format_time(*commit->committed_at)));
+  }
+  const ReceiptStep& first = plan.receipt.front();
+  plan.receipt.push_back({first.revision, std::string(kCommitStep), first.time,
+                          write_json(detail)});
+}
+
+ReceiptOutcome judge_receipt(const std::vector<ReceiptEntry>& steps, bool current) {
+  const ReceiptEntry* last = nullptr;
+  for (const ReceiptEntry& entry : steps) {
+    const bool ends = entry.step == "ready" || entry.step == "failed" ||
+                      entry.step == "refused" || entry.step == "held";
+    if (ends && (last == nullptr || entry.time >= last->time)) last = &entry;
+  }
+  if (last == nullptr) return {current ? "progressing" : "superseded", {}, {}};
+  if (last->step == "ready") return {"ready", {}, {}};
+  return {last->step, reason_in(last->detail), last->detail};
 }
 
 std::vector<Object> objects_of_unit(const StateView& view, const std::string& unit) {

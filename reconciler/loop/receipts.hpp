@@ -1,29 +1,40 @@
-// The later steps of a receipt, read off the recorded state. Pure.
+// Steps of a receipt that only the recorded state shows, and what a receipt comes to. Pure.
 #pragma once
 
 #include <map>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "reconciler/core/plan.hpp"
+#include "reconciler/store/store.hpp"
 
 namespace moored {
-
-// Names of the steps written here; those before (seen … committed) come with the facts.
-inline constexpr std::string_view kStepScheduled = "scheduled";  // every pod has a node
-inline constexpr std::string_view kStepStarted = "started";      // every pod runs something
-inline constexpr std::string_view kStepReady = "ready";          // every object is ready
-inline constexpr std::string_view kStepFailed = "failed";        // detail: "Reason: message"
 
 // Revisions that units have applied or tried last, as branch@sha1:….
 std::set<std::string> current_revisions(const StateView& view);
 // The commit id in a revision.
 std::string sha_of_revision(const std::string& revision);
 
-// Steps that have been reached and are not known yet. A revision that was refused, or whose
-// objects cannot become ready by themselves, has failed; it may become ready later.
+// Steps of applied revisions that have been reached and are not known yet: scheduled (every pod of
+// the newest templates is bound to a node) and started (each of them runs a container).
 Plan plan_receipts(const StateView& view,
                    const std::map<std::string, std::set<std::string>>& known, Now now);
+
+// The step that carries the commit's author and subject into the receipt; not shown as a step.
+inline constexpr std::string_view kCommitStep = "commit";
+// Adds it when the plan of the fact brings the first step of a revision.
+void add_commit_step(const Fact& fact, Plan& plan);
+
+// What a revision has come to: ready, failed, refused, held, superseded or progressing, with the
+// reason (ImagePullBackOff, ProgressDeadlineExceeded, UnknownField, …) and the sentence behind it.
+struct ReceiptOutcome {
+  std::string word;
+  std::string reason;
+  std::string message;
+};
+// The latest of the steps that end a way decides. current: a unit is at the revision, or tried it.
+ReceiptOutcome judge_receipt(const std::vector<ReceiptEntry>& steps, bool current);
 
 // The objects that a unit (namespace/name) declares.
 std::vector<Object> objects_of_unit(const StateView& view, const std::string& unit);

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "reconciler/store/events.hpp"
 #include "schema/codec/codec.hpp"
 #include "schema/codec/text.hpp"
 #include "schema/host/sha256.hpp"
@@ -112,7 +111,6 @@ Status Stage::add(const Plan& plan, const Cause& cause) {
 // What may fail comes first: the rest is only taken when all of that was.
 Status Stage::add_all(const Plan& plan, AuditParts& parts) {
   for (const Write& write : plan.writes) MOORED_CHECK(add_write(write, parts));
-  for (const EventNote& note : plan.events) MOORED_CHECK(add_event(note));
   for (const DriftRecord& record : plan.drift) add_drift(record, parts);
   for (const OperatorActed& acted : plan.operators) {
     parts.operators.items.push_back(audit_operator(acted));
@@ -133,16 +131,13 @@ Status Stage::add_write(const Write& write, AuditParts& parts) {
 
 Status Stage::add_put(const Write& write, AuditParts& parts) {
   const auto previous = state_.find(write.object.key());
-  if (!previous) return record(write.object, previous, write.reason, &parts);
   const std::string& uid = write.object.meta().uid;
-  if (!uid.empty() && uid != previous->meta().uid) {
+  if (previous && !uid.empty() && uid != previous->meta().uid) {
     return fail(Code::conflict, write.object.key().text() + " was replaced by another object");
   }
-  const Provenance& from = write.object.provenance();
-  const Value merged = with_status_of(encode(write.object), encode(*previous));
-  MOORED_TRY(auto next, as_stored(write.object.kind(), merged,
-                                  from.source.empty() ? previous->provenance() : from));
-  return record(std::move(next), previous, write.reason, &parts);
+  MOORED_TRY(auto next, as_stored(write.object.kind(), encode(write.object),
+                                  write.object.provenance()));
+  return record(std::move(next), previous, write.reason, parts);
 }
 
 // A status of an object that is gone, or was replaced meanwhile, has nothing to be written on.
@@ -153,7 +148,7 @@ Status Stage::add_status(const Write& write, AuditParts& parts) {
   if (!uid.empty() && uid != previous->meta().uid) return {};
   const Value merged = with_status_of(encode(*previous), encode(write.object));
   MOORED_TRY(auto next, as_stored(write.object.kind(), merged, previous->provenance()));
-  return record(std::move(next), previous, write.reason, &parts);
+  return record(std::move(next), previous, write.reason, parts);
 }
 
 void Stage::add_remove(const Write& write, AuditParts& parts) {
@@ -167,12 +162,12 @@ void Stage::add_remove(const Write& write, AuditParts& parts) {
   row.prev = std::stoll(previous->meta().resource_version);
   row.json = encode_json(row.change.object);
   state_ = state_.without(write.key, version);
-  log_change(std::move(row), write.reason, &parts);
+  log_change(std::move(row), write.reason, parts);
 }
 
 // Numbers an object and takes it into the state, unless it is what is recorded already.
 Status Stage::record(Object next, const std::optional<Object>& previous, std::string_view why,
-                     AuditParts* parts) {
+                     AuditParts& parts) {
   Editable edited(next);
   ObjectMeta& meta = edited.meta();
   const std::int64_t version = state_.resource_version() + 1;
@@ -207,37 +202,15 @@ Status Stage::record(Object next, const std::optional<Object>& previous, std::st
 }
 
 // Events are records themselves and are not audited.
-void Stage::log_change(StagedRevision row, std::string_view why, AuditParts* parts) {
+void Stage::log_change(StagedRevision row, std::string_view why, AuditParts& parts) {
   row.secret = is_secret_kind(row.change.object.kind());
-  if (parts != nullptr && !row.change.object.is<Event>()) {
+  if (!row.change.object.is<Event>()) {
     // Of a secret nothing may be compared from outside: its digest is keyed.
     const std::string digest = row.secret ? sealer_->digest(row.json) : json_digest(row.json);
-    parts->changes.items.push_back(audit_change(row.change, why, digest, *sealer_));
-    parts->objects.push_back(row.change.object.key().text());
+    parts.changes.items.push_back(audit_change(row.change, why, digest, *sealer_));
+    parts.objects.push_back(row.change.object.key().text());
   }
   revisions_.push_back(std::move(row));
-}
-
-Status Stage::add_event(const EventNote& note) {
-  const ObjectKey key = event_key(note);
-  const auto existing = state_.find(key);
-  if (existing) {
-    const auto last = existing->as<Event>().last_timestamp;
-    if (last && now_.wall - *last < kEventQuiet) {
-      ++ledger_.repeats[key.name];
-      return {};
-    }
-  } else if (state_.list(kind_of<Event>(), {}).size() >= kMaxEvents) {
-    ++left_out_;
-    return {};
-  }
-  std::int32_t count = 1;
-  if (const auto waiting = ledger_.repeats.find(key.name); waiting != ledger_.repeats.end()) {
-    count += waiting->second;
-    ledger_.repeats.erase(waiting);
-  }
-  return record(make_event(note, existing ? &*existing : nullptr, count, now_), existing,
-                note.reason, nullptr);
 }
 
 void Stage::add_drift(const DriftRecord& record, AuditParts& parts) {

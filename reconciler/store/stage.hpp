@@ -1,7 +1,6 @@
 // Plans on their way into the store: what is to be written, worked out before anything is. Pure.
 #pragma once
 
-#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -27,21 +26,19 @@ struct Ledger {
   std::string store_id;
   AuditEnd audit;
   PersistentMap<std::string, DriftRecord> drift;  // open, and those closed last; by id
-  std::map<std::string, std::int32_t> repeats;    // of Events, not yet written; by Event name
 };
 
 // Collects plans over a growing state. add() takes a plan as a whole or not at all, so one refused
 // plan does not spoil the others. The store writes the collected rows in one transaction.
 class Stage {
  public:
-  // Limits. Reaching one is counted in left_out() and never stops a plan.
-  static constexpr std::size_t kMaxEvents = 5'000;   // Event objects in the store
-  static constexpr std::size_t kMaxDrift = 10'000;   // remembered drift records
-  static constexpr Duration kEventQuiet = std::chrono::seconds(1);  // repeats are only counted
+  // Drift records that are remembered. One more is left out, counted, and never stops a plan.
+  static constexpr std::size_t kMaxDrift = 10'000;
 
   Stage(Snapshot base, Ledger ledger, const Sealer& sealer, Now now)
       : state_(std::move(base)), ledger_(std::move(ledger)), sealer_(&sealer), now_(now) {}
 
+  // Notes of events are not taken here: the loop has made Event objects of them.
   // Errors: invalid (a key without name or with a wrong namespace), conflict (a write with the uid
   // of an object that was replaced), internal (what was encoded cannot be read back).
   Status add(const Plan& plan, const Cause& cause);
@@ -65,11 +62,10 @@ class Stage {
   Status add_put(const Write& write, AuditParts& parts);
   Status add_status(const Write& write, AuditParts& parts);
   void add_remove(const Write& write, AuditParts& parts);
-  Status add_event(const EventNote& note);
   void add_drift(const DriftRecord& record, AuditParts& parts);
   Status record(Object next, const std::optional<Object>& previous, std::string_view why,
-                AuditParts* parts);
-  void log_change(StagedRevision row, std::string_view why, AuditParts* parts);
+                AuditParts& parts);
+  void log_change(StagedRevision row, std::string_view why, AuditParts& parts);
 
   Snapshot state_;
   Ledger ledger_;

@@ -189,7 +189,6 @@ Result<RecordResult> Store::Batch::commit() {
   const Stage& stage = pending_->stage;
   RecordResult result;
   result.resource_version = stage.state().resource_version();
-  state.ledger.repeats = stage.ledger().repeats;
   if (stage.empty()) return result;
   if (state.must_reopen) {
     // The state that the plans were made on may no longer be the recorded one.
