@@ -1,6 +1,14 @@
 #!/bin/sh
 # First process of the test machine: mounts, modules, tests, power off.
 export PATH=/bin:/sbin:/usr/bin:/usr/sbin HOME=/root MOORED_IN_VM=1
+if [ ! -e /moved ]; then
+  # pivot_root needs a root that is not the kernel's first one: move to a tmpfs and start again.
+  mkdir /new
+  mount -t tmpfs -o mode=755,size=700m tmpfs /new
+  for entry in /*; do [ "$entry" = /new ] || cp -a "$entry" /new/; done
+  touch /new/moved
+  exec switch_root /new /init
+fi
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs devtmpfs /dev

@@ -24,7 +24,7 @@ root=$scratch/root
 mkdir -p "$root" && chmod 755 "$root"
 mkdir -p "$root"/{bin,sbin,proc,sys,dev,tmp,run,etc,root,test,modules,var/lib,var/log,usr/sbin,usr/bin}
 cp /bin/busybox "$root/bin/busybox"
-for applet in sh mount umount insmod poweroff cat ls mkdir rm grep sleep id ip ln; do
+for applet in sh mount umount insmod poweroff cat ls mkdir rm grep sleep id ip ln cp touch switch_root; do
   ln -s busybox "$root/bin/$applet"
 done
 echo 'root:x:0:0:root:/root:/bin/sh' >"$root/etc/passwd"
