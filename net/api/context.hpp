@@ -1,0 +1,60 @@
+// What the routes may look at. Nothing in here can write.
+#pragma once
+
+#include <atomic>
+#include <string>
+#include <utility>
+
+#include "net/api/encoding.hpp"
+#include "schema/base/time.hpp"
+#include "schema/ports/reports.hpp"
+#include "schema/ports/state_view.hpp"
+
+namespace moored::net::api {
+
+// How many watches and followed logs may be open at once. Above it: 429.
+inline constexpr int kMaxStreams = 512;
+
+// Counts open streams, so that the limit holds over all connections. Thread safe.
+class StreamCount {
+ public:
+  // Takes one place; false: all are taken.
+  bool take() {
+    if (open_.fetch_add(1) < kMaxStreams) return true;
+    open_.fetch_sub(1);
+    return false;
+  }
+  void release() { open_.fetch_sub(1); }
+  int open() const { return open_; }
+
+ private:
+  std::atomic<int> open_{0};
+};
+
+// A place among the open streams, given back when it dies.
+class StreamPlace {
+ public:
+  explicit StreamPlace(StreamCount& count) : count_(count.take() ? &count : nullptr) {}
+  StreamPlace(StreamPlace&& other) noexcept : count_(std::exchange(other.count_, nullptr)) {}
+  StreamPlace& operator=(StreamPlace&&) = delete;
+  ~StreamPlace() {
+    if (count_ != nullptr) count_->release();
+  }
+  explicit operator bool() const { return count_ != nullptr; }
+
+ private:
+  StreamCount* count_;
+};
+
+// Everything an answer is made from. All members outlive the answers and their streams.
+struct ApiContext {
+  const StateSource& state;
+  const Reports& reports;
+  const Clock& clock;
+  EncodingCache& cache;
+  StreamCount& streams;
+  std::string address;  // HOST:PORT, for the old discovery document
+  std::string log_dir;  // where container logs are; empty: this process keeps none
+};
+
+}  // namespace moored::net::api

@@ -1,0 +1,147 @@
+#include "net/api/encoding.hpp"
+
+#include <array>
+#include <utility>
+
+#include "schema/codec/codec.hpp"
+#include "schema/codec/text.hpp"
+#include "schema/model/core.hpp"
+
+namespace moored::net::api {
+namespace {
+
+constexpr std::string_view kLastApplied = "kubectl.kubernetes.io/last-applied-configuration";
+
+// A Secret with its keys and without its values.
+Object withhold_values(const Object& object) {
+  Secret secret = object.as<Secret>();
+  for (auto& [key, value] : secret.data)
+    value.clear();
+  for (auto& [key, value] : secret.string_data)
+    value.clear();
+  const auto applied = secret.metadata.annotations.find(std::string(kLastApplied));
+  if (applied != secret.metadata.annotations.end()) applied->second.clear();
+  secret.metadata.annotations[std::string(kWithheldAnnotation)] = kWithheldText;
+  return make_object(std::move(secret), object.provenance());
+}
+
+constexpr std::array<std::pair<std::string_view, std::string_view>, 7> kEventNames{{
+    {"involvedObject", "regarding"},
+    {"message", "note"},
+    {"source", "deprecatedSource"},
+    {"firstTimestamp", "deprecatedFirstTimestamp"},
+    {"lastTimestamp", "deprecatedLastTimestamp"},
+    {"count", "deprecatedCount"},
+    {"reportingComponent", "reportingController"},
+}};
+
+void rename_event_fields(Value& document) {
+  for (auto& [key, value] : document.members) {
+    for (const auto& [core, renamed] : kEventNames) {
+      if (key.scalar == core) {
+        key.scalar = renamed;
+        break;
+      }
+    }
+  }
+}
+
+void set_api_version(Value& document, const std::string& api_version) {
+  for (auto& [key, value] : document.members) {
+    if (key.scalar == "apiVersion") value.scalar = api_version;
+  }
+}
+
+// What a path reads as when the field is absent because it has its zero value.
+constexpr std::array<std::pair<std::string_view, std::string_view>, 4> kAbsent{{
+    {"spec.unschedulable", "false"},
+    {"spec.hostNetwork", "false"},
+    {"status.replicas", "0"},
+    {"status.successful", "0"},
+}};
+
+std::string absent_text(std::string_view path) {
+  for (const auto& [known, text] : kAbsent) {
+    if (known == path) return std::string(text);
+  }
+  return {};
+}
+
+}  // namespace
+
+std::string text_at(const Value& document, std::string_view path) {
+  const auto whole = path;
+  const Value* node = &document;
+  while (!path.empty()) {
+    const auto dot = path.find('.');
+    node = node->find(path.substr(0, dot));
+    if (node == nullptr) return absent_text(whole);
+    path = dot == std::string_view::npos ? std::string_view{} : path.substr(dot + 1);
+  }
+  return node->scalar;
+}
+
+Value present(const Resource& resource, const Object& object) {
+  Value document = encode(object.is<Secret>() ? withhold_values(object) : object);
+  if (resource.rewrite == Rewrite::none) return document;
+  set_api_version(document, resource.api_version());
+  if (resource.rewrite == Rewrite::event) rename_event_fields(document);
+  return document;
+}
+
+Encoded encode_for(const Resource& resource, const Object& object) {
+  const Value document = present(resource, object);
+  Encoded encoded;
+  encoded.whole = write_json(document);
+  const auto* metadata = document.find("metadata");
+  encoded.metadata = metadata != nullptr ? write_json(*metadata) : "{}";
+  // Selectors keep the names of the stored kind, whatever the resource calls them.
+  const Value stored = resource.rewrite == Rewrite::event ? encode(object) : Value{};
+  const Value& named = resource.rewrite == Rewrite::event ? stored : document;
+  for (const auto path : object.kind().selectable) {
+    encoded.selectable.push_back(text_at(named, path));
+  }
+  return encoded;
+}
+
+std::shared_ptr<const Encoded> EncodingCache::get(const Resource& resource, const Object& object) {
+  const auto& meta = object.meta();
+  if (meta.uid.empty() || meta.resource_version.empty()) {
+    return std::make_shared<const Encoded>(encode_for(resource, object));
+  }
+  std::string key = resource.api_version();
+  key.append("/").append(meta.uid).append("/").append(meta.resource_version);
+  auto found = halves_.with([&](Halves& halves) -> std::shared_ptr<const Encoded> {
+    if (const auto it = halves.young.find(key); it != halves.young.end()) return it->second;
+    const auto it = halves.old.find(key);
+    if (it == halves.old.end()) return nullptr;
+    auto encoded = it->second;
+    keep(halves, key, encoded);
+    return encoded;
+  });
+  if (found) {
+    ++hits_;
+    return found;
+  }
+  ++misses_;
+  auto made = std::make_shared<const Encoded>(encode_for(resource, object));
+  halves_.with([&](Halves& halves) { keep(halves, key, made); });
+  return made;
+}
+
+void EncodingCache::keep(Halves& halves, const std::string& key,
+                         std::shared_ptr<const Encoded> encoded) const {
+  const auto bytes = encoded->whole.size() + encoded->metadata.size() + key.size();
+  if (bytes > half_bytes_) return;
+  if (halves.young_bytes + bytes > half_bytes_) {
+    halves.old = std::exchange(halves.young, {});
+    halves.old_bytes = std::exchange(halves.young_bytes, 0);
+  }
+  if (halves.young.emplace(key, std::move(encoded)).second) halves.young_bytes += bytes;
+}
+
+std::size_t EncodingCache::size_bytes() const {
+  return halves_.with([](const Halves& h) { return h.young_bytes + h.old_bytes; });
+}
+
+}  // namespace moored::net::api

@@ -1,0 +1,48 @@
+// The API server: the read-only Kubernetes-compatible API on one address.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "net/api/transport.hpp"
+#include "schema/base/result.hpp"
+#include "schema/base/time.hpp"
+#include "schema/ports/reports.hpp"
+#include "schema/ports/state_view.hpp"
+
+namespace moored::net {
+
+struct ApiOptions {
+  std::string listen_address = "127.0.0.1";
+  int port = 6446;  // 0: any
+  int threads = 2;
+  std::string log_dir = "/var/log/moored";  // where container logs are
+  std::vector<std::string> allowed_hosts;   // Host names beside loopback and the bound address
+  api::TransportLimits limits;
+};
+
+// Serves until it is stopped. Everything it is given must outlive it.
+class ApiServer {
+ public:
+  // Errors: invalid (not an address), conflict (address in use), denied, internal.
+  static Result<std::unique_ptr<ApiServer>> start(ApiOptions options, const StateSource& state,
+                                                  RevisionSignal& signal, const Reports& reports,
+                                                  const Clock& clock);
+  ~ApiServer();
+
+  // The port that is bound.
+  int port() const;
+  // Ends watches, closes all connections and waits for the threads. May be called twice.
+  void stop();
+  api::TransportCounters counters() const;
+  // Watches and logs being sent now.
+  int open_streams() const;
+
+ private:
+  struct State;
+  explicit ApiServer(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace moored::net

@@ -1,0 +1,73 @@
+// Sockets of the API: accepting, framing, timers and limits. Nothing of Asio is visible here.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "net/api/head.hpp"
+#include "net/api/http.hpp"
+#include "schema/base/result.hpp"
+#include "schema/base/time.hpp"
+
+namespace moored::net::api {
+
+// All can be changed by the operator; reaching one closes the connection it belongs to.
+struct TransportLimits {
+  HeadLimits head;
+  std::size_t body_bytes = 1U << 20U;
+  std::size_t connections = 4096;
+  std::size_t per_address = 256;
+  std::chrono::milliseconds header_time{10'000};  // for a head, and for the first byte of the first
+  std::chrono::milliseconds idle_time{60'000};    // between requests
+  std::chrono::milliseconds body_time{30'000};
+  std::chrono::milliseconds write_time{20'000};  // for each piece of at most 256 KiB
+};
+
+struct TransportOptions {
+  std::string listen_address = "127.0.0.1";
+  int port = 0;  // 0: any
+  int threads = 2;
+  std::vector<std::string> allowed_hosts;  // names beside loopback and the address connected to
+  TransportLimits limits;
+};
+
+// Counters since the start.
+struct TransportCounters {
+  std::int64_t accepted = 0;
+  std::int64_t refused = 0;  // above a connection limit
+  std::int64_t evicted = 0;  // waiting connections closed to make room
+  std::int64_t open = 0;
+};
+
+// A listening socket and its connections. Owns the I/O threads.
+class Transport {
+ public:
+  using Done = std::function<void(Response)>;
+  // Answers a request; calls done once, from any thread.
+  using Carry = std::function<void(Request, Done)>;
+
+  // Binds and listens; nobody is served before serve().
+  // Errors: invalid (not an address), conflict (address in use), denied.
+  static Result<std::unique_ptr<Transport>> listen(TransportOptions options, const Clock& clock);
+  ~Transport();
+
+  int port() const;
+  // Starts accepting on the I/O threads. Called once.
+  void serve(Carry carry);
+  // Makes every stream look for news. Any thread; only writes to a descriptor.
+  void wake();
+  // Closes the listener and all connections and waits for the threads.
+  void stop();
+  TransportCounters counters() const;
+
+  struct State;
+
+ private:
+  explicit Transport(std::shared_ptr<State> state);
+  std::shared_ptr<State> state_;
+};
+
+}  // namespace moored::net::api
