@@ -3,7 +3,9 @@
 #include <array>
 
 #include "schema/model/apps.hpp"
+#include "schema/model/cluster.hpp"
 #include "schema/model/core.hpp"
+#include "schema/model/flux.hpp"
 #include "schema/model/object.hpp"
 #include "schema/model/pod.hpp"
 
@@ -12,15 +14,20 @@ namespace moored {
 std::span<const Kind* const> all_kinds() {
   static const std::array kRows{
       &kind_of<Namespace>(),
+      &kind_of<ServiceAccount>(),
       &kind_of<ConfigMap>(),
       &kind_of<Secret>(),
-      &kind_of<ServiceAccount>(),
       &kind_of<Pod>(),
-      &kind_of<ReplicaSet>(),
-      &kind_of<Deployment>(),
       &kind_of<Service>(),
       &kind_of<Endpoints>(),
+      &kind_of<Node>(),
+      &kind_of<Event>(),
+      &kind_of<ReplicaSet>(),
+      &kind_of<Deployment>(),
+      &kind_of<Lease>(),
       &kind_of<EndpointSlice>(),
+      &kind_of<GitRepository>(),
+      &kind_of<Kustomization>(),
   };
   return kRows;
 }
