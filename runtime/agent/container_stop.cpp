@@ -1,0 +1,102 @@
+#include "runtime/agent/container_stop.hpp"
+
+#include <algorithm>
+
+namespace moored::agent {
+namespace {
+
+const std::optional<LifecycleHandler>& get_pre_stop(const Container& container) {
+  static const std::optional<LifecycleHandler> kNone;
+  return container.lifecycle ? container.lifecycle->pre_stop : kNone;
+}
+
+// Runs the hook, or waits for it. True when it is over or was given up.
+bool advance_pre_stop(const Container& container, ContainerMemory& memory, MonoTime now,
+                      std::vector<Action>& actions, std::optional<MonoTime>& wake) {
+  StopMemory& stop = *memory.stop;
+  const auto& hook = get_pre_stop(container);
+  const MonoTime deadline = stop.since + stop.grace;
+  if (stop.pre_stop == HookStage::none) {
+    const bool runs = hook && now < deadline;
+    stop.pre_stop = runs ? HookStage::wanted : HookStage::done;
+  }
+  if (stop.pre_stop == HookStage::wanted) {
+    stop.pre_stop = HookStage::running;
+    if (hook->sleep) {
+      stop.hook_due = std::min(now + std::chrono::seconds(hook->sleep->seconds), deadline);
+    } else {
+      Action action;
+      action.type = Action::Type::pre_stop;
+      action.container = container.name;
+      action.attempt = memory.attempt;
+      action.timeout = deadline - now;
+      actions.push_back(action);
+    }
+  }
+  if (stop.pre_stop == HookStage::running) {
+    const MonoTime due = std::min(stop.hook_due.value_or(deadline), deadline);
+    if (now >= due) {
+      stop.pre_stop = HookStage::done;
+    } else {
+      wake_at(wake, due);
+    }
+  }
+  return stop.pre_stop == HookStage::done;
+}
+
+}  // namespace
+
+void wake_at(std::optional<MonoTime>& wake, MonoTime at) {
+  wake = wake ? std::min(*wake, at) : at;
+}
+
+std::optional<Note> begin_stop(ContainerMemory& memory, const std::string& name, MonoTime since,
+                               Duration grace, const std::string& message) {
+  if (memory.stop) {
+    StopMemory& stop = *memory.stop;
+    const MonoTime deadline = std::min(stop.since + stop.grace, since + grace);
+    stop.grace = std::max(deadline - stop.since, Duration{});
+    if (stop.kill_due) stop.kill_due = std::min(*stop.kill_due, deadline);
+    return std::nullopt;
+  }
+  StopMemory stop;
+  stop.since = since;
+  stop.grace = grace;
+  stop.message = message;
+  memory.stop = stop;
+  return Note{false, "Killing", message, name};
+}
+
+void advance_stop(const Container& container, ContainerMemory& memory, MonoTime now,
+                  std::vector<Action>& actions, std::optional<MonoTime>& wake) {
+  if (!memory.stop || memory.stage != ContainerStage::running) return;
+  StopMemory& stop = *memory.stop;
+  if (!stop.kill_due) {
+    if (!advance_pre_stop(container, memory, now, actions, wake)) return;
+    const MonoTime deadline = stop.since + stop.grace;
+    if (stop.grace <= Duration{}) {
+      stop.kill_due = now;
+    } else {
+      Action action;
+      action.type = Action::Type::signal;
+      action.container = container.name;
+      action.attempt = memory.attempt;
+      actions.push_back(action);
+      stop.signalled_at = now;
+      stop.kill_due = std::max(deadline, now + std::min(kMinimumGrace, stop.grace));
+      memory.killed_by_us = true;
+    }
+  }
+  if (now >= *stop.kill_due) {
+    Action action;
+    action.type = Action::Type::kill;
+    action.container = container.name;
+    action.attempt = memory.attempt;
+    actions.push_back(action);
+    stop.kill_due = now + kKillAgain;
+    memory.killed_by_us = true;
+  }
+  wake_at(wake, *stop.kill_due);
+}
+
+}  // namespace moored::agent
