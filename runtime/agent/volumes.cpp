@@ -1,0 +1,275 @@
+#include "runtime/agent/volumes.hpp"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <linux/openat2.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "runtime/agent/atomic_writer.hpp"
+#include "runtime/agent/resources.hpp"
+#include "schema/host/file.hpp"
+
+namespace moored::agent {
+namespace {
+
+constexpr int kMaxDepth = 256;  // of a tree that is given to a group
+
+Unexpected mount_failure(const std::string& volume, Code code, const std::string& why) {
+  const std::string start = "MountVolume.SetUp failed for volume \"" + volume + "\" : ";
+  return Unexpected(fail(code, start + why).take().because("FailedMount"));
+}
+
+// Words a failure of the system as a failed mount.
+Status as_mount_failure(const std::string& volume, Status status) {
+  if (status) return status;
+  return mount_failure(volume, status.error().code, status.error().message);
+}
+
+std::optional<std::uint32_t> get_group(const Pod& pod) {
+  if (!pod.spec.security_context || !pod.spec.security_context->fs_group) return std::nullopt;
+  return static_cast<std::uint32_t>(*pod.spec.security_context->fs_group);
+}
+
+bool is_tmpfs(const std::string& path) {
+  struct statfs status {};
+  return ::statfs(path.c_str(), &status) == 0 && status.f_type == TMPFS_MAGIC;
+}
+
+// The size of a Memory emptyDir: its own limit or the pod's, whichever is smaller.
+std::string make_tmpfs_options(const Pod& pod, const EmptyDirVolume& volume) {
+  std::optional<std::int64_t> size = make_pod_limits(pod.spec).memory_limit_bytes;
+  if (volume.size_limit && volume.size_limit->value() > 0) {
+    const std::int64_t own = volume.size_limit->bytes().value;
+    size = size ? std::min(*size, own) : own;
+  }
+  return size ? "mode=0777,size=" + std::to_string(*size) : "mode=0777,size=50%";
+}
+
+UniqueFd open_directory(int parent, const char* name) {
+  constexpr int kFlags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW;
+  return UniqueFd(::openat(parent, name, kFlags));
+}
+
+// Changes owner and mode of everything below a directory, never through a link.
+Status give_below(int directory, std::uint32_t group, int depth) {
+  if (depth > kMaxDepth) return fail(Code::exhausted, "volume is deeper than 256 directories");
+  const int copy = ::fcntl(directory, F_DUPFD_CLOEXEC, 0);
+  DIR* stream = copy >= 0 ? ::fdopendir(copy) : nullptr;
+  if (stream == nullptr) return Unexpected(system_error("read volume", errno));
+  Status result;
+  while (const dirent* entry = ::readdir(stream)) {
+    const std::string name = entry->d_name;
+    if (name == "." || name == "..") continue;
+    struct stat status {};
+    if (::fstatat(directory, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) continue;
+    ::fchownat(directory, name.c_str(), static_cast<uid_t>(-1), group, AT_SYMLINK_NOFOLLOW);
+    if (!S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode)) continue;
+    // The mode is changed by descriptor: the name may be a link by now.
+    constexpr int kFlags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
+    const UniqueFd below(::openat(directory, name.c_str(), kFlags));
+    if (!below || ::fstat(below.get(), &status) != 0) continue;
+    const unsigned add = S_ISDIR(status.st_mode) ? 02770U : 0660U;
+    ::fchmod(below.get(), (status.st_mode & 07777U) | add);
+    if (S_ISDIR(status.st_mode)) result = give_below(below.get(), group, depth + 1);
+    if (!result) break;
+  }
+  ::closedir(stream);
+  return result;
+}
+
+struct HostPathRule {
+  std::string_view type;
+  unsigned kind;         // S_IFMT bits; 0: anything
+  bool create;
+  std::string_view word;
+};
+
+const HostPathRule* find_rule(const std::string& type) {
+  static constexpr HostPathRule kRules[] = {
+      {"", 0, false, ""},
+      {"DirectoryOrCreate", S_IFDIR, true, "a directory"},
+      {"Directory", S_IFDIR, false, "a directory"},
+      {"FileOrCreate", S_IFREG, true, "a file"},
+      {"File", S_IFREG, false, "a file"},
+      {"Socket", S_IFSOCK, false, "a socket file"},
+      {"CharDevice", S_IFCHR, false, "a character device"},
+      {"BlockDevice", S_IFBLK, false, "a block device"},
+  };
+  for (const auto& rule : kRules) {
+    if (rule.type == type) return &rule;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+VolumeStore::VolumeStore(std::string state_dir, std::string run_dir)
+    : state_dir_(std::move(state_dir)), run_dir_(std::move(run_dir)) {}
+
+std::string VolumeStore::get_pod_directory(const std::string& uid) const {
+  return state_dir_ + "/pods/" + uid;
+}
+
+std::string VolumeStore::get_place(const Pod& pod, const Volume& volume) const {
+  if (volume.host_path) return volume.host_path->path;
+  if (is_secret_volume(volume)) return run_dir_ + "/volumes/" + pod.metadata.uid + "/" + volume.name;
+  return get_pod_directory(pod.metadata.uid) + "/volumes/" + volume.name;
+}
+
+VolumePlaces VolumeStore::get_places(const Pod& pod) const {
+  VolumePlaces places;
+  for (const auto& volume : pod.spec.volumes) places[volume.name] = get_place(pod, volume);
+  return places;
+}
+
+Status VolumeStore::make_empty_dir(const Pod& pod, const Volume& volume,
+                                   const std::string& place) const {
+  const bool existed = path_exists(place);
+  MOORED_CHECK(make_directories(place, 0755));
+  const bool memory = volume.empty_dir->medium == "Memory";
+  if (memory && !is_tmpfs(place)) {
+    const std::string options = make_tmpfs_options(pod, *volume.empty_dir);
+    if (::mount("tmpfs", place.c_str(), "tmpfs", MS_NOSUID | MS_NODEV, options.c_str()) != 0) {
+      return Unexpected(system_error("mount tmpfs", errno));
+    }
+  } else if (existed) {
+    return {};  // made by an earlier try: what containers changed stays theirs
+  }
+  if (::chmod(place.c_str(), 0777) != 0) return Unexpected(system_error("set mode", errno));
+  const auto group = get_group(pod);
+  return group ? give_to_group(place, *group) : Status{};
+}
+
+Result<VolumePlaces> VolumeStore::prepare(const FieldContext& context, const StateView& view,
+                                          Time now) const {
+  const Pod& pod = context.pod;
+  MOORED_CHECK(make_directories(get_pod_directory(pod.metadata.uid), 0711));
+  for (const auto& volume : pod.spec.volumes) {
+    const std::string place = get_place(pod, volume);
+    if (volume.host_path) {
+      MOORED_CHECK(check_host_path(volume.name, *volume.host_path));
+    } else if (volume.empty_dir) {
+      MOORED_CHECK(as_mount_failure(volume.name, make_empty_dir(pod, volume, place)));
+    } else if (is_written_volume(volume)) {
+      MOORED_TRY(const auto files, make_volume_files(context, volume, view));
+      const auto written = write_volume(place, files, get_group(pod), now);
+      if (!written) return mount_failure(volume.name, written.error().code, written.error().message);
+    }
+  }
+  return get_places(pod);
+}
+
+Result<bool> VolumeStore::refresh(const FieldContext& context, const StateView& view,
+                                  Time now) const {
+  bool any = false;
+  for (const auto& volume : context.pod.spec.volumes) {
+    if (!is_written_volume(volume)) continue;
+    const auto files = make_volume_files(context, volume, view);
+    if (!files) continue;
+    MOORED_TRY(const bool changed, write_volume(get_place(context.pod, volume), *files,
+                                                get_group(context.pod), now));
+    any = any || changed;
+  }
+  return any;
+}
+
+Status VolumeStore::remove(const std::string& uid) const {
+  const std::string volumes = get_pod_directory(uid) + "/volumes";
+  const auto names = list_directory(volumes);
+  for (const auto& name : names.value_or(std::vector<std::string>{})) {
+    const std::string place = volumes + "/" + name;
+    // Not a mount: EINVAL, which is as good.
+    if (is_tmpfs(place)) ::umount2(place.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW);
+  }
+  MOORED_CHECK(remove_tree(run_dir_ + "/volumes/" + uid));
+  return remove_tree(get_pod_directory(uid));
+}
+
+Status check_host_path(const std::string& volume, const HostPathVolume& host_path) {
+  const std::string& path = host_path.path;
+  const HostPathRule* rule = find_rule(host_path.type);
+  if (rule == nullptr) {
+    return mount_failure(volume, Code::invalid, "unknown hostPath type " + host_path.type);
+  }
+  if (rule->kind == 0 && rule->word.empty()) {
+    // No type: nothing is checked, a missing directory is made as a container runtime would.
+    if (!path_exists(path)) return as_mount_failure(volume, make_directories(path, 0755));
+    return {};
+  }
+  UniqueFd fd(::open(path.c_str(), O_PATH | O_CLOEXEC));
+  if (!fd && errno == ENOENT && rule->create) {
+    if (rule->kind == S_IFDIR) {
+      MOORED_CHECK(as_mount_failure(volume, make_directories(path, 0755)));
+    } else {
+      MOORED_CHECK(as_mount_failure(volume, write_file(path, "", true, 0644)));
+    }
+    fd.reset(::open(path.c_str(), O_PATH | O_CLOEXEC));
+  }
+  struct stat status {};
+  const bool fits = fd && ::fstat(fd.get(), &status) == 0 && (status.st_mode & S_IFMT) == rule->kind;
+  if (fits) return {};
+  return mount_failure(volume, Code::not_found,
+                       "hostPath type check failed: " + path + " is not " + std::string(rule->word));
+}
+
+Status make_sub_path(const std::string& volume_root, const std::string& sub_path) {
+  const auto refuse = [&](const std::string& why) {
+    return Unexpected(fail(Code::invalid, "subPath \"" + sub_path + "\" " + why)
+                          .take()
+                          .because("CreateContainerConfigError"));
+  };
+  if (sub_path.front() == '/') return refuse("must be relative");
+  UniqueFd root(::open(volume_root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!root) return refuse("cannot be used: its volume is no directory");
+  const UniqueFd& top = root;
+  std::string done;
+  std::size_t start = 0;
+  while (start < sub_path.size()) {
+    const auto end = std::min(sub_path.find('/', start), sub_path.size());
+    const std::string part = sub_path.substr(start, end - start);
+    start = end + 1;
+    if (part.empty() || part == ".") continue;
+    if (part == "..") return refuse("must not contain \"..\"");
+    const std::string next = done.empty() ? part : done + "/" + part;
+    open_how how{};
+    how.flags = O_PATH | O_CLOEXEC;
+    how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
+    const auto look = [&](const std::string& path) {
+      return UniqueFd(static_cast<int>(
+          ::syscall(SYS_openat2, top.get(), path.c_str(), &how, sizeof how)));
+    };
+    if (!look(next)) {
+      if (errno != ENOENT) return refuse("leads out of its volume");
+      const UniqueFd parent = look(done.empty() ? "." : done);
+      if (!parent || (::mkdirat(parent.get(), part.c_str(), 0750) != 0 && errno != EEXIST)) {
+        return refuse("could not be made");
+      }
+      if (!look(next)) return refuse("leads out of its volume");
+    }
+    done = next;
+  }
+  return {};
+}
+
+Status give_to_group(const std::string& directory, std::uint32_t group) {
+  const UniqueFd root = open_directory(AT_FDCWD, directory.c_str());
+  struct stat status {};
+  if (!root || ::fstat(root.get(), &status) != 0) {
+    return Unexpected(system_error("open volume", errno));
+  }
+  if (::fchown(root.get(), static_cast<uid_t>(-1), group) != 0 ||
+      ::fchmod(root.get(), (status.st_mode & 07777U) | 02770U) != 0) {
+    return Unexpected(system_error("give volume to its group", errno));
+  }
+  return give_below(root.get(), group, 0);
+}
+
+}  // namespace moored::agent
