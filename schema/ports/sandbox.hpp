@@ -69,8 +69,8 @@ struct ContainerSpec {
   std::vector<Mount> mounts;
   CgroupLimits limits;
   int oom_score_adjust = 0;
-  std::string log_path;
-  std::string termination_message_path;
+  std::string log_path;                     // on the host
+  std::string termination_message_path;     // in the container; the sandbox makes and mounts the file
   bool tty = false;
   bool stdin_open = false;
   int stop_signal = 15;
@@ -148,6 +148,7 @@ class Sandbox {
   virtual Status remove_container(const std::string& uid, const std::string& name, int attempt) = 0;
   // Ends the shim and removes directory, cgroups and mounts. All containers must be exited.
   virtual Status remove_pod(const std::string& uid) = 0;
+  // container empty: of the pod itself, here and in read_limits.
   virtual Status update_limits(const std::string& uid, const std::string& container,
                                const CgroupLimits& limits) = 0;
   virtual Result<CgroupLimits> read_limits(const std::string& uid,
