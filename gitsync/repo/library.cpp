@@ -59,7 +59,8 @@ Row classify_http(std::string_view message) {
 
 Row classify(int code, int error_class, std::string_view message) {
   if (code == GIT_EAUTH || contains(message, "authentication")) return {Code::denied, "AuthFailed"};
-  if (code == GIT_ENOTFOUND && error_class == GIT_ERROR_ODB) return {Code::corrupt, "ObjectMissing"};
+  const bool object = error_class == GIT_ERROR_ODB;
+  if (code == GIT_ENOTFOUND && object) return {Code::corrupt, "ObjectMissing"};
   if (code == GIT_EMISMATCH) return {Code::corrupt, "ObjectCorrupt"};
   if (contains(message, "No space left")) return {Code::exhausted, "DiskFull"};
   if (contains(message, "status code") || contains(message, "redirect") ||

@@ -1,0 +1,76 @@
+#include "gitsync/follow/channel.hpp"
+
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdint>
+#include <limits>
+
+namespace moored::git {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+Unexpected gone() { return fail(Code::unavailable, "the other side of the worker socket has gone"); }
+
+// Milliseconds left, as poll takes them: -1 is for ever.
+int left_until(const Clock::time_point* deadline) {
+  if (deadline == nullptr) return -1;
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(*deadline - Clock::now()).count();
+  return static_cast<int>(std::clamp<std::int64_t>(left, 0, std::numeric_limits<int>::max()));
+}
+
+}  // namespace
+
+Status FrameChannel::send(std::string_view message) const {
+  if (message.size() > kMaxFrame) {
+    return fail(Code::exhausted, "a message to or from the worker is longer than 32 MiB");
+  }
+  std::string frame;
+  for (const unsigned shift : {24U, 16U, 8U, 0U}) {
+    frame += static_cast<char>((message.size() >> shift) & 0xffU);
+  }
+  frame += message;
+  for (std::string_view rest = frame; !rest.empty();) {
+    const ssize_t sent = ::send(socket_.get(), rest.data(), rest.size(), MSG_NOSIGNAL);
+    if (sent < 0 && errno == EINTR) continue;
+    if (sent <= 0) return gone();
+    rest.remove_prefix(static_cast<std::size_t>(sent));
+  }
+  return {};
+}
+
+Status FrameChannel::read_exactly(char* bytes, std::size_t size, const Deadline* deadline) const {
+  while (size > 0) {
+    std::array<pollfd, 2> waits{{{socket_.get(), POLLIN, 0}, {stop_, POLLIN, 0}}};
+    const int ready = ::poll(waits.data(), waits.size(), left_until(deadline));
+    if (ready < 0 && errno == EINTR) continue;
+    if (ready < 0) return Unexpected(system_error("wait for the worker", errno));
+    if (ready == 0) return fail(Code::timeout, "the worker did not answer in time");
+    if (waits[1].revents != 0) return fail(Code::unavailable, "moored is stopping");
+    const ssize_t got = ::recv(socket_.get(), bytes, size, 0);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return gone();
+    bytes += got;
+    size -= static_cast<std::size_t>(got);
+  }
+  return {};
+}
+
+Result<std::string> FrameChannel::receive(std::chrono::milliseconds timeout) const {
+  const Clock::time_point end = Clock::now() + std::max(timeout, std::chrono::milliseconds(0));
+  const Clock::time_point* deadline = timeout.count() < 0 ? nullptr : &end;
+  std::array<char, 4> length{};
+  MOORED_CHECK(read_exactly(length.data(), length.size(), deadline));
+  std::size_t size = 0;
+  for (const char byte : length) size = (size << 8U) | static_cast<std::uint8_t>(byte);
+  if (size > kMaxFrame) return fail(Code::corrupt, "the worker announces more than 32 MiB");
+  std::string message(size, '\0');
+  MOORED_CHECK(read_exactly(message.data(), size, deadline));
+  return message;
+}
+
+}  // namespace moored::git

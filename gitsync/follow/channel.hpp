@@ -1,0 +1,41 @@
+// Framed messages over a socket: four bytes of length, most significant first, then JSON.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+#include "schema/base/result.hpp"
+#include "schema/host/unique_fd.hpp"
+
+namespace moored::git {
+
+// One end of a socketpair between the daemon and a worker. One thread at a time.
+class FrameChannel {
+ public:
+  static constexpr std::size_t kMaxFrame = 32U << 20U;  // bytes of one message
+
+  FrameChannel() = default;
+  // socket is a connected stream socket; stop (may be -1, not owned) is a descriptor that makes
+  // receive() give up once it is readable.
+  FrameChannel(UniqueFd socket, int stop) : socket_(std::move(socket)), stop_(stop) {}
+
+  // Sends one message. Errors: unavailable (the other side has gone), exhausted (too long).
+  Status send(std::string_view message) const;
+  // Waits for one message. A negative timeout waits for ever.
+  // Errors: timeout; unavailable (the other side has gone, or we are to stop); corrupt (a length
+  // past kMaxFrame).
+  Result<std::string> receive(std::chrono::milliseconds timeout) const;
+
+  explicit operator bool() const { return static_cast<bool>(socket_); }
+
+ private:
+  using Deadline = std::chrono::steady_clock::time_point;
+  Status read_exactly(char* bytes, std::size_t size, const Deadline* deadline) const;
+
+  UniqueFd socket_;
+  int stop_ = -1;
+};
+
+}  // namespace moored::git

@@ -1,0 +1,197 @@
+#include "gitsync/follow/follower.hpp"
+
+#include <poll.h>
+#include <sys/eventfd.h>
+
+#include <algorithm>
+#include <condition_variable>
+#include <deque>
+#include <limits>
+#include <mutex>
+#include <thread>
+
+#include "gitsync/follow/tracks.hpp"
+#include "schema/base/log.hpp"
+#include "schema/host/unique_fd.hpp"
+
+namespace moored {
+namespace {
+
+using git::Look;
+using git::Tracks;
+
+// Says a new error once, with what comes next.
+void log_outcome(const Look& look, const std::vector<std::pair<Fact, Cause>>& facts) {
+  for (const auto& [fact, cause] : facts) {
+    const auto* observed = std::get_if<SourceObserved>(&fact);
+    if (observed == nullptr) continue;
+    if (observed->error) {
+      log(LogLevel::warning, "source cannot be read; the last good revision keeps running",
+          {{"source", look.source.id}, {"reason", observed->error->reason},
+           {"error", observed->error->text()}});
+    } else {
+      log(LogLevel::info, "source is at a new revision",
+          {{"source", look.source.id}, {"revision", observed->revision},
+           {"author", observed->commit.author}, {"subject", observed->commit.subject}});
+    }
+  }
+}
+
+}  // namespace
+
+struct GitFollower::State {
+  State(Ports given, GitFollowerOptions wanted)
+      : ports(given),
+        options(std::move(wanted)),
+        wake(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+        tracks(options.allow_local, options.allowed_urls) {
+    subscription = ports.signal.subscribe(&State::on_revision, this);
+  }
+  ~State() { ports.signal.unsubscribe(subscription); }
+
+  static void on_revision(void* context, std::int64_t) { static_cast<State*>(context)->ring(); }
+  void ring() const { static_cast<void>(::eventfd_write(wake.get(), 1)); }
+  void wait_for_bell(MonoTime until) const;
+  void make_look(const Look& look);
+  void work();
+  std::uint64_t ask(const std::string& source, std::vector<std::string>& asked);
+
+  Ports ports;
+  GitFollowerOptions options;
+  UniqueFd wake;
+  int subscription = 0;
+
+  std::mutex mutex;
+  std::condition_variable changed;  // a look is queued or finished, or run() ends
+  Tracks tracks;                    // below the mutex, like all that follows
+  std::deque<Look> queue;
+  std::uint64_t tickets = 0;
+  bool ending = false;
+};
+
+// Performs a look without the lock, then notes it and posts its facts in order.
+void GitFollower::State::make_look(const Look& look) {
+  git::LookOutcome outcome = git::perform(look, ports.reader, ports.clock);
+  const std::lock_guard lock(mutex);
+  auto facts = tracks.settle(look, std::move(outcome), ports.clock.now(), ports.random);
+  log_outcome(look, facts);
+  for (auto& [fact, cause] : facts) ports.facts.post(std::move(fact), std::move(cause));
+  changed.notify_all();
+  ring();
+}
+
+void GitFollower::State::work() {
+  for (;;) {
+    std::unique_lock lock(mutex);
+    changed.wait(lock, [&] { return ending || !queue.empty(); });
+    if (ending) return;
+    const Look look = std::move(queue.front());
+    queue.pop_front();
+    lock.unlock();
+    make_look(look);
+  }
+}
+
+void GitFollower::State::wait_for_bell(MonoTime until) const {
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - ports.clock.now().mono);
+  pollfd bell{wake.get(), POLLIN, 0};
+  const auto most = static_cast<std::int64_t>(std::numeric_limits<int>::max());
+  ::poll(&bell, 1, static_cast<int>(std::clamp<std::int64_t>(left.count(), 0, most)));
+  eventfd_t rung = 0;
+  static_cast<void>(::eventfd_read(wake.get(), &rung));
+}
+
+std::uint64_t GitFollower::State::ask(const std::string& source, std::vector<std::string>& asked) {
+  const auto view = ports.state.view();
+  const std::lock_guard lock(mutex);
+  tracks.refresh(*view);
+  asked = tracks.request(source, ++tickets);
+  ring();
+  return tickets;
+}
+
+GitFollower::GitFollower(Ports ports, GitFollowerOptions options)
+    : state_(std::make_unique<State>(ports, std::move(options))) {}
+GitFollower::~GitFollower() = default;
+
+MonoTime GitFollower::step(const Now& now) {
+  for (;;) {
+    MonoTime next{};
+    std::vector<Look> looks;
+    {
+      const auto view = state_->ports.state.view();
+      const std::lock_guard lock(state_->mutex);
+      looks = state_->tracks.plan(*view, now, 1, next);
+    }
+    if (looks.empty()) return next;
+    state_->make_look(looks.front());
+  }
+}
+
+void GitFollower::run(std::stop_token stop) {
+  State& state = *state_;
+  const std::stop_callback ring_on_stop(stop, [&state] { state.ring(); });
+  std::vector<std::thread> workers;
+  for (std::size_t i = 0; i < std::max<std::size_t>(state.options.max_looks, 1); ++i) {
+    workers.emplace_back([&state] { state.work(); });
+  }
+  while (!stop.stop_requested()) {
+    MonoTime next{};
+    {
+      const auto view = state.ports.state.view();
+      const std::lock_guard lock(state.mutex);
+      const std::size_t room = state.options.max_looks - std::min(state.options.max_looks,
+                                                                  state.queue.size());
+      for (auto& look : state.tracks.plan(*view, state.ports.clock.now(), room, next)) {
+        state.queue.push_back(std::move(look));
+      }
+      if (!state.queue.empty()) state.changed.notify_all();
+    }
+    state.wait_for_bell(next);
+  }
+  {
+    const std::lock_guard lock(state.mutex);
+    state.ending = true;
+    state.queue.clear();
+  }
+  state.changed.notify_all();
+  for (auto& worker : workers) worker.join();
+}
+
+void GitFollower::request_look(const std::string& source) {
+  std::vector<std::string> asked;
+  state_->ask(source, asked);
+}
+
+Result<std::vector<LookReport>> GitFollower::sync_now(const std::string& source,
+                                                      std::chrono::milliseconds timeout) {
+  std::vector<std::string> asked;
+  const std::uint64_t ticket = state_->ask(source, asked);
+  if (asked.empty() && !source.empty()) {
+    return fail(Code::not_found, "there is no source " + source);
+  }
+  std::unique_lock lock(state_->mutex);
+  const auto is_done = [&] {
+    return state_->ending || std::all_of(asked.begin(), asked.end(), [&](const std::string& id) {
+             const git::SourceTrack* track = state_->tracks.find(id);
+             return track == nullptr || track->suspended || track->done >= ticket;
+           });
+  };
+  if (!state_->changed.wait_for(lock, timeout, is_done)) {
+    return fail(Code::timeout, "the look at the source is not over yet");
+  }
+  std::vector<LookReport> reports;
+  for (const auto& id : asked) {
+    const git::SourceTrack* track = state_->tracks.find(id);
+    if (track == nullptr) continue;
+    LookReport report{id, track->revision, track->error};
+    if (track->suspended) {
+      report.error = Error{Code::conflict, "the source is suspended", "Suspended", {},
+                           "set spec.suspend to false in Git"};
+    }
+    reports.push_back(std::move(report));
+  }
+  return reports;
+}
+
+}  // namespace moored

@@ -1,0 +1,287 @@
+#include "gitsync/follow/tracks.hpp"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "gitsync/follow/schedule.hpp"
+#include "gitsync/repo/url.hpp"
+
+namespace moored::git {
+namespace {
+
+constexpr std::chrono::milliseconds kDefaultTimeout{60'000};
+constexpr std::chrono::milliseconds kLongestTimeout{120'000};
+
+std::string id_of(const ObjectKey& key) { return key.namespace_name + '/' + key.name; }
+
+bool refers_to(const Object& unit, const ObjectKey& source) {
+  const auto& reference = unit.as<Kustomization>().spec.source_ref;
+  const std::string& space = reference.namespace_name.empty() ? unit.meta().namespace_name
+                                                              : reference.namespace_name;
+  return reference.kind == source.kind->kind && reference.name == source.name &&
+         space == source.namespace_name;
+}
+
+std::vector<UnitWish> wishes_of(const std::vector<Object>& units, const ObjectKey& source) {
+  std::vector<UnitWish> wishes;
+  for (const auto& unit : units) {
+    const auto& spec = unit.as<Kustomization>().spec;
+    if (spec.suspend || unit.meta().deletion_timestamp || !refers_to(unit, source)) continue;
+    wishes.push_back({unit.key(), unit.meta().generation, spec.path, spec.target_namespace});
+  }
+  return wishes;
+}
+
+std::chrono::milliseconds timeout_of(const GitRepositorySpec& spec) {
+  const auto written = parse_duration(spec.timeout);
+  if (!written) return kDefaultTimeout;
+  return std::min(std::chrono::ceil<std::chrono::milliseconds>(*written), kLongestTimeout);
+}
+
+Cause cause_of(const CommitInfo& commit, const std::string& revision) {
+  return {Cause::Actor::commit, commit.author, revision};
+}
+
+Fact tree_fact(const Look& look, const UnitWish& wish, const std::string& revision,
+               const CommitInfo& commit, LoadedTree tree) {
+  TreeLoaded fact;
+  fact.source = look.source_key;
+  fact.unit = wish.key;
+  fact.revision = revision;
+  fact.commit = commit;
+  fact.complete = tree.complete;
+  fact.diagnostics = std::move(tree.diagnostics);
+  fact.rendered_at = tree.rendered_at;
+  fact.validated_at = tree.validated_at;
+  for (auto& object : tree.objects) {
+    Provenance provenance = object.provenance();
+    provenance.source = look.source.id;
+    provenance.unit = id_of(wish.key);
+    provenance.revision = revision;
+    fact.objects.push_back(object.with_provenance(std::move(provenance)));
+  }
+  return fact;
+}
+
+}  // namespace
+
+LookOutcome perform(const Look& look, SourceReader& reader, const Clock& clock) {
+  LookOutcome outcome;
+  outcome.seen_at = clock.now().wall;
+  std::string sha = look.known_sha;
+  if (look.fetch) {
+    // Judged here already: a URL that is not allowed starts no process and no connection.
+    auto url = check_source_url(look.source.url, look.source.allow_local);
+    auto head = url ? reader.fetch(look.source, look.known_sha)
+                    : Result<SourceHead>(Unexpected(std::move(url).error()));
+    if (head) {
+      sha = head->commit.sha;
+      outcome.head = *std::move(head);
+    } else {
+      outcome.error = std::move(head).error();
+    }
+  }
+  outcome.fetched_at = clock.now().wall;
+  if (outcome.error) return outcome;
+  for (const auto& wish : sha == look.known_sha ? look.units : look.all_units) {
+    LookOutcome::UnitOutcome unit{wish, {}, {}};
+    auto tree = reader.load(look.source, {sha, wish.path, wish.target_namespace});
+    if (tree) {
+      unit.tree = *std::move(tree);
+    } else {
+      unit.error = std::move(tree).error();
+      outcome.error = unit.error;
+    }
+    outcome.units.push_back(std::move(unit));
+  }
+  return outcome;
+}
+
+void Tracks::refresh(const StateView& view) {
+  std::set<std::string> desired;
+  for (const auto& source : view.list(kind_of<GitRepository>())) {
+    const std::string id = id_of(source.key());
+    desired.insert(id);
+    if (tracks_.find(id) != tracks_.end()) continue;
+    SourceTrack track;
+    const auto& repository = source.as<GitRepository>();
+    track.url = repository.spec.url;
+    track.reference = reference_of(repository.spec);
+    if (repository.status.artifact) track.sha = sha_of(repository.status.artifact->revision);
+    tracks_.emplace(id, std::move(track));
+  }
+  for (auto track = tracks_.begin(); track != tracks_.end();) {
+    const bool gone = desired.count(track->first) == 0 && !track->second.busy;
+    track = gone ? tracks_.erase(track) : std::next(track);
+  }
+}
+
+std::vector<Look> Tracks::plan(const StateView& view, const Now& now, std::size_t limit,
+                               MonoTime& next) {
+  refresh(view);
+  next = now.mono + kLongestBackoff;
+  std::vector<Look> looks;
+  const auto units = view.list(kind_of<Kustomization>());
+  for (const auto& source : view.list(kind_of<GitRepository>())) {
+    if (looks.size() == limit) break;
+    auto look = plan_one(source, units, now);
+    const SourceTrack& track = tracks_.at(id_of(source.key()));
+    if (!track.busy && !track.suspended) next = std::min(next, track.next_look);
+    if (look) looks.push_back(*std::move(look));
+  }
+  return looks;
+}
+
+bool Tracks::is_allowed(const std::string& url) const {
+  return allow_local_ ||
+         std::find(allowed_urls_.begin(), allowed_urls_.end(), url) != allowed_urls_.end();
+}
+
+std::optional<Look> Tracks::plan_one(const Object& source, const std::vector<Object>& units,
+                                     const Now& now) {
+  SourceTrack& track = tracks_.at(id_of(source.key()));
+  const auto& spec = source.as<GitRepository>().spec;
+  if (track.busy) return std::nullopt;
+  track.suspended = spec.suspend;
+  if (spec.suspend) {
+    track.done = track.wanted;
+    return std::nullopt;
+  }
+  const bool asked = track.wanted > track.done;
+  const bool other = track.url != spec.url || track.reference != reference_of(spec);
+  Look look;
+  look.fetch = asked || now.mono >= track.next_look || track.generation != source.meta().generation;
+  look.known_sha = other ? std::string() : track.sha;
+  look.all_units = wishes_of(units, source.key());
+  for (const auto& wish : look.all_units) {
+    const UnitTrack& unit = track.units[id_of(wish.key)];
+    const bool again = (unit.failed && look.fetch) || (!unit.complete && asked);
+    if (!unit.was_tried(wish, look.known_sha) || again) look.units.push_back(wish);
+  }
+  // Without a look of this process the mirror is not known to have the revision.
+  if (!look.fetch && (look.units.empty() || track.revision.empty())) return std::nullopt;
+  look.source_key = source.key();
+  look.source = {id_of(source.key()), spec.url, reference_of(spec), is_allowed(spec.url),
+                 timeout_of(spec)};
+  look.spec = spec;
+  look.generation = source.meta().generation;
+  look.known_revision = track.revision;
+  look.known_commit = track.commit;
+  look.ticket = track.wanted;
+  track.busy = true;
+  return look;
+}
+
+namespace {
+
+// Where the source stands after a look: what was found, or else what was known.
+struct Standing {
+  CommitInfo commit;
+  std::string revision;
+};
+
+Standing standing_of(const Look& look, const LookOutcome& outcome) {
+  if (!outcome.head) return {look.known_commit, look.known_revision};
+  return {outcome.head->commit, revision_of(look.spec, outcome.head->commit.sha)};
+}
+
+// True when the look has something to say that was not said by the last fact.
+bool is_news(const Look& look, const SourceTrack& track, const LookOutcome& outcome,
+             const Standing& standing) {
+  if (!track.said || track.generation != look.generation) return true;
+  if (track.error.has_value() != outcome.error.has_value()) return true;
+  if (outcome.error) return track.error->text() != outcome.error->text();
+  return standing.revision != track.revision;
+}
+
+std::pair<Fact, Cause> observed_fact(const Look& look, const LookOutcome& outcome,
+                                     const Standing& standing) {
+  SourceObserved observed;
+  observed.source = look.source_key;
+  observed.seen_at = outcome.seen_at;
+  observed.fetched_at = outcome.fetched_at;
+  observed.error = outcome.error;
+  if (outcome.error) {
+    return {observed, Cause{Cause::Actor::controller, "gitsync", outcome.error->reason}};
+  }
+  observed.revision = standing.revision;
+  observed.commit = standing.commit;
+  observed.history_rewritten = outcome.head && outcome.head->history_rewritten;
+  return {observed, cause_of(standing.commit, standing.revision)};
+}
+
+// Notes one load and adds its fact, unless it is the same failure again.
+void settle_unit(const Look& look, LookOutcome::UnitOutcome& unit, const Standing& standing,
+                 Time when, UnitTrack& memory, std::vector<std::pair<Fact, Cause>>& facts) {
+  const std::string said = std::move(memory.said_error);
+  memory.wish = unit.wish;
+  memory.sha = standing.commit.sha;
+  memory.failed = unit.error.has_value();
+  memory.complete = unit.tree && unit.tree->complete;
+  memory.said_error = unit.error ? memory.sha + ' ' + unit.error->text() : "";
+  if (unit.error && memory.said_error == said) return;
+  LoadedTree tree;
+  if (unit.tree) {
+    tree = *std::move(unit.tree);
+  } else {
+    tree.diagnostics.add_error(*unit.error);
+    tree.rendered_at = tree.validated_at = when;
+  }
+  facts.emplace_back(
+      tree_fact(look, unit.wish, standing.revision, standing.commit, std::move(tree)),
+      cause_of(standing.commit, standing.revision));
+}
+
+}  // namespace
+
+std::vector<std::pair<Fact, Cause>> Tracks::settle(const Look& look, LookOutcome outcome,
+                                                   const Now& now, Random& random) {
+  std::vector<std::pair<Fact, Cause>> facts;
+  const auto found = tracks_.find(look.source.id);
+  if (found == tracks_.end()) return facts;
+  SourceTrack& track = found->second;
+  const Standing standing = standing_of(look, outcome);
+  if (is_news(look, track, outcome, standing)) {
+    facts.push_back(observed_fact(look, outcome, standing));
+    track.said = true;
+  }
+  for (auto& unit : outcome.units) {
+    settle_unit(look, unit, standing, outcome.fetched_at, track.units[id_of(unit.wish.key)],
+                facts);
+  }
+  if (outcome.head) {
+    track.url = look.source.url;
+    track.reference = look.source.reference;
+    track.sha = standing.commit.sha;
+    track.revision = standing.revision;
+    track.commit = standing.commit;
+  }
+  track.failures = outcome.error ? track.failures + 1 : 0;
+  track.error = std::move(outcome.error);
+  track.generation = look.generation;
+  track.busy = false;
+  track.done = look.ticket;
+  if (look.fetch || track.error) {
+    track.next_look = now.mono + delay_after(interval_of(look.spec), track.failures,
+                                             track.error ? &*track.error : nullptr, random);
+  }
+  return facts;
+}
+
+std::vector<std::string> Tracks::request(const std::string& source, std::uint64_t ticket) {
+  std::vector<std::string> asked;
+  for (auto& [id, track] : tracks_) {
+    if (!source.empty() && id != source) continue;
+    track.wanted = ticket;
+    asked.push_back(id);
+  }
+  return asked;
+}
+
+const SourceTrack* Tracks::find(const std::string& id) const {
+  const auto found = tracks_.find(id);
+  return found == tracks_.end() ? nullptr : &found->second;
+}
+
+}  // namespace moored::git

@@ -1,0 +1,129 @@
+#include "gitsync/follow/worker.hpp"
+
+#include <utility>
+
+#include "gitsync/load/disk.hpp"
+#include "gitsync/repo/url.hpp"
+
+namespace moored::git {
+namespace {
+
+constexpr Duration kProgressInterval = std::chrono::seconds(1);
+constexpr std::size_t kObjectsPerMessage = 256;
+
+HeadReply to_reply(const Head& head) {
+  HeadReply reply;
+  reply.commit.sha = head.commit.id.hex();
+  reply.commit.author = head.commit.author;
+  reply.commit.subject = head.commit.subject;
+  reply.commit.committed_at = head.commit.committed_at;
+  reply.changed = head.changed;
+  reply.history_rewritten = head.history_rewritten;
+  return reply;
+}
+
+}  // namespace
+
+Status WorkerService::run() {
+  for (;;) {
+    const auto message = channel_.receive(std::chrono::milliseconds(-1));
+    if (!message) return message.error().code == Code::corrupt ? Status(fail(Code::corrupt,
+                                                                             message.error().message))
+                                                               : Status();
+    MOORED_TRY(const Request request, decode_request(*message));
+    MOORED_CHECK(std::visit([&](const auto& body) { return answer(body); }, request));
+  }
+}
+
+// At most one sign of life a second, however fast the bytes come.
+void WorkerService::report_progress() {
+  const MonoTime now = clock_.now().mono;
+  if (now - last_progress_ < kProgressInterval) return;
+  last_progress_ = now;
+  // A daemon that has gone is noticed by the next receive.
+  static_cast<void>(channel_.send(encode_reply(ProgressReply{})).has_value());
+}
+
+Status WorkerService::send_error(Error error) {
+  return channel_.send(encode_reply(ErrorReply{std::move(error)}));
+}
+
+Result<Mirror*> WorkerService::open_mirror(const RepositoryRef& repository) {
+  if (mirror_ && mirror_url_ == repository.url) return mirror_.get();
+  mirror_.reset();
+  MOORED_TRY(const SourceUrl url, check_source_url(repository.url, repository.allow_local));
+  MirrorOptions options;
+  options.directory = mirror_directory_;
+  options.progress = [this] { report_progress(); };
+  MOORED_TRY(mirror_, Mirror::open(url, std::move(options)));
+  mirror_url_ = repository.url;
+  return mirror_.get();
+}
+
+Status WorkerService::answer(const FetchRequest& request) {
+  auto mirror = open_mirror(request.repository);
+  if (!mirror) return send_error(std::move(mirror).error());
+  auto head = (*mirror)->fetch(request.reference, request.known_sha);
+  if (head) return channel_.send(encode_reply(to_reply(*head)));
+  // A handle that has seen an error is not used again: a repaired repository works at once.
+  mirror_.reset();
+  return send_error(std::move(head).error());
+}
+
+Result<LoadedSet> WorkerService::load(const LoadTreeRequest& request, Unit& unit) {
+  const LoadOptions options{request.target_namespace, request.policy};
+  if (!request.directory.empty()) {
+    MOORED_TRY(const ManifestSet manifests, list_directory_manifests(request.directory));
+    DirectoryReader reader(request.directory);
+    return unit.directory.load(manifests, reader, options, clock_);
+  }
+  MOORED_TRY(Mirror* const mirror, open_mirror(request.repository));
+  auto set = unit.tree.load(*mirror, request.sha, request.path, options, clock_);
+  if (!set && set.error().code == Code::corrupt) {
+    // Our own copy is thrown away, so that the next look fetches what is whole again.
+    const bool copy = mirror->is_copy();
+    mirror_.reset();
+    if (copy) MOORED_CHECK(discard_mirror(mirror_directory_));
+  }
+  return set;
+}
+
+Status WorkerService::answer(const LoadTreeRequest& request) {
+  const std::string key = request.directory + '\n' + request.path + '\n' +
+                          request.target_namespace + '\n' + request.repository.url;
+  if (units_.size() >= kMaxUnits && units_.find(key) == units_.end()) units_.clear();
+  Unit& unit = units_[key];
+  auto set = load(request, unit);
+  if (!set) return send_error(std::move(set).error());
+  if (set->complete) MOORED_CHECK(send_files(*set, request.fresh, unit));
+  LoadedReply reply;
+  reply.complete = set->complete;
+  reply.diagnostics = std::move(set->diagnostics);
+  reply.blobs_read = set->blobs_read;
+  reply.blobs_total = set->files.size();
+  reply.rendered_at = set->rendered_at;
+  reply.validated_at = set->validated_at;
+  return channel_.send(encode_reply(reply));
+}
+
+Status WorkerService::send_files(const LoadedSet& set, bool fresh, Unit& unit) {
+  std::set<std::string> sent;
+  for (const auto& file : set.files) {
+    const std::string key = file.id + ' ' + file.path;
+    sent.insert(key);
+    FileReply reply{file.path, file.id, !fresh && unit.sent.count(key) != 0, {}};
+    if (!reply.same) {
+      for (const auto& object : file.objects) {
+        reply.objects.push_back(object);
+        if (reply.objects.size() < kObjectsPerMessage) continue;
+        MOORED_CHECK(channel_.send(encode_reply(reply)));
+        reply.objects.clear();
+      }
+    }
+    MOORED_CHECK(channel_.send(encode_reply(reply)));
+  }
+  unit.sent = std::move(sent);
+  return {};
+}
+
+}  // namespace moored::git

@@ -1,0 +1,52 @@
+// The worker's side: takes requests off its socket and answers them until the daemon goes away.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+
+#include "gitsync/follow/channel.hpp"
+#include "gitsync/follow/messages.hpp"
+#include "gitsync/load/unit_loader.hpp"
+
+namespace moored::git {
+
+// Serves one source: one mirror and the units read from it. One thread; no state survives it but
+// the mirror's directory.
+class WorkerService {
+ public:
+  // Units whose parsed files are kept; one more starts the collection anew.
+  static constexpr std::size_t kMaxUnits = 64;
+
+  WorkerService(FrameChannel channel, std::string mirror_directory)
+      : channel_(std::move(channel)), mirror_directory_(std::move(mirror_directory)) {}
+
+  // Serves until the socket closes. Errors: corrupt, when the other side is no daemon of ours.
+  Status run();
+
+ private:
+  struct Unit {
+    UnitLoader tree;
+    ManifestLoader directory;
+    std::set<std::string> sent;  // "id path" of the last complete load
+  };
+
+  Status answer(const FetchRequest& request);
+  Status answer(const LoadTreeRequest& request);
+  Result<LoadedSet> load(const LoadTreeRequest& request, Unit& unit);
+  Status send_files(const LoadedSet& set, bool fresh, Unit& unit);
+  Status send_error(Error error);
+  Result<Mirror*> open_mirror(const RepositoryRef& repository);
+  void report_progress();
+
+  FrameChannel channel_;
+  std::string mirror_directory_;
+  std::unique_ptr<Mirror> mirror_;
+  std::string mirror_url_;
+  std::map<std::string, Unit> units_;
+  SystemClock clock_;
+  MonoTime last_progress_{};
+};
+
+}  // namespace moored::git

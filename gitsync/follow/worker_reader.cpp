@@ -1,0 +1,360 @@
+#include "gitsync/follow/worker_reader.hpp"
+
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <variant>
+
+#include "gitsync/follow/channel.hpp"
+#include "gitsync/follow/messages.hpp"
+#include "schema/base/guarded.hpp"
+#include "schema/host/file.hpp"
+#include "schema/host/spawn.hpp"
+
+namespace moored {
+namespace {
+
+using git::FrameChannel;
+using std::chrono::milliseconds;
+using Steady = std::chrono::steady_clock;
+
+constexpr milliseconds kLongestFetch{120'000};
+constexpr milliseconds kReapTime{5'000};
+constexpr int kSocketInChild = 3;
+
+// What a unit's last complete load gave, so that unchanged files need not be sent again.
+using KnownFiles = std::map<std::string, std::vector<Object>>;
+
+// How long a call may take: in total, and without any word from the worker.
+struct Patience {
+  milliseconds total;
+  milliseconds idle;
+};
+
+Error lost(const Error& cause) {
+  return Error{cause.code == Code::corrupt ? Code::internal : Code::unavailable,
+               "the git worker was lost: " + cause.message, "WorkerLost", {}, {}};
+}
+
+}  // namespace
+
+// One source's process and what it has told us. Used by one call at a time.
+class SourceWorker {
+ public:
+  SourceWorker(const WorkerReader::Options& options, std::string mirror, int stop)
+      : options_(options), mirror_(std::move(mirror)), stop_(stop) {}
+  ~SourceWorker() { end(); }
+  SourceWorker(const SourceWorker&) = delete;
+  SourceWorker& operator=(const SourceWorker&) = delete;
+
+  // Sends a request and gives every reply but signs of life to take, until take returns true.
+  Status call(const git::Request& request, const Patience& patience,
+              const std::function<Result<bool>(git::Reply&&)>& take) {
+    Status status = start();
+    if (status) status = exchange(request, patience, take);
+    if (!status) end();
+    return status;
+  }
+
+  std::map<std::string, KnownFiles> known;  // by unit
+
+ private:
+  Status start();
+  void end();
+  Status exchange(const git::Request& request, const Patience& patience,
+                  const std::function<Result<bool>(git::Reply&&)>& take);
+  Result<std::string> next_message(const Patience& patience, Steady::time_point started);
+
+  const WorkerReader::Options& options_;
+  const std::string mirror_;
+  const int stop_;
+  Child child_;
+  FrameChannel channel_;
+};
+
+Status SourceWorker::start() {
+  if (channel_) return {};
+  int ends[2];
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
+    return Unexpected(system_error("make a socket for the git worker", errno));
+  }
+  UniqueFd ours(ends[0]);
+  const UniqueFd theirs(ends[1]);
+  SpawnRequest request;
+  request.program = options_.program;
+  request.arguments = {"moored-git", "--mirror", mirror_};
+  if (options_.user) {
+    for (const auto& [name, id] : {std::pair("--user", options_.user->first),
+                                   std::pair("--group", options_.user->second)}) {
+      request.arguments.insert(request.arguments.end(), {name, std::to_string(id)});
+    }
+  }
+  request.environment = {"PATH=/usr/bin:/bin", "LANG=C.UTF-8", "HOME=/nonexistent"};
+  request.descriptors = {{theirs.get(), kSocketInChild}, {2, 2}};
+  MOORED_TRY(child_, spawn(request));
+  channel_ = FrameChannel(std::move(ours), stop_);
+  return {};
+}
+
+// Ends the process and forgets what it knew: a new one is told everything again.
+void SourceWorker::end() {
+  channel_ = FrameChannel();
+  known.clear();
+  if (child_.pid < 0) return;
+  static_cast<void>(kill_group(child_, SIGKILL).has_value());
+  static_cast<void>(wait_child(child_, kReapTime).has_value());
+  child_ = Child{};
+}
+
+Result<std::string> SourceWorker::next_message(const Patience& patience,
+                                               Steady::time_point started) {
+  const auto spent = std::chrono::duration_cast<milliseconds>(Steady::now() - started);
+  const milliseconds left = std::max(patience.total - spent, milliseconds(0));
+  return channel_.receive(std::min(left, patience.idle));
+}
+
+Status SourceWorker::exchange(const git::Request& request, const Patience& patience,
+                              const std::function<Result<bool>(git::Reply&&)>& take) {
+  const auto started = Steady::now();
+  auto sent = channel_.send(git::encode_request(request));
+  if (!sent) return Unexpected(lost(sent.error()));
+  for (;;) {
+    auto message = next_message(patience, started);
+    if (!message) {
+      if (message.error().code != Code::timeout) return Unexpected(lost(message.error()));
+      return Unexpected(Error{Code::timeout, "the git server did not answer in time",
+                              "FetchTimeout", {}, "look at the server and the network"});
+    }
+    auto reply = git::decode_reply(*message);
+    if (!reply) return Unexpected(lost(reply.error()));
+    if (std::holds_alternative<git::ProgressReply>(*reply)) continue;
+    auto done = take(*std::move(reply));
+    if (!done) return Unexpected(lost(done.error()));
+    if (*done) return {};
+  }
+}
+
+struct WorkerReader::State {
+  explicit State(Options wanted) : options(std::move(wanted)), stop(::eventfd(0, EFD_CLOEXEC)) {}
+
+  // A worker with the lock that keeps a second call of its source out.
+  struct Slot {
+    std::mutex mutex;
+    std::optional<SourceWorker> worker;
+    std::uint64_t used = 0;
+  };
+  using Slots = std::map<std::string, std::shared_ptr<Slot>>;
+
+  std::shared_ptr<Slot> slot_of(const std::string& id);
+  Result<LoadedTree> load(const std::string& id, const std::string& unit,
+                          git::LoadTreeRequest request);
+
+  struct Pool {
+    Slots slots;
+    std::uint64_t counter = 0;
+  };
+  void end_oldest_idle(Pool& all) const;
+
+  Options options;
+  UniqueFd stop;
+  Guarded<Pool> pool;
+};
+
+namespace {
+
+// Names of Kubernetes hold no underscore, so namespace_name is one directory for one source.
+std::string mirror_name(std::string id) {
+  std::replace(id.begin(), id.end(), '/', '_');
+  return id.empty() || id.front() == '.' ? '_' + id : id;
+}
+
+}  // namespace
+
+// A slot that only the pool holds serves no call, so its process can go.
+void WorkerReader::State::end_oldest_idle(Pool& all) const {
+  while (all.slots.size() > options.max_workers) {
+    auto oldest = all.slots.end();
+    for (auto slot = all.slots.begin(); slot != all.slots.end(); ++slot) {
+      const bool idle = slot->second.use_count() == 1;
+      const bool older = oldest == all.slots.end() || slot->second->used < oldest->second->used;
+      if (idle && older) oldest = slot;
+    }
+    if (oldest == all.slots.end()) return;
+    all.slots.erase(oldest);
+  }
+}
+
+std::shared_ptr<WorkerReader::State::Slot> WorkerReader::State::slot_of(const std::string& id) {
+  return pool.with([&](Pool& all) {
+    auto& slot = all.slots[id];
+    if (!slot) {
+      slot = std::make_shared<Slot>();
+      slot->worker.emplace(options, options.mirror_root + '/' + mirror_name(id), stop.get());
+    }
+    slot->used = ++all.counter;
+    const auto kept = slot;
+    end_oldest_idle(all);
+    return kept;
+  });
+}
+
+WorkerReader::WorkerReader(Options options) : state_(std::make_unique<State>(std::move(options))) {}
+WorkerReader::~WorkerReader() = default;
+
+void WorkerReader::stop() {
+  static_cast<void>(::eventfd_write(state_->stop.get(), 1));
+}
+
+Result<SourceHead> WorkerReader::fetch(const SourceSpec& source, const std::string& known_sha) {
+  MOORED_CHECK(make_directories(state_->options.mirror_root, 0711));
+  const auto slot = state_->slot_of(source.id);
+  const std::lock_guard lock(slot->mutex);
+  const git::FetchRequest request{{source.url, source.allow_local}, source.reference, known_sha};
+  const Patience patience{std::min(source.timeout, kLongestFetch), state_->options.idle_limit};
+  std::optional<Result<SourceHead>> answer;
+  MOORED_CHECK(slot->worker->call(request, patience, [&](git::Reply&& reply) -> Result<bool> {
+    if (auto* head = std::get_if<git::HeadReply>(&reply)) {
+      answer = SourceHead{head->commit, head->changed, head->history_rewritten};
+    } else if (auto* failed = std::get_if<git::ErrorReply>(&reply)) {
+      answer = Result<SourceHead>(Unexpected(std::move(failed->error)));
+    } else {
+      return fail(Code::corrupt, "an answer that fits no fetch");
+    }
+    return true;
+  }));
+  return *std::move(answer);
+}
+
+namespace {
+
+// Puts the replies of one load together with what is known of the unit from before.
+class LoadAnswer {
+ public:
+  explicit LoadAnswer(KnownFiles& known) : known_(known) {}
+
+  // True when the load is over. Errors: corrupt.
+  Result<bool> take(git::Reply&& reply) {
+    if (auto* file = std::get_if<git::FileReply>(&reply)) return take_file(std::move(*file));
+    if (auto* loaded = std::get_if<git::LoadedReply>(&reply)) {
+      finish(std::move(*loaded));
+    } else if (auto* failed = std::get_if<git::ErrorReply>(&reply)) {
+      error_ = std::move(failed->error);
+    } else {
+      return fail(Code::corrupt, "an answer that fits no load");
+    }
+    return true;
+  }
+
+  Result<LoadedTree> result() && {
+    if (error_) return Unexpected(*std::move(error_));
+    return std::move(tree_);
+  }
+
+ private:
+  // Long files come in several messages one after another.
+  Result<bool> take_file(git::FileReply&& file) {
+    const std::string key = file.id + ' ' + file.path;
+    std::vector<Object>& objects = next_[key];
+    if (order_.empty() || order_.back() != key) order_.push_back(key);
+    if (file.same) {
+      const auto found = known_.find(key);
+      if (found == known_.end()) return fail(Code::corrupt, "a file that was never sent");
+      objects = found->second;
+      return false;
+    }
+    for (const auto& object : file.objects) {
+      Provenance provenance = object.provenance();
+      provenance.file = file.path;
+      objects.push_back(object.with_provenance(std::move(provenance)));
+    }
+    return false;
+  }
+
+  void finish(git::LoadedReply&& loaded) {
+    tree_.complete = loaded.complete;
+    tree_.diagnostics = std::move(loaded.diagnostics);
+    tree_.blobs_read = loaded.blobs_read;
+    tree_.blobs_total = loaded.blobs_total;
+    tree_.rendered_at = loaded.rendered_at;
+    tree_.validated_at = loaded.validated_at;
+    if (!loaded.complete) return;
+    for (const auto& key : order_) {
+      const auto& objects = next_[key];
+      tree_.objects.insert(tree_.objects.end(), objects.begin(), objects.end());
+    }
+    known_ = std::move(next_);
+  }
+
+  KnownFiles& known_;
+  KnownFiles next_;
+  std::vector<std::string> order_;
+  LoadedTree tree_;
+  std::optional<Error> error_;
+};
+
+}  // namespace
+
+Result<LoadedTree> WorkerReader::State::load(const std::string& id, const std::string& unit,
+                                             git::LoadTreeRequest request) {
+  constexpr std::size_t kMaxUnits = 64;
+  MOORED_CHECK(make_directories(options.mirror_root, 0711));
+  const auto slot = slot_of(id);
+  const std::lock_guard lock(slot->mutex);
+  auto& known = slot->worker->known;
+  if (known.size() >= kMaxUnits && known.find(unit) == known.end()) known.clear();
+  request.fresh = known.find(unit) == known.end();
+  request.policy = options.policy;
+  KnownFiles files = std::move(known[unit]);
+  LoadAnswer answer(files);
+  MOORED_CHECK(slot->worker->call(
+      request, {options.load_limit, options.load_limit},
+      [&](git::Reply&& reply) { return answer.take(std::move(reply)); }));
+  known[unit] = std::move(files);
+  return std::move(answer).result();
+}
+
+Result<LoadedTree> WorkerReader::load(const SourceSpec& source, const LoadRequest& request) {
+  git::LoadTreeRequest wanted;
+  wanted.repository = {source.url, source.allow_local};
+  wanted.sha = request.sha;
+  wanted.path = request.path;
+  wanted.target_namespace = request.target_namespace;
+  MOORED_TRY(LoadedTree tree,
+             state_->load(source.id, request.path + '\n' + request.target_namespace + '\n' +
+                                         source.url, std::move(wanted)));
+  for (auto& object : tree.objects) {
+    Provenance provenance = object.provenance();
+    provenance.source = source.id;
+    object = object.with_provenance(std::move(provenance));
+  }
+  return tree;
+}
+
+Result<LoadedTree> WorkerReader::load_directory(const std::string& directory,
+                                                const std::string& target_namespace) {
+  git::LoadTreeRequest wanted;
+  wanted.directory = directory;
+  wanted.target_namespace = target_namespace;
+  return state_->load("_directories", directory + '\n' + target_namespace, std::move(wanted));
+}
+
+std::string find_worker_program(const std::string& libexec_dir) {
+  constexpr const char* kName = "/moored-git";
+  if (!libexec_dir.empty()) return libexec_dir + kName;
+  std::string self(4096, '\0');
+  const ssize_t size = ::readlink("/proc/self/exe", self.data(), self.size());
+  if (size > 0) {
+    self.resize(static_cast<std::size_t>(size));
+    const std::string beside = self.substr(0, self.rfind('/')) + kName;
+    if (path_exists(beside)) return beside;
+  }
+  return std::string("/usr/libexec/moored") + kName;
+}
+
+}  // namespace moored
