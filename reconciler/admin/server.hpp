@@ -13,15 +13,16 @@ namespace moored {
 
 // Listens on run-dir/admin.sock (mode 0600). Only root and the daemon's own user are heard. Every
 // verb is posted as OperatorActed with the peer's uid and process: verbs that act once before they
-// run (result "asked") and all of them once after, with "done" or the error.
+// run (result "asked") and all of them once after ("done" or "failed: …").
 class AdminServer {
  public:
   // Connections served at once; one more is answered with exhausted.
   static constexpr std::size_t kMaxConnections = 8;
 
   struct Options {
-    std::string path;                              // at most 107 bytes
-    std::chrono::milliseconds request_time{10'000};  // from connecting to the whole request line
+    std::string path;                                // at most 107 bytes
+    std::chrono::milliseconds request_time{10'000};  // for the request line
+    std::chrono::milliseconds write_time{10'000};    // for a reader that does not read
   };
   // Takes over the path: a socket that nobody listens on any more is replaced.
   // Errors: conflict (another daemon listens there), invalid (path too long), denied.

@@ -46,7 +46,8 @@ struct PlanVerb {
 
 // Allows a prune that is held because it takes away too much.
 struct ConfirmVerb {
-  std::string revision;  // as the held unit names it
+  std::string revision;  // as the held unit names it, or at least seven digits of its commit
+  std::string unit;      // namespace/name; empty: whichever is held at the revision
 };
 
 // Stops every pod and removes what moored made on this machine.
@@ -95,7 +96,8 @@ class AdminVerbs {
 std::string admin_verb_name(const AdminVerb& verb);
 // What it is asked of, for the audit chain: a pod with its command, a path, a revision.
 std::string admin_verb_subject(const AdminVerb& verb);
-// True when the verb changes something: it is recorded before it runs as well as after.
+// True when the verb acts on the machine: it is recorded before it runs as well as after. A
+// confirmation is carried out by its record and has only that one.
 bool admin_verb_acts(const AdminVerb& verb);
 // Calls the member of verbs that carries the verb out.
 Result<Value> dispatch(const AdminVerb& verb, AdminVerbs& verbs, AdminProgress& progress);

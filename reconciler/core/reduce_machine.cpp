@@ -126,7 +126,9 @@ Plan reduce_drift(const DriftObserved& fact, const PlanContext& context) {
 Plan reduce_operator(const OperatorActed& fact, const PlanContext& context) {
   Plan plan;
   plan.operators.push_back(fact);
-  if (fact.verb != "confirm") return plan;
+  // Only a confirmation that was carried out counts, not one that was asked for or failed.
+  const bool done = fact.result.empty() || fact.result == "done";
+  if (fact.verb != "confirm" || !done) return plan;
   for (const Object& object : context.view.list(kind_of<Kustomization>())) {
     const auto& unit = object.as<Kustomization>();
     if (!is_meant(unit, fact.subject)) continue;

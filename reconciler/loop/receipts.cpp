@@ -151,7 +151,9 @@ std::vector<Object> objects_of_unit(const StateView& view, const std::string& un
   std::vector<Object> out;
   for (const Kind* kind : all_kinds()) {
     for (Object& object : view.list(*kind)) {
-      if (object.provenance().unit == unit) out.push_back(std::move(object));
+      // What controllers make of a declared object carries the same place.
+      const bool made = find_controller(object.meta()) != nullptr;
+      if (!made && object.provenance().unit == unit) out.push_back(std::move(object));
     }
   }
   return out;

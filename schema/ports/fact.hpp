@@ -100,7 +100,7 @@ struct OperatorActed {
   std::string subject;         // what it was asked of
   unsigned uid = 0;
   std::string process;         // name and pid of the peer
-  std::string result;
+  std::string result;          // asked, done, or failed: …
 };
 
 // What the packet rules hold now: the time at which a Service's endpoints were programmed.
