@@ -66,6 +66,8 @@ Status wire_host(RouteSocket& host, const PodWiring& wanted, const Link& link) {
   MOORED_CHECK(write_sysctl(conf + "forwarding", "1"));
   MOORED_CHECK(write_sysctl(conf + "rp_filter", "1"));
   MOORED_CHECK(write_sysctl(conf + "send_redirects", "0"));
+  // Lets the node reach a hostPort by 127.0.0.1; the guard chain keeps pods from the same way back.
+  MOORED_CHECK(write_sysctl(conf + "route_localnet", "1"));
   MOORED_CHECK(write_sysctl(conf + "accept_redirects", "0"));
   MOORED_CHECK(host.set_up(link.index));
   MOORED_CHECK(host.put_neighbour(make_host_neighbour(wanted, link.index)));

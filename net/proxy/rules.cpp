@@ -42,7 +42,7 @@ using Elements = std::map<std::string, std::string>;  // key text to verdict tex
 Elements address_elements(const ServiceTable& services) {
   Elements out;
   for (const auto& [key, port] : services) {
-    if (port.backends.empty()) continue;
+    if (port.backends.empty() || port.port == 0) continue;
     out[fmt::format("{} . {} . {}", format(port.address), port.protocol, port.port)] =
         "goto " + service_chain_name(key);
   }
@@ -114,6 +114,7 @@ std::string render_frame(const std::string& table, const RuleOptions& options) {
       "  chain postrouting {{\n"
       "    type nat hook postrouting priority srcnat - 5; policy accept;\n"
       "    ip saddr . ip daddr @hairpin masquerade\n"
+      "    ip saddr 127.0.0.0/8 oifname \"{links}*\" masquerade\n"
       "  }}\n"
       "  chain refuse_forward {{\n"
       "    type filter hook forward priority filter - 5; policy accept;\n"
@@ -124,7 +125,8 @@ std::string render_frame(const std::string& table, const RuleOptions& options) {
       "    ip daddr {services} goto refuse\n"
       "  }}\n"
       "}}\n",
-      fmt::arg("table", table), fmt::arg("services", format(options.services)));
+      fmt::arg("table", table), fmt::arg("services", format(options.services)),
+      fmt::arg("links", "m" + options.instance));
 }
 
 std::string render_chain(const std::string& table, const std::string& key,
@@ -168,7 +170,7 @@ const VirtualPort* find_udp(const ServiceTable& services, const std::string& key
 
 // Judges a flow by one Service port that changed.
 bool is_stale_for(const Flow& flow, const VirtualPort& port, const VirtualPort* after) {
-  const bool addressed = flow.destination == port.address && flow.destination_port == port.port;
+  const bool addressed = port.port != 0 && flow.destination == port.address && flow.destination_port == port.port;
   const bool by_node = port.node_port != 0 && flow.destination_port == port.node_port &&
                        flow.answerer != flow.destination;
   if (!addressed && !by_node) return false;

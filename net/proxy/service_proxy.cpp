@@ -10,6 +10,7 @@
 #include "schema/host/unique_fd.hpp"
 #include "schema/model/cluster.hpp"
 #include "schema/model/core.hpp"
+#include "schema/model/pod.hpp"
 
 namespace moored::net {
 namespace {
@@ -117,11 +118,11 @@ class ServiceProxy::State {
 
 // ---- looking at recorded state -----------------------------------------------------------------
 
-// True when a Service or an EndpointSlice changed since the last look (or nobody can tell).
+// True when a Service, an EndpointSlice or a Pod changed since the last look (or nobody can tell).
 bool ServiceProxy::State::concerned(std::int64_t resource_version) const {
   if (!applied) return true;
   if (resource_version == seen) return false;
-  for (const auto* kind : {&kind_of<Service>(), &kind_of<EndpointSlice>()}) {
+  for (const auto* kind : {&kind_of<Service>(), &kind_of<EndpointSlice>(), &kind_of<Pod>()}) {
     const auto changes = state.changes_since(kind, seen, 1);
     if (!changes || !changes->empty()) return true;
   }
@@ -131,7 +132,8 @@ bool ServiceProxy::State::concerned(std::int64_t resource_version) const {
 ServiceTable ServiceProxy::State::read_wanted(std::int64_t& resource_version) const {
   const auto view = state.view();
   resource_version = view->resource_version();
-  return plan_services(view->list(kind_of<Service>()), view->list(kind_of<EndpointSlice>()));
+  return plan_services(view->list(kind_of<Service>()), view->list(kind_of<EndpointSlice>()),
+                       view->list(kind_of<Pod>()));
 }
 
 // Several pods becoming ready together make one transaction; an endpoint that goes must not get
@@ -265,10 +267,7 @@ Status ServiceProxy::State::compare(const std::string& author) {
 
 ObjectKey ServiceProxy::State::find_object(const std::string& block) const {
   for (const auto& [key, port] : *applied) {
-    if (block != "chain " + service_chain_name(key)) continue;
-    const auto slash = key.find('/');
-    return key_of<Service>(key.substr(0, slash),
-                           key.substr(slash + 1, key.find(':') - slash - 1));
+    if (block == "chain " + service_chain_name(key)) return port.owner;
   }
   return key_of<Node>({}, options.node_name);
 }

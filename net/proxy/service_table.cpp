@@ -5,6 +5,7 @@
 #include <tuple>
 
 #include "schema/model/core.hpp"
+#include "schema/model/pod.hpp"
 
 namespace moored::net {
 namespace {
@@ -17,6 +18,7 @@ using SlicesByService = std::map<std::string, std::vector<const EndpointSlice*>>
 std::string lower_protocol(const std::string& protocol) {
   if (protocol == "TCP" || protocol.empty()) return "tcp";
   if (protocol == "UDP") return "udp";
+  if (protocol == "SCTP") return "sctp";
   return {};  // refused by validation
 }
 
@@ -74,6 +76,7 @@ std::vector<Backend> choose_backends(const std::vector<const EndpointSlice*>& sl
 
 VirtualPort make_virtual_port(const Service& service, const ServicePort& port, Ipv4 address) {
   VirtualPort out;
+  out.owner = key_of<Service>(service.metadata.namespace_name, service.metadata.name);
   out.label = service.metadata.namespace_name + '/' + service.metadata.name + ':' +
               std::to_string(port.port);
   out.protocol = lower_protocol(port.protocol);
@@ -90,12 +93,14 @@ VirtualPort make_virtual_port(const Service& service, const ServicePort& port, I
 // Addresses and node ports that are taken: an element may be in the kernel's maps only once.
 class Taken {
  public:
-  // False: somebody was first. A taken node port is only left out.
+  // False: nothing is left for it, because somebody was first.
   bool take(VirtualPort& port) {
-    if (!addresses_.emplace(port.address, port.port, port.protocol).second) return false;
+    if (port.port != 0 && !addresses_.emplace(port.address, port.port, port.protocol).second) {
+      return false;
+    }
     const bool wanted = port.node_port != 0;
     if (wanted && !node_ports_.emplace(port.node_port, port.protocol).second) port.node_port = 0;
-    return true;
+    return port.port != 0 || port.node_port != 0;
   }
 
  private:
@@ -103,10 +108,35 @@ class Taken {
   std::set<std::tuple<std::uint16_t, std::string>> node_ports_;
 };
 
+// The hostPorts of one pod. A pod in the node's own network listens there by itself.
+void plan_host_ports(const Pod& pod, Taken& taken, ServiceTable& table) {
+  const auto address = parse_ipv4(pod.status.pod_ip);
+  const bool over = pod.status.phase == "Succeeded" || pod.status.phase == "Failed";
+  if (!address || over || pod.spec.host_network) return;
+  for (const auto& container : pod.spec.containers) {
+    for (const auto& port : container.ports) {
+      const auto protocol = lower_protocol(port.protocol);
+      if (port.host_port <= 0 || port.host_port > kMaxPort || protocol.empty()) continue;
+      VirtualPort entry;
+      entry.owner = key_of<Pod>(pod.metadata.namespace_name, pod.metadata.name);
+      const auto number = std::to_string(port.host_port);
+      entry.label = pod.metadata.namespace_name + '/' + pod.metadata.name + ':' + number;
+      entry.protocol = protocol;
+      const auto host = parse_ipv4(port.host_ip).value_or(Ipv4{});
+      const auto host_port = static_cast<std::uint16_t>(port.host_port);
+      entry.address = host;
+      (host == Ipv4{} ? entry.node_port : entry.port) = host_port;
+      entry.backends = {{*address, static_cast<std::uint16_t>(port.container_port)}};
+      if (taken.take(entry)) table.emplace("Pod/" + entry.label + '/' + protocol, entry);
+    }
+  }
+}
+
 }  // namespace
 
 ServiceTable plan_services(const std::vector<Object>& services,
-                           const std::vector<Object>& endpoint_slices) {
+                           const std::vector<Object>& endpoint_slices,
+                           const std::vector<Object>& pods) {
   const auto slices = group_slices(endpoint_slices);
   static const std::vector<const EndpointSlice*> kNone;
   ServiceTable table;
@@ -123,9 +153,10 @@ ServiceTable plan_services(const std::vector<Object>& services,
       entry.backends = choose_backends(own == slices.end() ? kNone : own->second, port,
                                        service.spec.publish_not_ready_addresses);
       if (!taken.take(entry)) continue;
-      table.emplace(name + ':' + port.name + '/' + entry.protocol, std::move(entry));
+      table.emplace("Service/" + name + ':' + port.name + '/' + entry.protocol, std::move(entry));
     }
   }
+  for (const auto& object : pods) plan_host_ports(object.as<Pod>(), taken, table);
   return table;
 }
 
