@@ -16,7 +16,7 @@ namespace moored::test {
 // A store of objects whose views are whole copies; every put is one revision.
 class MemoryState final : public StateSource, public RevisionSignal {
  public:
-  void put(Object object) { commit(object.key(), std::move(object)); }
+  void put(const Object& object) { commit(object.key(), object); }
   void remove(const ObjectKey& key) { commit(key, {}); }
 
   std::shared_ptr<const StateView> view() const override {
@@ -75,7 +75,7 @@ class MemoryState final : public StateSource, public RevisionSignal {
     std::vector<Object> list_owned(const Kind&, const std::string&) const override { return {}; }
   };
 
-  void commit(const ObjectKey& key, Object object) {
+  void commit(const ObjectKey& key, const Object& object) {
     Listener listener = nullptr;
     void* context = nullptr;
     std::int64_t version = 0;
@@ -84,7 +84,7 @@ class MemoryState final : public StateSource, public RevisionSignal {
       version = ++version_;
       log_[version] = key.kind;
       if (object) {
-        objects_[key] = std::move(object);
+        objects_[key] = object;
       } else {
         objects_.erase(key);
       }
