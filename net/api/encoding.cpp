@@ -6,6 +6,7 @@
 #include "schema/codec/codec.hpp"
 #include "schema/codec/text.hpp"
 #include "schema/model/core.hpp"
+#include "schema/model/flux.hpp"
 
 namespace moored::net::api {
 namespace {
@@ -23,6 +24,15 @@ Object withhold_values(const Object& object) {
   if (applied != secret.metadata.annotations.end()) applied->second.clear();
   secret.metadata.annotations[std::string(kWithheldAnnotation)] = kWithheldText;
   return make_object(std::move(secret), object.provenance());
+}
+
+Object hide_url(const Object& object) {
+  const auto& url = object.as<GitRepository>().spec.url;
+  auto hidden = hide_credentials(url);
+  if (hidden == url) return object;
+  GitRepository source = object.as<GitRepository>();
+  source.spec.url = std::move(hidden);
+  return make_object(std::move(source), object.provenance());
 }
 
 constexpr std::array<std::pair<std::string_view, std::string_view>, 7> kEventNames{{
@@ -81,8 +91,24 @@ std::string text_at(const Value& document, std::string_view path) {
   return node->scalar;
 }
 
+std::string hide_credentials(const std::string& url) {
+  const auto scheme = url.find("://");
+  if (scheme == std::string::npos) return url;
+  const auto host = scheme + 3;
+  const auto end = url.find('/', host);
+  const auto at = url.substr(host, end == std::string::npos ? end : end - host).rfind('@');
+  if (at == std::string::npos) return url;
+  return url.substr(0, host) + "***" + url.substr(host + at);
+}
+
+Object withhold(const Object& object) {
+  if (object.is<Secret>()) return withhold_values(object);
+  if (object.is<GitRepository>()) return hide_url(object);
+  return object;
+}
+
 Value present(const Resource& resource, const Object& object) {
-  Value document = encode(object.is<Secret>() ? withhold_values(object) : object);
+  Value document = encode(withhold(object));
   if (resource.rewrite == Rewrite::none) return document;
   set_api_version(document, resource.api_version());
   if (resource.rewrite == Rewrite::event) rename_event_fields(document);

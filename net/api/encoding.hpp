@@ -26,6 +26,10 @@ struct Encoded {
   std::vector<std::string> selectable;  // in the order of Kind::selectable
 };
 
+// The object as it may be seen: a Secret without values, an address without credentials.
+Object withhold(const Object& object);
+// A repository's address without credentials: https://***@host/path.
+std::string hide_credentials(const std::string& url);
 // The object as a value tree in the shape of the resource. Secret values are empty.
 Value present(const Resource& resource, const Object& object);
 // The object encoded without looking at any cache.

@@ -32,16 +32,6 @@ std::string followed(const GitRepositorySpec& spec) {
 
 }  // namespace
 
-std::string hide_credentials(const std::string& url) {
-  const auto scheme = url.find("://");
-  if (scheme == std::string::npos) return url;
-  const auto host = scheme + 3;
-  const auto end = url.find('/', host);
-  const auto at = url.substr(host, end == std::string::npos ? end : end - host).rfind('@');
-  if (at == std::string::npos) return url;
-  return url.substr(0, host) + "***" + url.substr(host + at);
-}
-
 Failure refuse_write(const Target& target, const StateView& view) {
   Failure failure;
   failure.code = 405;

@@ -114,6 +114,7 @@ Request take_request(const http::http_request& message) {
   request.query = message.request_uri().query();
   for (const auto& [name, value] : message.headers())
     request.headers.push_back({name, value});
+  if (!message.body().is_valid()) return request;
   auto buffer = message.body().streambuf();
   request.body.resize(buffer.in_avail());
   if (!request.body.empty()) {

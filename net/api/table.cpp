@@ -87,7 +87,7 @@ void open_table(std::string& out, std::string_view version, const TableFormat& f
 void append_row(std::string& out, std::string_view version, const TableFormat& format,
                 const Object& object, const Encoded& encoded, RowObject row_object, Time now) {
   open_row(out);
-  for (const auto& cell : format.cells(object, now)) {
+  for (const auto& cell : format.cells(withhold(object), now)) {
     if (out.back() != '[') out.push_back(',');
     append_cell(out, cell);
   }
