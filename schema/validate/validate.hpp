@@ -20,8 +20,9 @@ struct AdmissionPolicy {
   std::int32_t max_replicas = 1'000;
 };
 
-// Judges all objects of a commit together: duplicates, references inside a namespace,
-// Pod Security, limits. Places come from the objects' provenance.
+// Judges all objects of a commit together: duplicates, claims on one thing by two objects, Pod
+// Security, limits. Places are the file and line where the object starts, and the field path.
+// Reasons: DuplicateObject, Forbidden, InvalidValue, LimitExceeded.
 void validate_commit(const std::vector<Object>& objects, const AdmissionPolicy& policy,
                      Diagnostics& diagnostics);
 
