@@ -91,6 +91,7 @@ class LiveConnection final : public Connection,
   std::uint64_t id() const override { return id_; }
   const std::string& remote() const override { return remote_; }
   bool waiting() const override { return waiting_; }
+  bool silent() const override { return silent_; }
   bool streaming() const override { return streaming_; }
 
  private:
@@ -131,6 +132,7 @@ class LiveConnection final : public Connection,
   bool keep_alive_ = true;
   bool old_ = false;  // HTTP/1.0
   std::atomic<bool> waiting_{true};
+  std::atomic<bool> silent_{true};
   std::atomic<bool> streaming_{false};
 
   std::string out_;  // head of an answer, or a chunk
@@ -219,6 +221,7 @@ void LiveConnection::read_more() {
 
 void LiveConnection::on_bytes(error_code error, std::size_t size) {
   if (error || size == 0) return close();
+  silent_ = false;
   look();
 }
 

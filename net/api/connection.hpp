@@ -39,6 +39,8 @@ class Connection {
   virtual const std::string& remote() const = 0;
   // True while no request is under way.
   virtual bool waiting() const = 0;
+  // True until the first byte arrives.
+  virtual bool silent() const = 0;
   virtual bool streaming() const = 0;
 };
 

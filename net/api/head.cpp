@@ -128,7 +128,8 @@ HeadReader::State HeadReader::take_request_line(std::string_view line) {
   const auto version = line.substr(second + 1);
   if (!is_token(method)) return refuse(400, "the method is not a word");
   if (!is_version(version)) return refuse(400, "the request line is not one");
-  if (version != "HTTP/1.1" && version != "HTTP/1.0") return refuse(505, "only HTTP/1.1 is served");
+  if (version != "HTTP/1.1" && version != "HTTP/1.0")
+    return refuse(505, "this version of HTTP is not served");
   if (!is_target(target))
     return refuse(400, "the target must be a path that starts with one slash");
   head_.method = method;

@@ -31,7 +31,9 @@ Result<std::optional<Time>> parse_since(const Query& query, Time now) {
   }
   if (text.empty()) return std::optional<Time>{};
   const auto time = parse_time(text);
-  if (!time) return fail(Code::invalid, "sinceTime must be a time such as 2026-01-02T03:04:05Z");
+  if (!time || *time < Time{}) {
+    return fail(Code::invalid, "sinceTime must be a time such as 2026-01-02T03:04:05Z");
+  }
   return time;
 }
 

@@ -19,9 +19,13 @@ namespace {
 
 using Segments = std::span<const std::string>;
 
-// What Kubernetes offers below objects and moored does not serve.
-constexpr std::array<std::string_view, 7> kNotServed{
-    "exec", "attach", "portforward", "proxy", "eviction", "binding", "ephemeralcontainers"};
+// What Kubernetes opens a connection for, and moored does not serve at all.
+constexpr std::array<std::string_view, 4> kConnections{"exec", "attach", "portforward", "proxy"};
+
+bool is_connection(const Target& target) {
+  return target.resource != nullptr && std::find(kConnections.begin(), kConnections.end(),
+                                                 target.subresource) != kConnections.end();
+}
 
 Response not_found() {
   return make_response(404, "text/plain", "404 page not found\n");
@@ -87,9 +91,6 @@ Failure not_acceptable() {
 Response answer_target(const Target& target, const Request& request, const Query& query,
                        const ApiContext& context) {
   const auto& sub = target.subresource;
-  if (std::find(kNotServed.begin(), kNotServed.end(), sub) != kNotServed.end()) {
-    return refuse(not_served(target));
-  }
   if (!sub.empty() && !target.resource->has_subresource(sub)) return refuse(no_such_resource());
   if (sub == "log") return read_log(target, query, context);
   const auto choice = choose(request.header("accept"), Offer::objects);
@@ -113,6 +114,7 @@ Response answer_group(std::string_view group, std::string_view version, Segments
   if (review && request.method == "POST" && target.name.empty()) {
     return answer_review(*target.resource, request);
   }
+  if (is_connection(target)) return refuse(not_served(target));
   if (!reads || review) return refuse(refuse_write(target, *context.state.view()));
   if (!serves_group(group, version)) return not_found();
   if (rest.empty()) return discover_version(group, version);

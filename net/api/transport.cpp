@@ -143,17 +143,19 @@ std::vector<std::shared_ptr<Connection>> Transport::State::snapshot() {
   return alive;  // a last owner must let go outside the lock, which forget() takes
 }
 
-// Closes the oldest connection that waits for a request: of that address, or of any.
+// Closes a connection that waits for a request, of that address or of any: the youngest that never
+// sent a byte (a flood closes itself), else the one that has been idle longest after a request.
 bool Transport::State::make_room(const std::string& address) {
+  std::shared_ptr<Connection> chosen;
   for (const auto& connection : snapshot()) {
-    if (!connection->waiting()) continue;
     if (!address.empty() && connection->remote() != address) continue;
-    forget(connection->id());
-    registry.with([](Registry& all) { ++all.counters.evicted; });
-    connection->shut(true);
-    return true;
+    if (connection->silent() || (chosen == nullptr && connection->waiting())) chosen = connection;
   }
-  return false;
+  if (chosen == nullptr) return false;
+  forget(chosen->id());
+  registry.with([](Registry& all) { ++all.counters.evicted; });
+  chosen->shut(true);
+  return true;
 }
 
 void Transport::State::admit(UniqueFd socket, const tcp::endpoint& remote) {
