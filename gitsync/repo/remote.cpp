@@ -166,7 +166,12 @@ Error RemoteSession::explain(std::string_view what, int code, bool downloading) 
   } else if (code == GIT_ECERTIFICATE) {
     error.code = Code::denied;
     error.reason = "TlsRefused";
-  } else if (downloading && !is_code_of_denial(code) && error.reason == "FetchFailed") {
+  } else if (!downloading && error.message.find("malformed URL") != std::string::npos) {
+    // Our own URL was judged before; this one came with a redirect.
+    error.code = Code::denied;
+    error.reason = "RedirectRefused";
+  } else if (downloading && !is_code_of_denial(code) &&
+             (error.reason == "FetchFailed" || error.reason == "ObjectCorrupt")) {
     error.code = Code::corrupt;
     error.reason = "PackCorrupt";
   }

@@ -196,7 +196,6 @@ Result<TreeReader::NodePtr> TreeReader::build_node(ObjectSource& objects, const 
       node->height = std::max(node->height, child.node->height + 1);
       node->path_bytes =
           std::max(node->path_bytes, child.entry.name.size() + 1 + child.node->path_bytes);
-      if (child.node->entries == 0) continue;
     } else if (child.entry.type != EntryType::submodule && !manifest) {
       continue;
     }

@@ -1,0 +1,205 @@
+// What bad servers do, and the word under which each is reported.
+#include <catch2/catch.hpp>
+
+#include <array>
+#include <cstdio>
+#include <filesystem>
+
+#include "git_fixture.hpp"
+#include "gitsync/repo/mirror.hpp"
+#include "gitsync/repo/transport.hpp"
+#include "servers.hpp"
+
+using namespace moored;
+using namespace moored::git;
+
+namespace {
+
+const std::string kAdvertisement = "application/x-git-upload-pack-advertisement";
+const std::string kResult = "application/x-git-upload-pack-result";
+const std::string kId(40, '1');
+
+std::string some_references() {
+  return packet("# service=git-upload-pack\n") + "0000" +
+         packet(kId + " HEAD" + std::string(1, '\0') + "ofs-delta agent=test\n") +
+         packet(kId + " refs/heads/main\n") + "0000";
+}
+
+// Answers every request with one response.
+TestServer::Answer always(const std::string& response) {
+  return [response](int connection) {
+    if (!read_request(connection).empty()) send_text(connection, response);
+  };
+}
+
+// Gives good references, then a pack of these bytes.
+TestServer::Answer with_pack(const std::string& pack) {
+  return [pack](int connection) {
+    for (;;) {
+      const std::string request = read_request(connection);
+      if (request.empty()) return;
+      const bool post = request.compare(0, 4, "POST") == 0;
+      send_text(connection,
+                http_response("200 OK", post ? kResult : kAdvertisement,
+                              post ? packet("NAK\n") + pack : some_references()));
+      return;
+    }
+  };
+}
+
+struct Look {
+  Result<Head> head;
+  bool left_behind;  // files in the mirror's pack directory
+};
+
+Look look_at(const std::string& url, MirrorOptions options = {}) {
+  TempDirectory directory;
+  options.directory = directory / "mirror";
+  auto mirror = Mirror::open(*check_source_url(url, true), std::move(options));
+  REQUIRE(mirror);
+  auto head = (*mirror)->fetch("refs/heads/main", "");
+  const bool left = !std::filesystem::is_empty(directory / "mirror/objects/pack");
+  return {std::move(head), left};
+}
+
+}  // namespace
+
+TEST_CASE("answers that are no references have their reasons", "[transport]") {
+  struct Row {
+    std::string what;
+    std::string response;
+    std::string reason;
+    Code code;
+  };
+  const std::vector<Row> rows{
+      {"500", http_response("500 X", "text/plain", ""), "FetchHTTP", Code::unavailable},
+      {"503", http_response("503 X", "text/plain", "", "Retry-After: 30\r\n"), "FetchHTTP",
+       Code::unavailable},
+      {"429", http_response("429 X", "text/plain", ""), "FetchHTTP", Code::unavailable},
+      {"404", http_response("404 X", "text/plain", ""), "FetchHTTP", Code::unavailable},
+      {"html", http_response("200 OK", "text/html", "<html>login</html>"), "FetchHTTP",
+       Code::unavailable},
+      {"to a file", http_response("302 X", "text/plain", "", "Location: file:///etc/passwd\r\n"),
+       "RedirectRefused", Code::denied},
+      {"to another host",
+       http_response("302 X", "text/plain", "", "Location: http://127.0.0.2:1/x\r\n"),
+       "RedirectRefused", Code::denied},
+      {"credentials", http_response("401 X", "text/plain", "",
+                                    "WWW-Authenticate: Basic realm=\"x\"\r\n"),
+       "AuthFailed", Code::denied},
+      {"no references", http_response("200 OK", kAdvertisement,
+                                      packet("# service=git-upload-pack\n") + "00000000"),
+       "RefNotFound", Code::not_found},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(row.what);
+    TestServer server(always(row.response));
+    const Look look = look_at(server.url());
+    REQUIRE_FALSE(look.head);
+    CAPTURE(look.head.error().text());
+    CHECK(look.head.error().reason == row.reason);
+    CHECK(look.head.error().code == row.code);
+    CHECK(server.connections() <= 3);
+    CHECK_FALSE(look.left_behind);
+  }
+}
+
+TEST_CASE("a status code is named in the message", "[transport]") {
+  TestServer server(always(http_response("503 Busy", "text/plain", "")));
+  const Look look = look_at(server.url());
+  REQUIRE_FALSE(look.head);
+  CHECK(look.head.error().message.find("503") != std::string::npos);
+}
+
+TEST_CASE("a list of references without end is cut at the limit", "[transport]") {
+  TestServer server([](int connection) {
+    read_request(connection);
+    send_text(connection, "HTTP/1.1 200 OK\r\nContent-Type: " + kAdvertisement +
+                              "\r\nTransfer-Encoding: chunked\r\n\r\n");
+    const auto chunk = [&](const std::string& body) {
+      std::array<char, 32> size{};
+      std::snprintf(size.data(), size.size(), "%zx\r\n", body.size());
+      send_text(connection, size.data() + body + "\r\n");
+    };
+    chunk(packet("# service=git-upload-pack\n") + "0000" +
+          packet(kId + " HEAD" + std::string(1, '\0') + "ofs-delta\n"));
+    for (int i = 0; i < 4000; ++i) {
+      std::string many;
+      for (int j = 0; j < 20; ++j) {
+        many += packet(kId + " refs/heads/" + std::to_string(i * 20 + j) + "\n");
+      }
+      chunk(many);
+    }
+  });
+  MirrorOptions options;
+  options.advertisement_limit = 1U << 20U;
+  const Look look = look_at(server.url(), options);
+  REQUIRE_FALSE(look.head);
+  CHECK(look.head.error().reason == "AdvertisementLimit");
+  CHECK(look.head.error().code == Code::exhausted);
+}
+
+TEST_CASE("a pack larger than the space for the source is refused", "[transport]") {
+  TempDirectory directory;
+  TestRepository remote(directory / "shop.git");
+  std::string noise;
+  std::uint32_t state = 1;
+  for (int i = 0; i < 300'000; ++i) {
+    state = state * 1664525U + 1013904223U;
+    noise += static_cast<char>(state >> 24U);
+  }
+  remote.push({{"noise.bin", noise}});
+  const bool stateless = GENERATE(true, false);
+  TestServer server(stateless ? http_backend(directory.path()) : git_protocol(directory.path()));
+  MirrorOptions options;
+  options.pack_limit = 100'000;
+  const Look look = look_at((stateless ? "http" : "git") + std::string("://127.0.0.1:") +
+                                std::to_string(server.port()) + "/shop.git",
+                            options);
+  REQUIRE_FALSE(look.head);
+  CHECK(look.head.error().reason == "DiskBudget");
+  CHECK_FALSE(look.left_behind);
+}
+
+TEST_CASE("a pack that is cut or wrong leaves nothing behind", "[transport]") {
+  const std::string head = std::string("PACK\0\0\0\2\0\0\0\3", 12);
+  const std::string cut = head + "\xb0\x0a";
+  const std::string bad = head + "\x95\x0ax\x9c" + std::string(200, '\0') + std::string(20, '\xff');
+  for (const std::string& pack : {cut, bad, std::string("nonsense"), std::string()}) {
+    CAPTURE(pack.size());
+    TestServer server(with_pack(pack));
+    const Look look = look_at(server.url());
+    REQUIRE_FALSE(look.head);
+    CAPTURE(look.head.error().text());
+    CHECK(look.head.error().reason == "PackCorrupt");
+    CHECK_FALSE(look.left_behind);
+  }
+}
+
+TEST_CASE("bytes that come are a sign of life", "[transport]") {
+  TempDirectory directory;
+  TestRepository remote(directory / "shop.git");
+  remote.push({{"a.yaml", "a: 1\n"}});
+  TestServer server(http_backend(directory.path()));
+  MirrorOptions options;
+  int signs = 0;
+  options.progress = [&] { ++signs; };
+  const Look look = look_at(
+      "http://127.0.0.1:" + std::to_string(server.port()) + "/shop.git", options);
+  REQUIRE(look.head);
+  CHECK(signs > 0);
+}
+
+TEST_CASE("nobody listening is an ordinary error", "[transport]") {
+  int port = 0;
+  {
+    const TestServer closed([](int) {});
+    port = closed.port();
+  }
+  for (const char* scheme : {"http", "git", "https"}) {
+    const Look look = look_at(std::string(scheme) + "://127.0.0.1:" + std::to_string(port) + "/x");
+    REQUIRE_FALSE(look.head);
+    CHECK(look.head.error().code == Code::unavailable);
+    CHECK(look.head.error().reason == "FetchFailed");
+  }
+}

@@ -1,0 +1,87 @@
+#include "gitsync/repo/url.hpp"
+
+#include <catch2/catch.hpp>
+
+#include "schema/codec/text.hpp"
+#include "schema/host/file.hpp"
+
+using namespace moored;
+using namespace moored::git;
+
+TEST_CASE("usual source URLs pass", "[url]") {
+  struct Row {
+    std::string url;
+    Transport transport;
+    std::string host;
+  };
+  const std::vector<Row> rows{
+      {"https://git.example.org/shop/deploy.git", Transport::https, "git.example.org"},
+      {"https://Git.Example.ORG:8443/x", Transport::https, "git.example.org"},
+      {"http://10.0.0.5/x?a=b", Transport::http, "10.0.0.5"},
+      {"git://[2001:db8::1]:9418/x", Transport::git, "2001:db8::1"},
+      {"https://localhost.example.org/x", Transport::https, "localhost.example.org"},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(row.url);
+    const auto checked = check_source_url(row.url, false);
+    REQUIRE(checked);
+    CHECK(checked->transport == row.transport);
+    CHECK(checked->host == row.host);
+    CHECK(checked->url == row.url);
+  }
+}
+
+TEST_CASE("this machine needs to be allowed", "[url]") {
+  for (const char* url : {"/srv/git/shop.git", "/srv/my repo", "file:///srv/git/shop.git",
+                          "http://127.0.0.1:3000/x", "http://localhost/x", "git://a.localhost/x",
+                          "http://[::1]/x", "http://2130706433/", "http://0x7f.1/", "http://0/",
+                          "http://[::ffff:127.0.0.1]/", "http://0.0.0.0/", "http://127.1/"}) {
+    CAPTURE(url);
+    const auto refused = check_source_url(url, false);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().reason == "URLNotAllowed");
+    CHECK(refused.error().code == Code::denied);
+    CHECK(check_source_url(url, true));
+  }
+  CHECK(check_source_url("file:///srv/x", true)->url == "/srv/x");
+}
+
+TEST_CASE("some URLs are never allowed", "[url]") {
+  for (const char* url :
+       {"", "ext::sh -c \"touch x\"", "--upload-pack=touch x", "ssh://-oProxyCommand=x/y",
+        "ssh://git@example.org/x", "git@-oProxyCommand=x:repo", "git@example.org:x",
+        "http://169.254.169.254/repo", "http://2852039166/", "http://[fe80::1]/",
+        "http://[::ffff:169.254.169.254]/", "http://224.0.0.1/", "ftp://git.test/x",
+        "https://git.test:99999/x", "https://git.test:0/x", "https://git.test:/x",
+        "javascript:alert(1)", "\\\\host\\share", "https://git.test/\xe2\x80\xaerepo",
+        "https://user:CANARY@git.test/repo", "https://token@git.test/repo",
+        "https://git.test/x\nmalicious", "https://-x/", "https:///x", "https://a b/", "file://x/y",
+        "https://[::1", "https://exa$mple/", "relative/path", "/srv/\nx"}) {
+    CAPTURE(url);
+    const auto refused = check_source_url(url, true);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().reason == "URLNotAllowed");
+    CHECK(refused.error().text().find("CANARY") == std::string::npos);
+  }
+  CHECK_FALSE(check_source_url("https://a/" + std::string(4000, 'x'), true));
+}
+
+TEST_CASE("the collected hostile URLs are refused", "[url]") {
+  const std::string file = "/work/shared/badinput/g-source-urls/sources.json";
+  const auto text = read_file(file);
+  if (!text) {
+    WARN("left out: " + file + " is not on this machine");
+    return;
+  }
+  const auto sources = read_json(*text);
+  REQUIRE(sources);
+  REQUIRE(sources->items.size() > 10);
+  for (const auto& source : sources->items) {
+    const std::string& url = source.find("url")->scalar;
+    CAPTURE(url);
+    const auto refused = check_source_url(url, false);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().reason == "URLNotAllowed");
+    CHECK(refused.error().text().find("CANARY") == std::string::npos);
+  }
+}
