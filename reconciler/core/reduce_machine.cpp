@@ -68,14 +68,9 @@ Plan reduce_pod(const PodObserved& fact, const PlanContext& context) {
   }
   auto pod = recorded->as<Pod>();
   if (is_final(pod.status.phase) && !is_final(fact.status.phase)) return plan;
-  const bool pending = pod.status.phase.empty() || pod.status.phase == "Pending";
   PodStatus next = merge_status(pod.status, fact.status);
   if (next == pod.status) return plan;
   pod.status = std::move(next);
-  const std::string& revision = recorded->provenance().revision;
-  if (pending && fact.started_at && !revision.empty()) {
-    plan.receipt.push_back({revision, "started", *fact.started_at, fact.pod.text()});
-  }
   plan.status(make_object(std::move(pod), recorded->provenance()), "observed");
   return plan;
 }
