@@ -5,6 +5,7 @@
 
 #include "runtime/agent/pod_plan.hpp"
 #include "runtime/agent/volumes.hpp"
+#include "schema/ports/fact.hpp"
 #include "schema/ports/image_store.hpp"
 #include "schema/ports/pod_network.hpp"
 #include "schema/ports/sandbox.hpp"

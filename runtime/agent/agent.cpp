@@ -1,0 +1,317 @@
+#include "runtime/agent/agent.hpp"
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "runtime/agent/agent_parts.hpp"
+#include "runtime/agent/pod_status.hpp"
+#include "schema/base/log.hpp"
+#include "schema/codec/codec.hpp"
+
+namespace moored {
+namespace {
+
+constexpr const char* kComponent = "moored-agent";
+// Rounds of one step: work that ends at once makes more work. A bound, never reached in practice.
+constexpr int kMaxRounds = 10'000;
+constexpr Duration kAdoptRetry = std::chrono::seconds(1);
+constexpr std::chrono::milliseconds kEventWait{500};
+
+Cause make_cause(std::string reason) {
+  return {Cause::Actor::kernel, kComponent, std::move(reason)};
+}
+
+agent::Machine make_machine(const AgentOptions& options) {
+  agent::Machine machine;
+  machine.node_name = options.node.name;
+  machine.log_dir = options.log_dir;
+  machine.resolv_conf = options.resolv_conf;
+  machine.hosts = options.hosts;
+  machine.cpu = options.node.cpu;
+  machine.memory = options.node.memory;
+  if (machine.memory.value <= 0) machine.memory.value = 1;
+  return machine;
+}
+
+// The first container of the pod that ran, for the receipt.
+std::optional<Time> find_first_start(const PodStatus& status) {
+  std::optional<Time> first;
+  for (const auto& container : status.container_statuses) {
+    const auto& state = container.state;
+    std::optional<Time> at;
+    if (state.running) at = state.running->started_at;
+    if (state.terminated) at = state.terminated->started_at;
+    if (at && (!first || *at < *first)) first = at;
+  }
+  return first;
+}
+
+}  // namespace
+
+agent::PlanOptions make_plan_options(const AgentOptions& options) {
+  agent::PlanOptions plan;
+  plan.host_ip = options.node.address;
+  plan.back_off_base = options.back_off_base;
+  plan.back_off_cap = options.back_off_cap;
+  return plan;
+}
+
+Agent::Shared::Shared(const AgentOptions& options, const AgentPorts& ports)
+    : volumes(options.state_dir, options.run_dir),
+      actor(ports.sandbox, ports.network, ports.images, ports.state, ports.clock, volumes,
+            make_machine(options)),
+      signal(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+  MOORED_ASSERT(signal);
+}
+
+void Agent::Shared::put(News piece) {
+  news.with([&](auto& list) { list.push_back(std::move(piece)); });
+  wake();
+}
+
+void Agent::Shared::wake() const {
+  const std::uint64_t one = 1;
+  // A full counter means that a wake-up is pending already.
+  (void)!::write(signal.get(), &one, sizeof one);
+}
+
+Agent::Agent(AgentOptions options, AgentPorts ports, Executor& executor)
+    : options_(std::move(options)),
+      ports_(ports),
+      executor_(executor),
+      shared_(std::make_shared<Shared>(options_, ports_)) {}
+
+Agent::~Agent() = default;
+
+void Agent::wake() { shared_->wake(); }
+
+void Agent::on_revision(void* context, std::int64_t) { static_cast<Agent*>(context)->wake(); }
+
+void Agent::retry_images() {
+  shared_->images_changed = true;
+  wake();
+}
+
+MonoTime Agent::step(Now now) {
+  if (!adopted_ && !adopt(now)) return now.mono + kAdoptRetry;
+  if (!node_reported_) report_node(now);
+  for (int round = 0; round < kMaxRounds; ++round) {
+    read_state(now);
+    take_events(now);
+    plan_due(now);
+    if (!take_news(now)) break;
+  }
+  sweep(now);
+  while (take_news(now)) plan_due(now);
+  return find_next(now);
+}
+
+void Agent::run(const std::atomic<bool>& stop) {
+  threaded_ = true;
+  std::thread events([&] {
+    while (!stop) {
+      auto came = ports_.sandbox.wait_events(kEventWait);
+      if (came.empty()) continue;
+      shared_->events.with([&](auto& list) {
+        for (auto& event : came) list.push_back(std::move(event));
+      });
+      shared_->wake();
+    }
+  });
+  while (!stop) wait_until(step(ports_.clock.now()));
+  events.join();
+  threaded_ = false;
+}
+
+// Sleeps until a time or the next wake-up.
+void Agent::wait_until(MonoTime next) {
+  const MonoTime now = ports_.clock.now().mono;
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(next - now).count();
+  const int timeout = static_cast<int>(std::clamp<std::int64_t>(left, 0, 60'000));
+  pollfd wanted{shared_->signal.get(), POLLIN, 0};
+  ::poll(&wanted, 1, timeout);
+  std::uint64_t count = 0;
+  (void)!::read(shared_->signal.get(), &count, sizeof count);
+}
+
+MonoTime Agent::find_next(Now now) const {
+  MonoTime next = next_sweep_.value_or(now.mono + options_.sweep);
+  for (const auto& [uid, entry] : pods_) {
+    if (entry.gone) continue;
+    if (entry.dirty) next = std::min(next, now.mono);
+    if (entry.wake) next = std::min(next, *entry.wake);
+  }
+  return next;
+}
+
+// ---- plan and act ---------------------------------------------------------------------------------
+
+void Agent::plan_due(Now now) {
+  for (auto& [uid, entry] : pods_) {
+    const bool due = entry.dirty || (entry.wake && *entry.wake <= now.mono);
+    if (!entry.gone && due) plan_entry(entry, now);
+  }
+}
+
+void Agent::plan_entry(Entry& entry, Now now) {
+  entry.dirty = false;
+  auto plan = agent::plan_pod(entry.desired(), entry.memory, now, make_plan_options(options_));
+  entry.memory = std::move(plan.memory);
+  entry.wake = plan.wake;
+  post_notes(entry, plan.notes);
+  if (plan.gone) {
+    entry.gone = true;
+    ledger_.forget(entry.pod().metadata.uid);
+    post_status(entry, plan.status, true);
+    return;
+  }
+  if (!(plan.status == entry.posted)) post_status(entry, plan.status, false);
+  submit(entry, plan.actions);
+  submit_upkeep(entry);
+}
+
+// Batches of one pod run one after the other; probes and hooks run beside them.
+void Agent::submit(Entry& entry, const std::vector<agent::Action>& actions) {
+  agent::ActorPod pod{entry.object, entry.memory.address, {}, entry.memory.sandboxes_made};
+  for (const auto& [name, of] : entry.memory.containers) pod.stop_signals[name] = of.stop_signal;
+  const std::string uid = entry.pod().metadata.uid;
+  std::vector<agent::Action> batch;
+  for (const auto& action : actions) {
+    if (!agent::runs_beside(action.type)) {
+      batch.push_back(action);
+      continue;
+    }
+    executor_.submit(Executor::Lane::probe, [shared = shared_, pod, uid, action] {
+      News news;
+      news.uid = uid;
+      news.outcomes.push_back(shared->actor.perform(pod, action));
+      shared->put(std::move(news));
+    });
+  }
+  if (batch.empty()) return;
+  executor_.submit(Executor::Lane::work, [shared = shared_, pod, uid, batch] {
+    News news;
+    news.uid = uid;
+    news.batch = true;
+    for (const auto& action : batch) news.outcomes.push_back(shared->actor.perform(pod, action));
+    shared->put(std::move(news));
+  });
+}
+
+// Volumes that changed and cgroup values that are due, when nothing else is done to the pod.
+void Agent::submit_upkeep(Entry& entry) {
+  if (entry.memory.busy || entry.memory.sandbox != agent::SandboxStage::ready) return;
+  if (!entry.volumes_stale && !entry.limits_due) return;
+  const bool volumes = std::exchange(entry.volumes_stale, false);
+  const bool limits = std::exchange(entry.limits_due, false);
+  const agent::ActorPod pod{entry.object, entry.memory.address, {}, entry.memory.sandboxes_made};
+  std::vector<std::string> running;
+  for (const auto& [name, of] : entry.memory.containers) {
+    if (of.stage == agent::ContainerStage::running) running.push_back(name);
+  }
+  entry.memory.busy = true;
+  executor_.submit(Executor::Lane::work, [shared = shared_, pod, volumes, limits, running] {
+    News news;
+    news.uid = pod.object.meta().uid;
+    news.batch = true;
+    if (volumes) {
+      auto done = shared->actor.refresh_volumes(pod);
+      if (!done) news.error = std::move(done).error();
+    }
+    if (limits) {
+      auto found = shared->actor.correct_limits(pod, running);
+      if (found) {
+        news.limits = *std::move(found);
+      } else {
+        news.error = std::move(found).error();
+      }
+    }
+    shared->put(std::move(news));
+  });
+}
+
+// Looks for drift that no event tells: cgroup values of every pod, links and routes of the node.
+void Agent::sweep(Now now) {
+  if (next_sweep_ && now.mono < *next_sweep_) return;
+  next_sweep_ = now.mono + options_.sweep;
+  report_node(now);
+  for (auto& [uid, entry] : pods_) {
+    if (entry.gone || entry.memory.sandbox != agent::SandboxStage::ready) continue;
+    entry.limits_due = true;
+    submit_upkeep(entry);
+  }
+  if (network_busy_) return;
+  network_busy_ = true;
+  executor_.submit(Executor::Lane::work, [shared = shared_, &network = ports_.network] {
+    News news;
+    auto found = network.correct();
+    if (found) {
+      news.network = *std::move(found);
+    } else {
+      news.error = std::move(found).error();
+    }
+    shared->put(std::move(news));
+  });
+}
+
+// ---- what the core is told ------------------------------------------------------------------------
+
+void Agent::report_node(Now now) {
+  const auto view = ports_.state.view();
+  const auto recorded = view->find(key_of<Node>({}, options_.node.name));
+  if (node_reported_ && recorded) return;
+  node_reported_ = true;
+  const Node* before = recorded ? &recorded->as<Node>() : nullptr;
+  NodeFacts facts = options_.node;
+  if (facts.address.empty()) facts.address = ports_.network.node_address();
+  const Object node = make_object(make_node(facts, before, now.wall));
+  ports_.facts.post(NodeObserved{node.key(), encode_json(node)}, make_cause("node observed"));
+}
+
+void Agent::post_status(Entry& entry, const PodStatus& status, bool gone) {
+  entry.posted = status;
+  if (entry.foreign) return;  // the store never knew it
+  PodObserved fact;
+  fact.pod = entry.object.key();
+  fact.uid = entry.pod().metadata.uid;
+  fact.status = status;
+  fact.gone = gone;
+  fact.started_at = find_first_start(status);
+  ports_.facts.post(std::move(fact), make_cause(gone ? "pod removed" : "pod observed"));
+}
+
+void Agent::post_notes(const Entry& entry, const std::vector<agent::Note>& notes) {
+  for (const auto& note : notes) {
+    EventObserved fact;
+    fact.object = reference_to(entry.object);
+    if (!note.container.empty()) {
+      const auto& inits = entry.pod().spec.init_containers;
+      const bool init = std::any_of(inits.begin(), inits.end(), [&](const Container& c) {
+        return c.name == note.container;
+      });
+      fact.object.field_path = std::string(init ? "spec.initContainers{" : "spec.containers{") +
+                               note.container + "}";
+    }
+    fact.warning = note.warning;
+    fact.reason = note.reason;
+    fact.message = note.message;
+    fact.component = kComponent;
+    ports_.facts.post(std::move(fact), make_cause(note.reason));
+  }
+}
+
+void Agent::post_drift(const DriftRecord& record) {
+  ports_.facts.post(DriftObserved{record}, make_cause("drift of " + record.field));
+  log(LogLevel::warning, record.corrected_at ? "drift put right" : "drift seen",
+      {{"object", record.object.text()},
+       {"field", record.field},
+       {"desired", record.desired},
+       {"observed", record.observed},
+       {"correction", record.correction}});
+}
+
+}  // namespace moored

@@ -1,0 +1,55 @@
+// What the agent's two source files share. Private to runtime/agent.
+#pragma once
+
+#include "runtime/agent/agent.hpp"
+#include "schema/base/guarded.hpp"
+#include "schema/host/unique_fd.hpp"
+
+namespace moored {
+
+// One pod of this node.
+struct Agent::Entry {
+  Object object;              // Pod, as recorded last
+  bool vanished = false;      // the store does not know it any more
+  bool foreign = false;       // found on the machine, never asked for
+  bool gone = false;          // removed and reported; waits for the store to forget it
+  bool dirty = true;          // something changed: plan at once
+  bool volumes_stale = false; // a ConfigMap or Secret it mounts has changed
+  bool limits_due = false;    // the sweep wants its cgroup values looked at
+  std::optional<MonoTime> wake;
+  agent::PodMemory memory;
+  PodStatus posted;           // what the store was told last
+
+  const Pod& pod() const { return object.as<Pod>(); }
+  agent::PodDesired desired() const { return {pod(), vanished, foreign}; }
+};
+
+// What a job reports back.
+struct Agent::News {
+  std::string uid;                       // empty: of the node
+  std::vector<agent::Outcome> outcomes;
+  bool batch = false;                    // the pod's batch of work is over
+  std::vector<DriftRecord> limits;       // cgroup values that were put right
+  std::vector<NetworkDrift> network;
+  std::optional<Error> error;            // upkeep that failed, for the log
+};
+
+// What jobs use: kept alive by them, so that the agent may go while one of them still waits.
+struct Agent::Shared {
+  Shared(const AgentOptions& options, const AgentPorts& ports);
+
+  // Hands in a piece of news and wakes the agent.
+  void put(News news);
+  void wake() const;
+
+  agent::VolumeStore volumes;
+  agent::PodActor actor;
+  UniqueFd signal;                                  // eventfd
+  Guarded<std::vector<News>> news;
+  Guarded<std::vector<SandboxEvent>> events;        // from the thread that waits for them
+  std::atomic<bool> images_changed{false};
+};
+
+agent::PlanOptions make_plan_options(const AgentOptions& options);
+
+}  // namespace moored

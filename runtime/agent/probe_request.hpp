@@ -1,0 +1,32 @@
+// From declared probes and hooks to what the sandbox runs. Pure.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "runtime/agent/probe_plan.hpp"
+#include "schema/ports/fact.hpp"
+
+namespace moored::agent {
+
+// The number of a port by number or by the name that the container gives it.
+// Errors: invalid (no such name, out of range).
+Result<int> find_port(const Container& container, const IntOrString& port);
+
+// address is what an empty host means. Errors: invalid (unknown port name, no action).
+Result<ProbeRequest> make_probe_request(const Container& container, const Probe& probe,
+                                        const std::string& address);
+// A hook has no timeout of its own: timeout is what is left of the grace period, or 0 for a
+// postStart, which may take up to kPostStartLimit.
+Result<ProbeRequest> make_hook_request(const Container& container, const LifecycleHandler& hook,
+                                       const std::string& address, Duration timeout);
+
+// The longest that a postStart hook may keep a probe thread.
+inline constexpr std::chrono::minutes kPostStartLimit{10};
+
+// Which cgroup values differ, one record each: field cgroup.memory.max and so on. The cpu request
+// is compared as the weight that it becomes.
+std::vector<DriftRecord> compare_limits(const std::string& container, const CgroupLimits& desired,
+                                        const CgroupLimits& observed);
+
+}  // namespace moored::agent
