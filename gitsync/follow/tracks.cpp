@@ -138,6 +138,31 @@ bool Tracks::is_allowed(const std::string& url) const {
          std::find(allowed_urls_.begin(), allowed_urls_.end(), url) != allowed_urls_.end();
 }
 
+namespace {
+
+// True when the core has seen this revision of the unit and did not take it: deletions wait for a
+// confirmation, or an object belonged to another unit. What stood in the way may be gone.
+bool is_kept_back(const UnitWish& wish, const std::vector<Object>& units,
+                  const std::string& revision) {
+  const auto found = std::find_if(units.begin(), units.end(),
+                                  [&](const Object& unit) { return unit.key() == wish.key; });
+  if (found == units.end() || revision.empty()) return false;
+  const auto& status = found->as<Kustomization>().status;
+  return status.last_attempted_revision == revision && status.last_applied_revision != revision;
+}
+
+}  // namespace
+
+bool Tracks::is_wanted(const UnitWish& wish, const std::vector<Object>& units, const Look& look,
+                       const SourceTrack& track, bool asked) const {
+  const auto found = track.units.find(id_of(wish.key));
+  if (found == track.units.end()) return true;
+  const UnitTrack& unit = found->second;
+  if (!unit.was_tried(wish, look.known_sha)) return true;
+  if (!unit.complete) return asked || (unit.failed && look.fetch);
+  return look.fetch && is_kept_back(wish, units, track.revision);
+}
+
 std::optional<Look> Tracks::plan_one(const Object& source, const std::vector<Object>& units,
                                      const Now& now) {
   SourceTrack& track = tracks_.at(id_of(source.key()));
@@ -155,9 +180,7 @@ std::optional<Look> Tracks::plan_one(const Object& source, const std::vector<Obj
   look.known_sha = other ? std::string() : track.sha;
   look.all_units = wishes_of(units, source.key());
   for (const auto& wish : look.all_units) {
-    const UnitTrack& unit = track.units[id_of(wish.key)];
-    const bool again = (unit.failed && look.fetch) || (!unit.complete && asked);
-    if (!unit.was_tried(wish, look.known_sha) || again) look.units.push_back(wish);
+    if (is_wanted(wish, units, look, track, asked)) look.units.push_back(wish);
   }
   // Without a look of this process the mirror is not known to have the revision.
   if (!look.fetch && (look.units.empty() || track.revision.empty())) return std::nullopt;

@@ -36,7 +36,8 @@ struct Look {
   std::string known_sha;          // empty: none, or of another reference
   std::string known_revision;
   CommitInfo known_commit;
-  std::vector<UnitWish> units;    // to be loaded if the revision is still the known one
+  std::vector<UnitWish> units;    // to be loaded if the revision is still the known one;
+                                  // those the core has not applied are said again at every look
   std::vector<UnitWish> all_units;  // to be loaded if it is another
   std::uint64_t ticket = 0;
 };
@@ -110,6 +111,8 @@ class Tracks {
   const SourceTrack* find(const std::string& id) const;
 
  private:
+  bool is_wanted(const UnitWish& wish, const std::vector<Object>& units, const Look& look,
+                 const SourceTrack& track, bool asked) const;
   std::optional<Look> plan_one(const Object& source, const std::vector<Object>& units,
                                const Now& now);
   bool is_allowed(const std::string& url) const;
