@@ -120,7 +120,7 @@ void Tracks::refresh(const StateView& view) {
 std::vector<Look> Tracks::plan(const StateView& view, const Now& now, std::size_t limit,
                                MonoTime& next) {
   refresh(view);
-  next = now.mono + kLongestBackoff;
+  next = now.mono + std::chrono::hours(1);
   std::vector<Look> looks;
   const auto units = view.list(kind_of<Kustomization>());
   for (const auto& source : view.list(kind_of<GitRepository>())) {
