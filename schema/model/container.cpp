@@ -33,11 +33,12 @@ std::optional<Error> check_resource_list(const void* value) {
   return std::nullopt;
 }
 
-// What a fit check can count: claims for devices and huge pages have nobody who grants them.
-std::optional<Error> check_granted(const ResourceList& list) {
+// What a fit check can count: nobody grants devices and huge pages. Names in known were judged.
+std::optional<Error> check_granted(const ResourceList& list, const ResourceList& known) {
   constexpr std::array<std::string_view, 3> kGranted{"cpu", "memory", "ephemeral-storage"};
   for (const auto& [name, amount] : list) {
     if (std::find(kGranted.begin(), kGranted.end(), name) != kGranted.end()) continue;
+    if (known.count(name) > 0) continue;
     auto error = invalid_value("the resource " + quoted(name) + " does not exist here",
                                "use " + word_list(kGranted));
     error.place.field = key_path(name);
@@ -48,8 +49,10 @@ std::optional<Error> check_granted(const ResourceList& list) {
 
 void check_resources(const void* object, std::vector<Error>& errors) {
   const auto& resources = *static_cast<const ResourceRequirements*>(object);
-  if (auto error = check_granted(resources.limits)) add_at(errors, "limits", *std::move(error));
-  if (auto error = check_granted(resources.requests)) {
+  if (auto error = check_granted(resources.limits, {})) {
+    add_at(errors, "limits", *std::move(error));
+  }
+  if (auto error = check_granted(resources.requests, resources.limits)) {
     add_at(errors, "requests", *std::move(error));
   }
   for (const auto& [name, request] : resources.requests) {
@@ -65,7 +68,9 @@ void check_resources(const void* object, std::vector<Error>& errors) {
 // A missing request is the limit.
 void complete_resources(void* object) {
   auto& resources = *static_cast<ResourceRequirements*>(object);
-  for (const auto& [name, limit] : resources.limits) resources.requests.emplace(name, limit);
+  for (const auto& [name, limit] : resources.limits) {
+    if (limit.milli() >= 0) resources.requests.emplace(name, limit);
+  }
 }
 
 void check_env_source(const void* object, std::vector<Error>& errors) {

@@ -157,7 +157,7 @@ std::string binary_text(std::int64_t milli) {
       }
     }
   }
-  return std::to_string(value);
+  return decimal_text(milli, false);  // so that reading the text again gives the same text
 }
 
 }  // namespace

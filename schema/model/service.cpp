@@ -49,7 +49,10 @@ std::optional<Error> check_family(std::string_view family) {
 
 void complete_port(void* object) {
   auto& port = *static_cast<ServicePort*>(object);
-  if (!port.target_port) port.target_port = IntOrString::of(port.port);
+  if (port.port <= 0) return;
+  const auto& target = port.target_port;
+  const bool absent = !target || (target->is_string ? target->text.empty() : target->number == 0);
+  if (absent) port.target_port = IntOrString::of(port.port);
 }
 
 void complete_service(void* object) {

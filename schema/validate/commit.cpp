@@ -85,14 +85,24 @@ void check_policy(const Object& object, const AdmissionPolicy& policy, Diagnosti
   });
 }
 
+// The selector of a kind with a pod template in one text, whatever its type; empty: none.
+std::string selector_of_workload(const Object& object) {
+  if (find_member(object, "spec.template", TypeOf<PodTemplateSpec>::value) == nullptr) return {};
+  const auto* whole = static_cast<const std::optional<LabelSelector>*>(
+      find_member(object, "spec.selector", TypeOf<std::optional<LabelSelector>>::value));
+  if (whole != nullptr) return *whole ? selector_text(**whole) : std::string();
+  const auto* labels =
+      static_cast<const Labels*>(find_member(object, "spec.selector", TypeOf<Labels>::value));
+  return labels == nullptr ? std::string() : labels_text(*labels);
+}
+
 // Two workloads with one selector would each count the other's pods.
 class SelectorClaims {
  public:
   void claim(const Object& object, Diagnostics& diagnostics) {
-    const auto* selector = static_cast<const std::optional<LabelSelector>*>(
-        find_member(object, "spec.selector", TypeOf<std::optional<LabelSelector>>::value));
-    if (selector == nullptr || !*selector) return;
-    const Key key{&object.kind(), object.meta().namespace_name, selector_text(**selector)};
+    const auto selector = selector_of_workload(object);
+    if (selector.empty()) return;
+    const Key key{&object.kind(), object.meta().namespace_name, selector};
     const auto [first, added] = claims_.emplace(key, &object);
     if (added || first->second->key() == object.key()) return;  // twice: told as a duplicate
     report_at(object, "spec.selector",
