@@ -14,7 +14,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-Unexpected gone() { return fail(Code::unavailable, "the other side of the worker socket has gone"); }
+Unexpected gone() {
+  return fail(Code::unavailable, "the other side of the worker socket has gone");
+}
 
 // Milliseconds left, as poll takes them: -1 is for ever.
 int left_until(const Clock::time_point* deadline) {

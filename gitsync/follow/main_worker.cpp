@@ -88,7 +88,8 @@ int main(int argument_count, char** argument_values) {
   }
   const auto arguments = read_arguments(argument_count, argument_values);
   if (!arguments) {
-    std::fprintf(stderr, "moored-git is started by moored: --mirror DIR [--user UID --group GID]\n");
+    std::fprintf(stderr,
+                 "moored-git is started by moored: --mirror DIR [--user UID --group GID]\n");
     return 2;
   }
   if (!give_up_rights(*arguments)) {

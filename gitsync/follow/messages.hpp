@@ -13,7 +13,7 @@
 #include "schema/base/time.hpp"
 #include "schema/codec/value.hpp"
 #include "schema/model/object.hpp"
-#include "schema/ports/fact.hpp"
+#include "schema/ports/commit.hpp"
 #include "schema/validate/validate.hpp"
 
 namespace moored::git {

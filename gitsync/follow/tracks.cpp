@@ -214,7 +214,10 @@ bool is_news(const Look& look, const SourceTrack& track, const LookOutcome& outc
              const Standing& standing) {
   if (!track.said || track.generation != look.generation) return true;
   if (track.error.has_value() != outcome.error.has_value()) return true;
-  if (outcome.error) return track.error->text() != outcome.error->text();
+  if (outcome.error) {
+    return track.error->reason != outcome.error->reason ||
+           track.error->text() != outcome.error->text();
+  }
   return standing.revision != track.revision;
 }
 
@@ -242,7 +245,7 @@ void settle_unit(const Look& look, LookOutcome::UnitOutcome& unit, const Standin
   memory.sha = standing.commit.sha;
   memory.failed = unit.error.has_value();
   memory.complete = unit.tree && unit.tree->complete;
-  memory.said_error = unit.error ? memory.sha + ' ' + unit.error->text() : "";
+  memory.said_error = unit.error ? memory.sha + ' ' + unit.error->reason + unit.error->text() : "";
   if (unit.error && memory.said_error == said) return;
   LoadedTree tree;
   if (unit.tree) {

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "gitsync/load/disk.hpp"
+#include "gitsync/render/plain.hpp"
 #include "gitsync/repo/url.hpp"
 
 namespace moored::git {
@@ -27,9 +28,8 @@ HeadReply to_reply(const Head& head) {
 Status WorkerService::run() {
   for (;;) {
     const auto message = channel_.receive(std::chrono::milliseconds(-1));
-    if (!message) return message.error().code == Code::corrupt ? Status(fail(Code::corrupt,
-                                                                             message.error().message))
-                                                               : Status();
+    if (!message && message.error().code == Code::corrupt) return Unexpected(message.error());
+    if (!message) return {};  // the daemon has gone
     MOORED_TRY(const Request request, decode_request(*message));
     MOORED_CHECK(std::visit([&](const auto& body) { return answer(body); }, request));
   }
@@ -70,15 +70,23 @@ Status WorkerService::answer(const FetchRequest& request) {
   return send_error(std::move(head).error());
 }
 
+Result<LoadedSet> WorkerService::load_commit(Mirror& mirror, const LoadTreeRequest& request,
+                                             Unit& unit) {
+  MOORED_TRY(ManifestSet manifests, unit.tree.list(mirror, request.sha, request.path));
+  check_plain(manifests.kustomizations, manifests.diagnostics);
+  return unit.tree.load(mirror, manifests, {request.target_namespace, request.policy}, clock_);
+}
+
 Result<LoadedSet> WorkerService::load(const LoadTreeRequest& request, Unit& unit) {
-  const LoadOptions options{request.target_namespace, request.policy};
   if (!request.directory.empty()) {
-    MOORED_TRY(const ManifestSet manifests, list_directory_manifests(request.directory));
+    MOORED_TRY(ManifestSet manifests, list_directory_manifests(request.directory));
+    check_plain(manifests.kustomizations, manifests.diagnostics);
     DirectoryReader reader(request.directory);
+    const LoadOptions options{request.target_namespace, request.policy};
     return unit.directory.load(manifests, reader, options, clock_);
   }
   MOORED_TRY(Mirror* const mirror, open_mirror(request.repository));
-  auto set = unit.tree.load(*mirror, request.sha, request.path, options, clock_);
+  auto set = load_commit(*mirror, request, unit);
   if (!set && set.error().code == Code::corrupt) {
     // Our own copy is thrown away, so that the next look fetches what is whole again.
     const bool copy = mirror->is_copy();

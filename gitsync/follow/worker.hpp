@@ -35,6 +35,7 @@ class WorkerService {
   Status answer(const FetchRequest& request);
   Status answer(const LoadTreeRequest& request);
   Result<LoadedSet> load(const LoadTreeRequest& request, Unit& unit);
+  Result<LoadedSet> load_commit(Mirror& mirror, const LoadTreeRequest& request, Unit& unit);
   Status send_files(const LoadedSet& set, bool fresh, Unit& unit);
   Status send_error(Error error);
   Result<Mirror*> open_mirror(const RepositoryRef& repository);

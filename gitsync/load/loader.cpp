@@ -4,8 +4,6 @@
 
 #include <utility>
 
-#include "gitsync/render/plain.hpp"
-
 namespace moored::git {
 namespace {
 
@@ -75,7 +73,6 @@ Result<LoadedSet> ManifestLoader::load(const ManifestSet& manifests, FileReader&
                                        const LoadOptions& options, const Clock& clock) {
   LoadedSet set;
   set.diagnostics = manifests.diagnostics;
-  check_plain(manifests.kustomizations, set.diagnostics);
   if (cached_namespace_ != options.target_namespace) cache_.clear();
   cached_namespace_ = options.target_namespace;
   Cache used;

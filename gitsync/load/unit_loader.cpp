@@ -25,8 +25,8 @@ class BlobReader final : public FileReader {
 
 }  // namespace
 
-Result<LoadedSet> UnitLoader::load(Mirror& mirror, const std::string& sha, const std::string& path,
-                                   const LoadOptions& options, const Clock& clock) {
+Result<ManifestSet> UnitLoader::list(Mirror& mirror, const std::string& sha,
+                                     const std::string& path) {
   const auto id = ObjectId::from_hex(sha);
   if (!id) return fail(Code::invalid, "a revision is named by 40 hexadecimal digits");
   MOORED_TRY(const CommitHeader commit, mirror.read_commit(*id));
@@ -37,6 +37,11 @@ Result<LoadedSet> UnitLoader::load(Mirror& mirror, const std::string& sha, const
   for (auto& file : listing.files) {
     manifests.files.push_back({std::move(file.path), file.id.hex()});
   }
+  return manifests;
+}
+
+Result<LoadedSet> UnitLoader::load(Mirror& mirror, const ManifestSet& manifests,
+                                   const LoadOptions& options, const Clock& clock) {
   BlobReader reader(mirror);
   return loader_.load(manifests, reader, options, clock);
 }

@@ -12,9 +12,12 @@ namespace moored::git {
 // Loads the manifests below one path of a mirror, again and again. One thread.
 class UnitLoader {
  public:
+  // Finds the manifests below path at a commit.
   // Errors: corrupt (ObjectMissing, ObjectCorrupt), invalid (NotACommit).
-  Result<LoadedSet> load(Mirror& mirror, const std::string& sha, const std::string& path,
-                         const LoadOptions& options, const Clock& clock);
+  Result<ManifestSet> list(Mirror& mirror, const std::string& sha, const std::string& path);
+  // Reads, parses and validates what list() found. Errors: corrupt.
+  Result<LoadedSet> load(Mirror& mirror, const ManifestSet& manifests, const LoadOptions& options,
+                         const Clock& clock);
 
  private:
   TreeReader tree_;

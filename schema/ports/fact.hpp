@@ -11,6 +11,7 @@
 #include "schema/base/time.hpp"
 #include "schema/model/object.hpp"
 #include "schema/model/pod.hpp"
+#include "schema/ports/commit.hpp"
 
 namespace moored {
 
@@ -19,14 +20,6 @@ struct Cause {
   enum class Actor { commit, controller, kernel, operator_, clock } actor = Actor::controller;
   std::string name;    // commit author, controller name, operator as uid:N(process)
   std::string reason;  // revision, command line, observation
-};
-
-// A commit as its header says it. Foreign text, already cut and escaped.
-struct CommitInfo {
-  std::string sha;      // 40 hex digits
-  std::string author;   // "Name <mail>"
-  std::string subject;  // first line, at most 200 bytes
-  std::optional<Time> committed_at;
 };
 
 // A source was looked at. Carries either a revision or the error of the fetch.

@@ -9,7 +9,7 @@
 #include "schema/base/error.hpp"
 #include "schema/base/result.hpp"
 #include "schema/model/object.hpp"
-#include "schema/ports/fact.hpp"
+#include "schema/ports/commit.hpp"
 
 namespace moored {
 

@@ -6,6 +6,7 @@
 
 #include "git_fixture.hpp"
 #include "gitsync/load/unit_loader.hpp"
+#include "gitsync/render/plain.hpp"
 #include "schema/model/core.hpp"
 
 using namespace moored;
@@ -63,7 +64,9 @@ class FixedClock final : public Clock {
 };
 
 LoadedSet load(ManifestLoader& loader, MemoryFiles& files, const LoadOptions& options = {}) {
-  auto set = loader.load(files.list(), files, options, FixedClock{});
+  ManifestSet manifests = files.list();
+  check_plain(manifests.kustomizations, manifests.diagnostics);
+  auto set = loader.load(manifests, files, options, FixedClock{});
   if (!set) FAIL(set.error().text());
   return *std::move(set);
 }
@@ -269,7 +272,9 @@ TEST_CASE("attributes never change what is read", "[loader]") {
   auto mirror = Mirror::open(*check_source_url(repository.path(), true), {});
   REQUIRE(mirror);
   UnitLoader unit;
-  const auto set = unit.load(**mirror, sha, "", {}, FixedClock{});
+  const auto manifests = unit.list(**mirror, sha, "");
+  REQUIRE(manifests);
+  const auto set = unit.load(**mirror, *manifests, {}, FixedClock{});
   REQUIRE(set);
   REQUIRE(set->complete);
   const auto& map = set->files.at(0).objects.at(0).as<ConfigMap>();
