@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "reconciler/controllers/deployment_state.hpp"
+#include "reconciler/loop/reports.hpp"
 #include "schema/codec/text.hpp"
 #include "schema/model/flux.hpp"
 #include "schema/model/pod.hpp"
@@ -51,22 +52,6 @@ PodProgress progress_of(const Object& object, const StateView& view) {
 
 std::string unit_name(const Object& unit) {
   return unit.meta().namespace_name + "/" + unit.meta().name;
-}
-
-// The first part of "where: where: Reason: sentence" that is one word in capitals and letters.
-std::string reason_in(const std::string& detail) {
-  std::size_t begin = 0;
-  while (begin <= detail.size()) {
-    const std::size_t end = std::min(detail.find(": ", begin), detail.size());
-    const std::string part = detail.substr(begin, end - begin);
-    const bool word = !part.empty() && part[0] >= 'A' && part[0] <= 'Z' &&
-                      std::all_of(part.begin(), part.end(), [](unsigned char letter) {
-                        return std::isalnum(letter) != 0;
-                      });
-    if (word) return part;
-    begin = end + 2;
-  }
-  return {};
 }
 
 }  // namespace
@@ -144,7 +129,7 @@ ReceiptOutcome judge_receipt(const std::vector<ReceiptEntry>& steps, bool curren
   }
   if (last == nullptr) return {current ? "progressing" : "superseded", {}, {}};
   if (last->step == "ready") return {"ready", {}, {}};
-  return {last->step, reason_in(last->detail), last->detail};
+  return {last->step, reason_in_text(last->detail), last->detail};
 }
 
 std::vector<Object> objects_of_unit(const StateView& view, const std::string& unit) {

@@ -144,7 +144,8 @@ AuditRow make_audit_row(AuditParts parts, AuditEnd& end) {
   out.prev_hash = end.hash;
   out.canonical_json = write_json(row);
   out.hash = audit_hash(out.prev_hash, out.seq, out.canonical_json);
-  out.objects = std::move(parts.objects);
+  out.subjects = std::move(parts.subjects);
+  if (parts.cause.actor == Cause::Actor::commit) out.subjects.push_back(parts.cause.reason);
   end = {out.seq, out.hash};
   return out;
 }

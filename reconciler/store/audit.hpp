@@ -32,7 +32,7 @@ struct AuditRow {
   std::string prev_hash;
   std::string canonical_json;
   std::string hash;
-  std::vector<std::string> objects;  // whom it speaks of, as Kind/namespace/name
+  std::vector<std::string> subjects;  // what it speaks of: Kind/namespace/name, revisions
 };
 
 // hash = SHA-256(prev_hash \n seq \n canonical_json), in hexadecimal.
@@ -52,7 +52,7 @@ struct AuditParts {
   Value changes = Value::make_list();
   Value drift = Value::make_list();
   Value operators = Value::make_list();
-  std::vector<std::string> objects;
+  std::vector<std::string> subjects;
 
   bool empty() const {
     return changes.items.empty() && drift.items.empty() && operators.items.empty();

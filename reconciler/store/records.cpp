@@ -41,7 +41,7 @@ Result<std::vector<ReceiptEntry>> read_receipt_rows(Connection& connection,
   return out;
 }
 
-Result<std::vector<AuditEntry>> read_audit_rows(Connection& connection, const std::string& object,
+Result<std::vector<AuditEntry>> read_audit_rows(Connection& connection, const std::string& subject,
                                                 std::size_t limit) {
   std::vector<AuditEntry> out;
   const auto each = [&](const Row& row) -> Status {
@@ -49,14 +49,14 @@ Result<std::vector<AuditEntry>> read_audit_rows(Connection& connection, const st
     return {};
   };
   const auto most = static_cast<std::int64_t>(limit);
-  if (object.empty()) {
+  if (subject.empty()) {
     MOORED_CHECK(connection.query(
         "SELECT seq, canonical_json FROM audit ORDER BY seq DESC LIMIT ?", {most}, each));
   } else {
     MOORED_CHECK(connection.query(
-        "SELECT a.seq, a.canonical_json FROM audit_object o JOIN audit a ON a.seq = o.seq "
-        "WHERE o.object = ? ORDER BY o.seq DESC LIMIT ?",
-        {std::string_view(object), most}, each));
+        "SELECT a.seq, a.canonical_json FROM audit_subject o JOIN audit a ON a.seq = o.seq "
+        "WHERE o.subject = ? ORDER BY o.seq DESC LIMIT ?",
+        {std::string_view(subject), most}, each));
   }
   return out;
 }

@@ -15,8 +15,8 @@ inline constexpr std::size_t kMinShaDigits = 4;
 // The steps of one commit by time. Errors: as Store::read_receipt.
 Result<std::vector<ReceiptEntry>> read_receipt_rows(Connection& connection,
                                                     const std::string& sha);
-// Audit rows about an object (empty: all), newest first.
-Result<std::vector<AuditEntry>> read_audit_rows(Connection& connection, const std::string& object,
+// Audit rows about an object or a revision (empty: all), newest first.
+Result<std::vector<AuditEntry>> read_audit_rows(Connection& connection, const std::string& subject,
                                                 std::size_t limit);
 
 }  // namespace moored::store

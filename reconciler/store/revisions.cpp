@@ -104,9 +104,10 @@ Status write_audit(Connection& connection, const AuditRow& row) {
       "INSERT INTO audit (seq, hash_version, prev_hash, canonical_json, hash) VALUES (?,?,?,?,?)",
       {row.seq, kAuditHashVersion, std::string_view(row.prev_hash),
        std::string_view(row.canonical_json), std::string_view(row.hash)}));
-  for (const std::string& object : row.objects) {
-    MOORED_CHECK(connection.query("INSERT OR IGNORE INTO audit_object (object, seq) VALUES (?,?)",
-                                  {std::string_view(object), row.seq}));
+  for (const std::string& subject : row.subjects) {
+    MOORED_CHECK(
+        connection.query("INSERT OR IGNORE INTO audit_subject (subject, seq) VALUES (?,?)",
+                         {std::string_view(subject), row.seq}));
   }
   return {};
 }

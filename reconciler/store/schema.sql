@@ -41,11 +41,11 @@ CREATE TABLE audit (
   canonical_json TEXT    NOT NULL,
   hash           TEXT    NOT NULL
 ) STRICT;
--- Which audit rows speak of an object: /history without reading the whole chain.
-CREATE TABLE audit_object (
-  object TEXT    NOT NULL,            -- Kind/namespace/name
-  seq    INTEGER NOT NULL REFERENCES audit (seq),
-  PRIMARY KEY (object, seq)
+-- Which audit rows speak of what: /history without reading the whole chain.
+CREATE TABLE audit_subject (
+  subject TEXT    NOT NULL,           -- Kind/namespace/name, or branch@sha1:<40 hex>
+  seq     INTEGER NOT NULL REFERENCES audit (seq),
+  PRIMARY KEY (subject, seq)
 ) STRICT, WITHOUT ROWID;
 
 -- The receipt of a Git revision: when each step of its way was first seen.

@@ -208,7 +208,7 @@ void Stage::log_change(StagedRevision row, std::string_view why, AuditParts& par
     // Of a secret nothing may be compared from outside: its digest is keyed.
     const std::string digest = row.secret ? sealer_->digest(row.json) : json_digest(row.json);
     parts.changes.items.push_back(audit_change(row.change, why, digest, *sealer_));
-    parts.objects.push_back(row.change.object.key().text());
+    parts.subjects.push_back(row.change.object.key().text());
   }
   revisions_.push_back(std::move(row));
 }
@@ -226,7 +226,7 @@ void Stage::add_drift(const DriftRecord& record, AuditParts& parts) {
   ledger_.drift = ledger_.drift.with(record.id, record);
   drift_.push_back(record);
   parts.drift.items.push_back(audit_drift(record));
-  parts.objects.push_back(record.object.text());
+  parts.subjects.push_back(record.object.text());
 }
 
 std::string derive_object_uid(std::string_view store_id, const ObjectKey& key,

@@ -294,10 +294,10 @@ Result<std::vector<ReceiptEntry>> Store::read_receipt(const std::string& sha) co
       [&](Connection& connection) { return read_receipt_rows(connection, sha); });
 }
 
-Result<std::vector<AuditEntry>> Store::read_audit(const std::string& object,
+Result<std::vector<AuditEntry>> Store::read_audit(const std::string& subject,
                                                   std::size_t limit) const {
   return state_->readers.get(
-      [&](Connection& connection) { return read_audit_rows(connection, object, limit); });
+      [&](Connection& connection) { return read_audit_rows(connection, subject, limit); });
 }
 
 Result<AuditVerdict> verify_audit_offline(const std::string& directory) {

@@ -90,8 +90,9 @@ class Store final : public StateSource, public RevisionSignal {
   // The steps of the commit whose id starts with these digits (at least four), by time.
   // Errors: not_found; conflict (Ambiguous: several commits start so); invalid (not digits).
   Result<std::vector<ReceiptEntry>> read_receipt(const std::string& sha) const;
-  // Rows that speak of an object (Kind/namespace/name; empty: all), newest first.
-  Result<std::vector<AuditEntry>> read_audit(const std::string& object, std::size_t limit) const;
+  // Rows that speak of an object (Kind/namespace/name) or were caused by a revision
+  // (branch@sha1:…); empty: all. Newest first.
+  Result<std::vector<AuditEntry>> read_audit(const std::string& subject, std::size_t limit) const;
   // Open drift first, then the newest.
   Result<std::vector<DriftRecord>> read_drift(std::size_t limit) const;
   // Every row of the chain, and each recorded revision against the digest in its row.
