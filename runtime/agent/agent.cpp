@@ -8,6 +8,8 @@
 #include <thread>
 
 #include "runtime/agent/agent_parts.hpp"
+#include "runtime/agent/drift_ledger.hpp"
+#include "runtime/agent/pod_plan.hpp"
 #include "runtime/agent/pod_status.hpp"
 #include "schema/base/log.hpp"
 #include "schema/codec/codec.hpp"
@@ -83,7 +85,10 @@ Agent::Agent(AgentOptions options, AgentPorts ports, Executor& executor)
     : options_(std::move(options)),
       ports_(ports),
       executor_(executor),
-      shared_(std::make_shared<Shared>(options_, ports_)) {}
+      shared_(std::make_shared<Shared>(options_, ports_)),
+      ledger_(std::make_unique<agent::DriftLedger>()) {}
+
+agent::PodDesired Agent::Entry::desired() const { return {pod(), vanished, foreign}; }
 
 Agent::~Agent() = default;
 
@@ -148,7 +153,7 @@ MonoTime Agent::find_next(Now now) const {
   return next;
 }
 
-// ---- plan and act ---------------------------------------------------------------------------------
+// ---- plan and act ----
 
 void Agent::plan_due(Now now) {
   for (auto& [uid, entry] : pods_) {
@@ -165,7 +170,7 @@ void Agent::plan_entry(Entry& entry, Now now) {
   post_notes(entry, plan.notes);
   if (plan.gone) {
     entry.gone = true;
-    ledger_.forget(entry.pod().metadata.uid);
+    ledger_->forget(entry.pod().metadata.uid);
     post_status(entry, plan.status, true);
     return;
   }
@@ -258,7 +263,7 @@ void Agent::sweep(Now now) {
   });
 }
 
-// ---- what the core is told ------------------------------------------------------------------------
+// ---- what the core is told ----
 
 void Agent::report_node(Now now) {
   const auto view = ports_.state.view();

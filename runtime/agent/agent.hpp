@@ -9,14 +9,27 @@
 #include <string>
 #include <vector>
 
-#include "runtime/agent/drift_ledger.hpp"
 #include "runtime/agent/executor.hpp"
 #include "runtime/agent/node_report.hpp"
-#include "runtime/agent/pod_actor.hpp"
-#include "runtime/agent/pod_plan.hpp"
-#include "schema/ports/fact.hpp"
 
 namespace moored {
+
+class FactSink;
+class ImageStore;
+class PodNetwork;
+class Sandbox;
+struct ContainerReport;
+struct DriftRecord;
+struct NetworkDrift;
+struct SandboxEvent;
+struct SandboxReport;
+struct PodStatus;
+
+namespace agent {
+class DriftLedger;
+struct Action;
+struct Note;
+}  // namespace agent
 
 struct AgentOptions {
   std::string state_dir;        // volumes and pod files: <state_dir>/pods/<uid>
@@ -99,8 +112,7 @@ class Agent {
   Executor& executor_;
   std::shared_ptr<Shared> shared_;           // outlives jobs that are still under way
   std::map<std::string, Entry> pods_;        // by uid
-  std::map<std::string, SandboxReport> found_;  // left by an earlier daemon, not yet claimed
-  agent::DriftLedger ledger_;
+  std::unique_ptr<agent::DriftLedger> ledger_;
   bool adopted_ = false;
   bool threaded_ = false;
   bool network_busy_ = false;

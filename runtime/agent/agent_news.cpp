@@ -2,11 +2,15 @@
 #include <algorithm>
 
 #include "runtime/agent/agent_parts.hpp"
+#include "runtime/agent/drift_ledger.hpp"
 #include "runtime/agent/log_reader.hpp"
+#include "runtime/agent/pod_plan.hpp"
 #include "runtime/agent/pod_status.hpp"
+#include "runtime/agent/volume_files.hpp"
 #include "schema/base/log.hpp"
 #include "schema/codec/codec.hpp"
 #include "schema/codec/text.hpp"
+#include "schema/model/core.hpp"
 
 namespace moored {
 namespace {
@@ -62,7 +66,7 @@ std::string read_log_end(const std::string& directory, int attempt) {
 
 }  // namespace
 
-// ---- recorded state -------------------------------------------------------------------------------
+// ---- recorded state ----
 
 void Agent::read_state(Now now) {
   const auto view = ports_.state.view();
@@ -98,8 +102,8 @@ void Agent::read_everything(const StateView& view, Now now) {
   }
   for (const auto& uid : missing) note_vanished(uid);
   // What an earlier daemon left and nobody asks for.
-  for (const auto& [uid, report] : found_) take_foreign(report, now);
-  found_.clear();
+  for (const auto& [uid, report] : shared_->found) take_foreign(report, now);
+  shared_->found.clear();
 }
 
 void Agent::read_change(const Change& change, Now now) {
@@ -128,8 +132,8 @@ void Agent::take_pod(const Object& object, Now now) {
     entry.dirty = true;
     return;
   }
-  const auto found = found_.find(uid);
-  const SandboxReport* report = found == found_.end() ? nullptr : &found->second;
+  const auto found = shared_->found.find(uid);
+  const SandboxReport* report = found == shared_->found.end() ? nullptr : &found->second;
   Entry entry;
   entry.object = object;
   entry.memory = agent::recall(object.as<Pod>(), report, now);
@@ -143,7 +147,7 @@ void Agent::take_pod(const Object& object, Now now) {
                                   std::to_string(live) + ", capacity: " + std::to_string(most);
   }
   pods_.emplace(uid, std::move(entry));
-  if (found != found_.end()) found_.erase(found);
+  if (found != shared_->found.end()) shared_->found.erase(found);
 }
 
 std::size_t Agent::count_live() const {
@@ -181,7 +185,7 @@ void Agent::touch_references(const Object& object) {
   }
 }
 
-// ---- what runs already ----------------------------------------------------------------------------
+// ---- what runs already ----
 
 bool Agent::adopt(Now now) {
   auto found = ports_.sandbox.adopt();
@@ -192,7 +196,7 @@ bool Agent::adopt(Now now) {
   }
   for (auto& report : *found) {
     std::string uid = report.spec.uid;
-    found_.emplace(std::move(uid), std::move(report));
+    shared_->found.emplace(std::move(uid), std::move(report));
   }
   adopted_ = true;
   read_state(now);
@@ -209,7 +213,7 @@ void Agent::take_foreign(const SandboxReport& report, Now now) {
   pods_.emplace(report.spec.uid, std::move(entry));
 }
 
-// ---- events and ends of jobs ----------------------------------------------------------------------
+// ---- events and ends of jobs ----
 
 void Agent::take_events(Now now) {
   std::vector<SandboxEvent> events;
@@ -266,7 +270,7 @@ void Agent::take_exit(Entry& entry, ContainerReport report, Now now) {
                                 [&](const Container& c) { return c.name == report.name; });
   const std::string policy = agent::get_restart_policy(pod.spec, *container, init);
   const bool leaving = entry.vanished || pod.metadata.deletion_timestamp || entry.memory.stop_since;
-  post_drift(ledger_.open_process(entry.object, report, policy != "Never" && !leaving, now.wall));
+  post_drift(ledger_->open_process(entry.object, report, policy != "Never" && !leaving, now.wall));
 }
 
 bool Agent::take_news(Now now) {
@@ -296,7 +300,7 @@ void Agent::take_piece(News& news, Now now) {
                                     make_plan_options(options_)));
     const bool started = outcome.action.type == agent::Action::Type::start && !outcome.error;
     if (!started) continue;
-    const auto closed = ledger_.close_process(news.uid, outcome.action.container, now.wall);
+    const auto closed = ledger_->close_process(news.uid, outcome.action.container, now.wall);
     if (!closed) continue;
     post_drift(*closed);
     post_notes(entry, {{false, "DriftCorrected", agent::word_correction(*closed),

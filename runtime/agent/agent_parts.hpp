@@ -2,10 +2,20 @@
 #pragma once
 
 #include "runtime/agent/agent.hpp"
+#include "runtime/agent/pod_actor.hpp"
+#include "runtime/agent/pod_memory.hpp"
+#include "runtime/agent/volumes.hpp"
 #include "schema/base/guarded.hpp"
 #include "schema/host/unique_fd.hpp"
+#include "schema/ports/fact.hpp"
+#include "schema/ports/pod_network.hpp"
 
 namespace moored {
+
+namespace agent {
+struct PlanOptions;
+struct PodDesired;
+}  // namespace agent
 
 // One pod of this node.
 struct Agent::Entry {
@@ -21,7 +31,7 @@ struct Agent::Entry {
   PodStatus posted;           // what the store was told last
 
   const Pod& pod() const { return object.as<Pod>(); }
-  agent::PodDesired desired() const { return {pod(), vanished, foreign}; }
+  agent::PodDesired desired() const;
 };
 
 // What a job reports back.
@@ -48,6 +58,8 @@ struct Agent::Shared {
   Guarded<std::vector<News>> news;
   Guarded<std::vector<SandboxEvent>> events;        // from the thread that waits for them
   std::atomic<bool> images_changed{false};
+  // Left by an earlier daemon and not yet claimed by a recorded pod; of the agent's thread.
+  std::map<std::string, SandboxReport> found;
 };
 
 agent::PlanOptions make_plan_options(const AgentOptions& options);

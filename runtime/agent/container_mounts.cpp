@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "runtime/agent/environment.hpp"
+#include "runtime/agent/volume_files.hpp"
 #include "schema/host/file.hpp"
 
 namespace moored::agent {

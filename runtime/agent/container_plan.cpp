@@ -83,8 +83,8 @@ Status check_non_root(bool wanted, bool chosen_by_pod, const Account& account,
   }
   if (!account.numeric) {
     const std::string name = image_user.substr(0, image_user.find(':'));
-    return wrong(kConfigError, "container has runAsNonRoot and image has non-numeric user (" + name +
-                                   "), cannot verify user is non-root");
+    return wrong(kConfigError, "container has runAsNonRoot and image has non-numeric user (" +
+                                   name + "), cannot verify user is non-root");
   }
   if (account.uid != 0) return {};
   return wrong(kConfigError, "container has runAsNonRoot and image will run as root");
@@ -206,7 +206,7 @@ std::vector<std::string> make_environment_lines(const ImageReport& image,
   for (const auto& line : image.environment) {
     if (line.find('=') != std::string::npos) put(line, true);
   }
-  for (const auto& variable : environment.variables) put(variable.name + "=" + variable.value, true);
+  for (const auto& [name, value] : environment.variables) put(name + "=" + value, true);
   put(kDefaultPath, false);
   put("HOME=" + home, false);
   put("HOSTNAME=" + hostname, false);
@@ -224,7 +224,8 @@ int parse_stop_signal(const std::string& text) {
       {"ALRM", SIGALRM}, {"TERM", SIGTERM}, {"CONT", SIGCONT}, {"WINCH", SIGWINCH},
       {"PWR", SIGPWR},   {"RTMIN+3", 37}};
   std::string name = to_upper(text);
-  if (!name.empty() && name.size() <= 2 && name.find_first_not_of("0123456789") == std::string::npos) {
+  const bool numeric = name.find_first_not_of("0123456789") == std::string::npos;
+  if (numeric && !name.empty() && name.size() <= 2) {
     const int number = std::stoi(name);
     return number >= 1 && number <= 64 ? number : SIGTERM;
   }

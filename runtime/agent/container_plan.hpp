@@ -40,7 +40,7 @@ struct Identity {
 Result<Identity> make_identity(const PodSpec& pod, const Container& container,
                                const ImageReport& image, const AccountFiles& files);
 
-// NAME=value lines: the image's, then the pod's, with PATH, HOME and HOSTNAME when nobody sets them.
+// NAME=value lines: the image's, then the pod's; PATH, HOME and HOSTNAME when nobody sets them.
 std::vector<std::string> make_environment_lines(const ImageReport& image,
                                                 const Environment& environment,
                                                 const std::string& home,

@@ -54,7 +54,8 @@ std::optional<Note> begin_stop(ContainerMemory& memory, const std::string& name,
                                Duration grace, const std::string& message) {
   if (memory.stop) {
     StopMemory& stop = *memory.stop;
-    const MonoTime deadline = std::min(stop.since + stop.grace, since + grace);
+    const MonoTime deadline = since + grace;
+    if (deadline >= stop.since + stop.grace) return std::nullopt;
     stop.grace = std::max(deadline - stop.since, Duration{});
     if (stop.kill_due) stop.kill_due = std::min(*stop.kill_due, deadline);
     return std::nullopt;

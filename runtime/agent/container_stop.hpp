@@ -1,7 +1,7 @@
 // Stopping one container: preStop, stop signal, SIGKILL at the end of the grace period. Pure.
 #pragma once
 
-#include "runtime/agent/pod_plan.hpp"
+#include "runtime/agent/pod_memory.hpp"
 
 namespace moored::agent {
 

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "runtime/agent/resources.hpp"
+#include "schema/ports/state_view.hpp"
 
 namespace moored::agent {
 namespace {
@@ -75,7 +76,8 @@ class EnvironmentBuilder {
   Status add_services() {
     if (!context_.pod.spec.enable_service_links.value_or(true)) return {};
     std::vector<Service> services;
-    for (const auto& object : view_.list(kind_of<Service>(), context_.pod.metadata.namespace_name)) {
+    const std::string& name_space = context_.pod.metadata.namespace_name;
+    for (const auto& object : view_.list(kind_of<Service>(), name_space)) {
       services.push_back(object.as<Service>());
     }
     for (auto& variable : make_service_variables(services)) {

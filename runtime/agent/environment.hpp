@@ -9,7 +9,10 @@
 #include "schema/base/result.hpp"
 #include "schema/model/core.hpp"
 #include "schema/model/pod.hpp"
-#include "schema/ports/state_view.hpp"
+
+namespace moored {
+class StateView;
+}
 
 namespace moored::agent {
 
@@ -47,7 +50,7 @@ std::vector<Variable> make_service_variables(const std::vector<Service>& service
 // What became of a container's environment.
 struct Environment {
   std::vector<Variable> variables;         // each name once, in order of first definition
-  std::vector<std::string> invalid_names;  // of envFrom, skipped: event InvalidEnvironmentVariableNames
+  std::vector<std::string> invalid_names;  // keys of envFrom that were skipped
   std::map<std::string, std::string> by_name() const;
 };
 

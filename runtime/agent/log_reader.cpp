@@ -223,7 +223,8 @@ Result<bool> LogReader::next_file() {
   if (current_ + 1 == files_.size()) {
     struct stat status {};
     const std::string path = directory_ + "/" + name_;
-    const bool same = ::lstat(path.c_str(), &status) != 0 || status.st_ino == files_[current_].inode;
+    const bool missing = ::lstat(path.c_str(), &status) != 0;
+    const bool same = missing || status.st_ino == files_[current_].inode;
     if (same) return false;
     // Between our end of file and the rename more may have been written to the old file.
     MOORED_TRY(const bool more, refill());

@@ -5,12 +5,17 @@
 #include "runtime/agent/container_mounts.hpp"
 #include "runtime/agent/container_plan.hpp"
 #include "runtime/agent/log_reader.hpp"
+#include "runtime/agent/pod_action.hpp"
 #include "runtime/agent/pod_files.hpp"
+#include "runtime/agent/probe_plan.hpp"
 #include "runtime/agent/probe_request.hpp"
 #include "runtime/agent/resources.hpp"
 #include "schema/codec/codec.hpp"
 #include "schema/host/file.hpp"
 #include "schema/host/sha256.hpp"
+#include "schema/ports/fact.hpp"
+#include "schema/ports/pod_network.hpp"
+#include "schema/ports/state_view.hpp"
 
 namespace moored::agent {
 namespace {
@@ -106,7 +111,7 @@ FieldContext PodActor::make_context(const Pod& pod, const std::string& address) 
   return {pod, pod.spec.host_network ? node : address, node, machine_.cpu, machine_.memory};
 }
 
-// ---- the pod as a whole ---------------------------------------------------------------------------
+// ---- the pod as a whole ----
 
 Status PodActor::prepare(const ActorPod& pod, Outcome& outcome) const {
   const Pod& spec = pod.object.as<Pod>();
@@ -171,7 +176,7 @@ Status PodActor::remove(const Pod& pod, bool with_logs) const {
   return {};
 }
 
-// ---- one container --------------------------------------------------------------------------------
+// ---- one container ----
 
 Result<ImageReport> PodActor::find_image(const Container& container) const {
   auto image = images_.find(container.image);
@@ -267,7 +272,7 @@ Status PodActor::signal(const ActorPod& pod, const Action& action) const {
   return sandbox_.signal_container(uid, action.container, action.attempt, number, false);
 }
 
-// ---- hooks and probes -----------------------------------------------------------------------------
+// ---- hooks and probes ----
 
 Status PodActor::run_hook(const ActorPod& pod, Outcome& outcome) const {
   const Pod& of = pod.object.as<Pod>();
@@ -283,7 +288,9 @@ Status PodActor::run_hook(const ActorPod& pod, Outcome& outcome) const {
   // Of an HTTP hook only a request that could not be made is an error.
   constexpr std::string_view kAnswered = "HTTP probe failed with statuscode";
   const bool http = request.type == ProbeRequest::Type::http;
-  if (http && result.output.rfind(kAnswered, 0) == 0) result.outcome = ProbeResult::Outcome::success;
+  if (http && result.output.rfind(kAnswered, 0) == 0) {
+    result.outcome = ProbeResult::Outcome::success;
+  }
   outcome.probe = std::move(result);
   return {};
 }
@@ -300,7 +307,7 @@ Status PodActor::run_probe(const ActorPod& pod, Outcome& outcome) const {
   return {};
 }
 
-// ---- keeping things as desired ----------------------------------------------------------------------
+// ---- keeping things as desired ----
 
 Status PodActor::refresh_volumes(const ActorPod& pod) const {
   const Pod& of = pod.object.as<Pod>();

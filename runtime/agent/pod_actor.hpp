@@ -1,17 +1,33 @@
 // Carries out a pod's actions: the only place where the agent touches sandboxes and networks.
 #pragma once
 
+#include <map>
 #include <string>
+#include <vector>
 
-#include "runtime/agent/pod_plan.hpp"
-#include "runtime/agent/volumes.hpp"
-#include "schema/ports/fact.hpp"
-#include "schema/ports/image_store.hpp"
-#include "schema/ports/pod_network.hpp"
-#include "schema/ports/sandbox.hpp"
-#include "schema/ports/state_view.hpp"
+#include "schema/base/result.hpp"
+#include "schema/base/time.hpp"
+#include "schema/model/object.hpp"
+#include "schema/model/quantity.hpp"
+
+namespace moored {
+class ImageStore;
+class PodNetwork;
+class Sandbox;
+class StateSource;
+struct ContainerSpec;
+struct DriftRecord;
+struct ImageReport;
+struct Pod;
+struct Container;
+}  // namespace moored
 
 namespace moored::agent {
+
+class VolumeStore;
+struct Action;
+struct FieldContext;
+struct Outcome;
 
 // What the machine offers to pods.
 struct Machine {

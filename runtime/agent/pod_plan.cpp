@@ -122,7 +122,7 @@ class Planner {
     actions_.push_back(action);
   }
 
-  // ---- the end of a pod -------------------------------------------------------------------------
+  // ---- the end of a pod ----
 
   void leave() {
     if (!stop_all(*memory_.stop_since, memory_.stop_grace)) return;
@@ -207,7 +207,7 @@ class Planner {
     }
   }
 
-  // ---- a pod at work ----------------------------------------------------------------------------
+  // ---- a pod at work ----
 
   void run_containers() {
     bool ready_for_next = true;

@@ -36,19 +36,6 @@ struct PodPlan {
 PodPlan plan_pod(const PodDesired& desired, const PodMemory& memory, Now now,
                  const PlanOptions& options);
 
-// How an action ended.
-struct Outcome {
-  Action action;
-  std::optional<Error> error;
-  std::optional<ContainerReport> report;  // start
-  std::string address;                    // prepare
-  std::string image, image_id;            // start
-  std::string container_id;               // start
-  int stop_signal = 0;                    // start
-  std::optional<ProbeResult> probe;       // probes and hooks
-  std::vector<Note> notes;                // what was met on the way
-};
-
 // Takes the end of an action into the memory; gives the news it makes.
 std::vector<Note> absorb(const PodDesired& desired, PodMemory& memory, const Outcome& outcome,
                          Now now, const PlanOptions& options);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "runtime/agent/pod_plan.hpp"
 #include "runtime/agent/probe_plan.hpp"
 #include "runtime/agent/resources.hpp"
 

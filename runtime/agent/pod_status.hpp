@@ -3,9 +3,13 @@
 
 #include <string>
 
-#include "runtime/agent/pod_plan.hpp"
+#include "schema/model/pod.hpp"
 
 namespace moored::agent {
+
+struct PlanOptions;
+struct PodDesired;
+struct PodMemory;
 
 // Whether a container that ended so starts again under a restart policy.
 bool should_restart(const std::string& policy, const ContainerStateTerminated& exit);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "runtime/agent/environment.hpp"
+#include "schema/ports/fact.hpp"
 
 namespace moored::agent {
 namespace {
@@ -133,7 +134,8 @@ std::vector<DriftRecord> compare_limits(const std::string& container, const Cgro
   };
   add("cgroup.memory.max", write_limit(desired.memory_limit_bytes),
       write_limit(observed.memory_limit_bytes));
-  add("cgroup.cpu.max", write_limit(desired.cpu_limit_milli), write_limit(observed.cpu_limit_milli));
+  add("cgroup.cpu.max", write_limit(desired.cpu_limit_milli),
+      write_limit(observed.cpu_limit_milli));
   add("cgroup.pids.max", write_limit(desired.pids_limit), write_limit(observed.pids_limit));
   const std::int64_t want = to_shares(desired.cpu_request_milli);
   const std::int64_t have = to_shares(observed.cpu_request_milli);

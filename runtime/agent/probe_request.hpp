@@ -4,8 +4,13 @@
 #include <string>
 #include <vector>
 
-#include "runtime/agent/probe_plan.hpp"
-#include "schema/ports/fact.hpp"
+#include "schema/base/result.hpp"
+#include "schema/model/pod.hpp"
+#include "schema/ports/sandbox.hpp"
+
+namespace moored {
+struct DriftRecord;
+}
 
 namespace moored::agent {
 

@@ -3,6 +3,9 @@
 #include <map>
 #include <optional>
 
+#include "runtime/agent/environment.hpp"
+#include "schema/ports/state_view.hpp"
+
 namespace moored::agent {
 namespace {
 
@@ -91,7 +94,9 @@ class FileBuilder {
   }
 
   Status put(const std::string& path, std::string content, std::optional<std::int32_t> mode) {
-    if (!is_clean_volume_path(path)) return broken(Code::invalid, "path " + path + " is not allowed");
+    if (!is_clean_volume_path(path)) {
+      return broken(Code::invalid, "path " + path + " is not allowed");
+    }
     const auto bits = static_cast<unsigned>(mode.value_or(mode_)) & 0777U;
     files_[path] = VolumeFile{path, std::move(content), bits};
     return {};

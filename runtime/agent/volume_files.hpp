@@ -4,9 +4,17 @@
 #include <string>
 #include <vector>
 
-#include "runtime/agent/environment.hpp"
+#include "schema/base/result.hpp"
+#include "schema/model/pod.hpp"
+
+namespace moored {
+class StateView;
+struct Kind;
+}
 
 namespace moored::agent {
+
+struct FieldContext;
 
 // One file of a volume; path is relative and clean.
 struct VolumeFile {

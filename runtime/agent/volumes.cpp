@@ -14,7 +14,9 @@
 #include <cerrno>
 
 #include "runtime/agent/atomic_writer.hpp"
+#include "runtime/agent/environment.hpp"
 #include "runtime/agent/resources.hpp"
+#include "runtime/agent/volume_files.hpp"
 #include "schema/host/file.hpp"
 
 namespace moored::agent {
@@ -120,8 +122,9 @@ std::string VolumeStore::get_pod_directory(const std::string& uid) const {
 
 std::string VolumeStore::get_place(const Pod& pod, const Volume& volume) const {
   if (volume.host_path) return volume.host_path->path;
-  if (is_secret_volume(volume)) return run_dir_ + "/volumes/" + pod.metadata.uid + "/" + volume.name;
-  return get_pod_directory(pod.metadata.uid) + "/volumes/" + volume.name;
+  const std::string& uid = pod.metadata.uid;
+  if (is_secret_volume(volume)) return run_dir_ + "/volumes/" + uid + "/" + volume.name;
+  return get_pod_directory(uid) + "/volumes/" + volume.name;
 }
 
 VolumePlaces VolumeStore::get_places(const Pod& pod) const {
@@ -161,7 +164,8 @@ Result<VolumePlaces> VolumeStore::prepare(const FieldContext& context, const Sta
     } else if (is_written_volume(volume)) {
       MOORED_TRY(const auto files, make_volume_files(context, volume, view));
       const auto written = write_volume(place, files, get_group(pod), now);
-      if (!written) return mount_failure(volume.name, written.error().code, written.error().message);
+      if (written) continue;
+      return mount_failure(volume.name, written.error().code, written.error().message);
     }
   }
   return get_places(pod);
@@ -214,10 +218,10 @@ Status check_host_path(const std::string& volume, const HostPathVolume& host_pat
     fd.reset(::open(path.c_str(), O_PATH | O_CLOEXEC));
   }
   struct stat status {};
-  const bool fits = fd && ::fstat(fd.get(), &status) == 0 && (status.st_mode & S_IFMT) == rule->kind;
-  if (fits) return {};
-  return mount_failure(volume, Code::not_found,
-                       "hostPath type check failed: " + path + " is not " + std::string(rule->word));
+  const bool found = fd && ::fstat(fd.get(), &status) == 0;
+  if (found && (status.st_mode & S_IFMT) == rule->kind) return {};
+  return mount_failure(volume, Code::not_found, "hostPath type check failed: " + path +
+                                                    " is not " + std::string(rule->word));
 }
 
 Status make_sub_path(const std::string& volume_root, const std::string& sub_path) {

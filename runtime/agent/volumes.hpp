@@ -4,9 +4,16 @@
 #include <map>
 #include <string>
 
-#include "runtime/agent/volume_files.hpp"
+#include "schema/base/result.hpp"
+#include "schema/model/pod.hpp"
+
+namespace moored {
+class StateView;
+}
 
 namespace moored::agent {
+
+struct FieldContext;
 
 // Host directory or file of each volume of a pod, by volume name.
 using VolumePlaces = std::map<std::string, std::string>;

@@ -12,6 +12,11 @@
 #include "runtime/agent/agent.hpp"
 #include "schema/codec/codec.hpp"
 #include "schema/codec/text.hpp"
+#include "schema/ports/fact.hpp"
+#include "schema/ports/image_store.hpp"
+#include "schema/ports/pod_network.hpp"
+#include "schema/ports/sandbox.hpp"
+#include "schema/ports/state_view.hpp"
 
 namespace moored::test {
 
@@ -160,6 +165,7 @@ class FakeSandbox final : public Sandbox {
   }
   Status create_container(const std::string& uid, const ContainerSpec& spec) override {
     calls.push_back("create " + spec.name + " " + std::to_string(spec.attempt));
+    if (pods.count(uid) == 0) return fail(Code::not_found, "no such pod");
     if (auto error = take_failure("create")) return Unexpected(*error);
     ContainerReport report;
     report.name = spec.name;
@@ -184,14 +190,16 @@ class FakeSandbox final : public Sandbox {
   Status signal_container(const std::string& uid, const std::string& name, int attempt, int signal,
                           bool all) override {
     calls.push_back("signal " + name + " " + std::to_string(signal) + (all ? " all" : ""));
-    const auto known = pods[uid].containers.find({name, attempt});
-    if (known == pods[uid].containers.end()) return fail(Code::not_found, "no such container");
+    if (pods.count(uid) == 0 || pods[uid].containers.count({name, attempt}) == 0) {
+      return fail(Code::not_found, "no such container");
+    }
     if (signal == 9) end(uid, name, 137, 9);
     if (signal != 9 && obeys) end(uid, name, 0, 0);
     return {};
   }
   Status remove_container(const std::string& uid, const std::string& name, int attempt) override {
     calls.push_back("remove " + name + " " + std::to_string(attempt));
+    if (pods.count(uid) == 0) return fail(Code::not_found, "no such pod");
     pods[uid].containers.erase({name, attempt});
     return {};
   }
@@ -208,6 +216,7 @@ class FakeSandbox final : public Sandbox {
     return {};
   }
   Result<CgroupLimits> read_limits(const std::string& uid, const std::string& container) override {
+    if (pods.count(uid) == 0) return fail(Code::not_found, "no such pod");
     return pods[uid].limits[container];
   }
   Result<std::vector<ContainerReport>> list_containers(const std::string& uid) override {
@@ -243,6 +252,7 @@ class FakeSandbox final : public Sandbox {
   void end(const std::string& uid, const std::string& name, int code, int signal = 0,
            bool silent = false) {
     ContainerReport* newest = nullptr;
+    if (pods.count(uid) == 0) return;
     for (auto& [key, report] : pods[uid].containers) {
       if (key.first == name) newest = &report;
     }
