@@ -1,0 +1,339 @@
+#include "runtime/cgroup/tree.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <csignal>
+#include <functional>
+#include <set>
+#include <thread>
+
+#include "runtime/cgroup/devices.hpp"
+#include "schema/host/file.hpp"
+
+namespace moored::cgroup {
+namespace {
+
+using std::chrono::milliseconds;
+using Steady = std::chrono::steady_clock;
+
+// What containers are limited or measured by, or stopped with.
+constexpr std::array<std::string_view, 7> kUsed{"cpu",  "cpuacct", "memory", "pids",
+                                                "blkio", "devices", "freezer"};
+
+bool is_used(const std::string& controller) {
+  return std::find(kUsed.begin(), kUsed.end(), controller) != kUsed.end();
+}
+
+std::int64_t number_of(const std::string& text) {
+  std::int64_t value = 0;
+  std::from_chars(text.data(), text.data() + text.size(), value);
+  return value;
+}
+
+// Calls until it succeeds or the time is over, waiting longer each time.
+Status retry(milliseconds timeout, const std::function<Status()>& attempt) {
+  constexpr milliseconds kLongestPause{100};
+  const auto deadline = Steady::now() + timeout;
+  for (milliseconds pause{1};; pause = std::min(pause * 2, kLongestPause)) {
+    auto status = attempt();
+    if (status || Steady::now() >= deadline) return status;
+    std::this_thread::sleep_for(pause);
+  }
+}
+
+// Removes a directory of groups, leaves first.
+Status remove_groups(const std::string& directory) {
+  const auto names = list_directory(directory);
+  if (!names) {
+    if (names.error().code == Code::not_found) return {};
+    return Unexpected(names.error());
+  }
+  for (const auto& name : *names) {
+    struct stat status {};
+    const std::string path = directory + "/" + name;
+    if (::lstat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode)) {
+      MOORED_CHECK(remove_groups(path));
+    }
+  }
+  if (::rmdir(directory.c_str()) != 0 && errno != ENOENT) {
+    return Unexpected(system_error("remove cgroup " + directory, errno));
+  }
+  return {};
+}
+
+void collect_processes(const std::string& directory, std::vector<pid_t>& pids) {
+  const auto text = read_file(directory + "/cgroup.procs");
+  if (!text) return;
+  for (std::size_t at = 0; at < text->size();) {
+    const auto end = std::min(text->find('\n', at), text->size());
+    const auto pid = number_of(text->substr(at, end - at));
+    if (pid > 0) pids.push_back(static_cast<pid_t>(pid));
+    at = end + 1;
+  }
+  const auto names = list_directory(directory);
+  if (!names) return;
+  for (const auto& name : *names) {
+    struct stat status {};
+    const std::string path = directory + "/" + name;
+    if (::lstat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode)) {
+      collect_processes(path, pids);
+    }
+  }
+}
+
+bool is_safe_root(const std::string& root) {
+  return root.size() > 1 && root.front() == '/' && root.back() != '/' &&
+         (root + "/").find("/../") == std::string::npos && root.find("//") == std::string::npos;
+}
+
+}  // namespace
+
+std::string find_unified(const std::string& mountinfo) {
+  for (std::size_t at = 0; at < mountinfo.size();) {
+    const auto end = std::min(mountinfo.find('\n', at), mountinfo.size());
+    const auto line = mountinfo.substr(at, end - at);
+    at = end + 1;
+    const auto type = line.find(" - cgroup2 ");
+    if (type == std::string::npos) continue;
+    // "id parent major:minor root mount-point options …": the fifth word.
+    std::size_t begin = 0;
+    for (int i = 0; i < 4; ++i) begin = line.find(' ', begin) + 1;
+    return line.substr(begin, line.find(' ', begin) - begin);
+  }
+  return {};
+}
+
+Layout plan_layout(const std::vector<Mounted>& mounted, const std::string& unified) {
+  Layout layout;
+  layout.unified = unified;
+  for (const auto& entry : mounted) {
+    if (!is_used(entry.controller)) continue;
+    const bool v2 = !unified.empty() && entry.mount_point == unified;
+    if (v2) {
+      layout.v2.push_back(entry.controller);
+    } else {
+      layout.v1.push_back(entry);
+    }
+    const Version version = v2 ? Version::v2 : Version::v1;
+    if (entry.controller == "cpu") layout.versions.cpu = version;
+    if (entry.controller == "memory") layout.versions.memory = version;
+    if (entry.controller == "pids") layout.versions.pids = version;
+  }
+  return layout;
+}
+
+Result<std::unique_ptr<Tree>> Tree::create(const std::string& root) {
+  if (!is_safe_root(root)) return fail(Code::invalid, "cgroup root " + root + " is not allowed");
+  MOORED_TRY(const auto mountinfo, read_file("/proc/self/mountinfo"));
+  const auto unified = find_unified(mountinfo);
+  MOORED_TRY(const auto mounted, read_controllers());
+  auto layout = plan_layout(mounted, unified);
+  if (layout.v1.empty() && layout.unified.empty()) {
+    return fail(Code::unavailable, "no cgroup hierarchy is mounted");
+  }
+  return std::unique_ptr<Tree>(new Tree(root, std::move(layout)));
+}
+
+std::string Tree::directory(const std::string& controller, const std::string& path) const {
+  for (const auto& entry : layout_.v1) {
+    if (entry.controller == controller) return entry.mount_point + full(path);
+  }
+  const auto& v2 = layout_.v2;
+  if (std::find(v2.begin(), v2.end(), controller) == v2.end()) return {};
+  return layout_.unified + full(path);
+}
+
+// One for each hierarchy: co-mounted controllers share theirs.
+std::vector<std::string> Tree::directories(const std::string& path) const {
+  std::set<std::string> found;
+  for (const auto& entry : layout_.v1) found.insert(entry.mount_point + full(path));
+  if (!layout_.unified.empty()) found.insert(layout_.unified + full(path));
+  return {found.begin(), found.end()};
+}
+
+Status Tree::make(const std::string& path) {
+  const std::string whole = full(path);
+  std::string first_made;
+  for (std::size_t slash = whole.find('/', 1);; slash = whole.find('/', slash + 1)) {
+    const std::string level = whole.substr(0, slash);
+    bool missing = false;
+    for (const auto& entry : layout_.v1) missing |= !path_exists(entry.mount_point + level);
+    if (!layout_.unified.empty()) missing |= !path_exists(layout_.unified + level);
+    if (missing) {
+      if (first_made.empty()) first_made = level;
+      auto made = make_level(level);
+      if (!made) {
+        if (first_made.size() > root_.size()) {
+          static_cast<void>(remove(first_made.substr(root_.size() + 1), milliseconds(1000)));
+        }
+        return made;
+      }
+    }
+    if (slash == std::string::npos) return {};
+  }
+}
+
+// v2 controllers must be switched on for children in the parent first; the library does not do it
+// for the root of the hierarchy.
+Status Tree::make_level(const std::string& level) {
+  std::vector<std::string> controllers;
+  for (const auto& entry : layout_.v1) controllers.push_back(entry.controller);
+  if (!controllers.empty()) MOORED_CHECK(make_group(level, controllers));
+  if (layout_.unified.empty()) return {};
+  const std::string parent = layout_.unified + level.substr(0, level.find_last_of('/'));
+  for (const auto& controller : layout_.v2) {
+    MOORED_CHECK(write_file(parent + "/cgroup.subtree_control", "+" + controller));
+  }
+  if (!layout_.v2.empty()) return make_group(level, layout_.v2);
+  const std::string bare = layout_.unified + level;
+  if (::mkdir(bare.c_str(), 0755) != 0 && errno != EEXIST) {
+    return Unexpected(system_error("make cgroup " + bare, errno));
+  }
+  return {};
+}
+
+Status Tree::set_limits(const std::string& path, const CgroupLimits& limits, bool leaf) {
+  bool raising = false;
+  if (layout_.versions.memory == Version::v1) {
+    MOORED_TRY(const auto now, get_value(full(path), "memory", "memory.limit_in_bytes"));
+    const auto bytes = bytes_of(now);
+    raising = bytes && limits.memory_limit_bytes && *limits.memory_limit_bytes > *bytes;
+  }
+  for (const auto& setting : plan_limits(limits, layout_.versions, leaf, raising)) {
+    if (setting.optional && !path_exists(directory(setting.controller, path) + "/" + setting.file)) {
+      continue;
+    }
+    MOORED_CHECK(set_value(full(path), setting.controller, setting.file, setting.value));
+  }
+  return {};
+}
+
+Result<CgroupLimits> Tree::read_limits(const std::string& path, const CgroupLimits& recorded) {
+  CgroupLimits found;
+  if (layout_.versions.cpu == Version::v1) {
+    MOORED_TRY(const auto shares, get_value(full(path), "cpu", "cpu.shares"));
+    MOORED_TRY(const auto quota, get_value(full(path), "cpu", "cpu.cfs_quota_us"));
+    MOORED_TRY(const auto period, get_value(full(path), "cpu", "cpu.cfs_period_us"));
+    found.cpu_request_milli = request_milli_of_shares(number_of(shares));
+    if (number_of(shares) == cpu_shares(recorded.cpu_request_milli)) {
+      found.cpu_request_milli = recorded.cpu_request_milli;
+    }
+    found.cpu_limit_milli = limit_milli_of_quota(number_of(quota), number_of(period));
+  } else if (layout_.versions.cpu == Version::v2) {
+    MOORED_TRY(const auto weight, get_value(full(path), "cpu", "cpu.weight"));
+    MOORED_TRY(const auto max, get_value(full(path), "cpu", "cpu.max"));
+    found.cpu_request_milli = request_milli_of_weight(number_of(weight));
+    if (number_of(weight) == cpu_weight(cpu_shares(recorded.cpu_request_milli))) {
+      found.cpu_request_milli = recorded.cpu_request_milli;
+    }
+    found.cpu_limit_milli = limit_milli_of_quota(number_of(max), number_of(max.substr(max.find(' ') + 1)));
+  }
+  const auto& wanted = recorded.cpu_limit_milli;
+  if (wanted && found.cpu_limit_milli &&
+      *found.cpu_limit_milli == cpu_quota_micros(*wanted) * 1000 / kPeriodMicros) {
+    found.cpu_limit_milli = wanted;  // what lies below the smallest quota reads back higher
+  }
+  if (layout_.versions.memory != Version::absent) {
+    const bool v1 = layout_.versions.memory == Version::v1;
+    MOORED_TRY(const auto bytes, get_value(full(path), "memory",
+                                           v1 ? "memory.limit_in_bytes" : "memory.max"));
+    found.memory_limit_bytes = bytes_of(bytes);
+    const auto page = static_cast<std::int64_t>(::sysconf(_SC_PAGESIZE));
+    if (recorded.memory_limit_bytes && found.memory_limit_bytes &&
+        *recorded.memory_limit_bytes / page * page == *found.memory_limit_bytes) {
+      found.memory_limit_bytes = recorded.memory_limit_bytes;  // the kernel rounds to pages
+    }
+  }
+  if (layout_.versions.pids != Version::absent) {
+    MOORED_TRY(const auto pids, get_value(full(path), "pids", "pids.max"));
+    found.pids_limit = bytes_of(pids);
+  }
+  return found;
+}
+
+Result<std::int64_t> Tree::read_memory_bytes(const std::string& path) {
+  const bool v1 = layout_.versions.memory == Version::v1;
+  const std::string base = directory("memory", path);
+  if (base.empty()) return fail(Code::unavailable, "no memory controller");
+  MOORED_TRY(const auto usage, read_file(base + (v1 ? "/memory.usage_in_bytes" : "/memory.current")));
+  MOORED_TRY(const auto stat, read_file(base + "/memory.stat"));
+  const std::string name = v1 ? "\ntotal_inactive_file " : "\ninactive_file ";
+  const auto at = stat.find(name);
+  const auto inactive = at == std::string::npos ? 0 : number_of(stat.substr(at + name.size(), 20));
+  return std::max<std::int64_t>(0, number_of(usage) - inactive);
+}
+
+Status Tree::attach(const std::string& path, pid_t pid) {
+  for (const auto& group : directories(path)) {
+    MOORED_CHECK(write_file(group + "/cgroup.procs", std::to_string(pid)));
+  }
+  return {};
+}
+
+Entrance Tree::entrance(const std::string& path) const {
+  Entrance entrance;
+  std::set<std::string> files;
+  for (const auto& entry : layout_.v1) files.insert(entry.mount_point + full(path) + "/cgroup.procs");
+  entrance.procs_files.assign(files.begin(), files.end());
+  if (!layout_.unified.empty()) entrance.v2_directory = layout_.unified + full(path);
+  const std::string memory = directory("memory", path);
+  if (layout_.versions.memory == Version::v1) entrance.oom_file = memory + "/memory.oom_control";
+  if (layout_.versions.memory == Version::v2) entrance.oom_file = memory + "/memory.events";
+  return entrance;
+}
+
+std::vector<pid_t> Tree::read_processes(const std::string& path) const {
+  std::vector<pid_t> pids;
+  for (const auto& group : directories(path)) collect_processes(group, pids);
+  return pids;
+}
+
+bool Tree::is_populated(const std::string& path) const {
+  if (layout_.unified.empty()) return !read_processes(path).empty();
+  const auto events = read_file(layout_.unified + full(path) + "/cgroup.events", 4096);
+  return events && events->find("populated 1") != std::string::npos;
+}
+
+Status Tree::kill(const std::string& path, milliseconds timeout) {
+  const std::string unified = layout_.unified.empty() ? "" : layout_.unified + full(path);
+  return retry(timeout, [&]() -> Status {
+    if (!unified.empty()) {
+      auto killed = write_file(unified + "/cgroup.kill", "1");
+      if (!killed && killed.error().code != Code::not_found) return killed;
+    } else {
+      for (const auto pid : read_processes(path)) ::kill(pid, SIGKILL);
+    }
+    if (is_populated(path)) return fail(Code::timeout, "cgroup " + full(path) + " is not empty");
+    return {};
+  });
+}
+
+Status Tree::remove(const std::string& path, milliseconds timeout) {
+  return retry(timeout, [&]() -> Status {
+    for (const auto& group : directories(path)) {
+      MOORED_CHECK(remove_groups(group));
+      if (path_exists(group)) return fail(Code::timeout, "cgroup " + group + " is still there");
+    }
+    return {};
+  });
+}
+
+Status Tree::remove_root(milliseconds timeout) {
+  if (is_populated("")) return fail(Code::conflict, "cgroup " + root_ + " holds processes");
+  return remove("", timeout);
+}
+
+Status Tree::restrict_devices(const std::string& path) {
+  if (!layout_.unified.empty()) return attach_device_program(layout_.unified + full(path));
+  const std::string v1 = directory("devices", path);
+  if (v1.empty()) return fail(Code::unavailable, "nothing can restrict devices");
+  return write_device_rules(v1);
+}
+
+}  // namespace moored::cgroup

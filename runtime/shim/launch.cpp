@@ -1,0 +1,162 @@
+#include "runtime/shim/launch.hpp"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
+
+#include "runtime/shim/child.hpp"
+#include "runtime/shim/terminal.hpp"
+#include "runtime/sys/socket.hpp"
+#include "schema/host/file.hpp"
+
+namespace moored::shim {
+namespace {
+
+struct Pair {
+  UniqueFd ours;
+  UniqueFd theirs;
+};
+
+Unexpected failed(const std::string& what) { return Unexpected(system_error(what, errno)); }
+
+// A pipe that belongs to the container's user, so that /dev/stdout can be opened anew.
+Result<Pair> make_output_pipe(const LaunchRequest& request) {
+  std::array<int, 2> ends{};
+  if (::pipe2(ends.data(), O_CLOEXEC) != 0) return failed("make pipe");
+  Pair pair{UniqueFd(ends[0]), UniqueFd(ends[1])};
+  if (::fchown(pair.theirs.get(), request.uid, request.gid) != 0) return failed("give pipe away");
+  if (::fcntl(pair.ours.get(), F_SETFL, O_NONBLOCK) != 0) return failed("set up pipe");
+  return pair;
+}
+
+Result<Pair> make_input(const LaunchRequest& request) {
+  Pair pair;
+  if (!request.stdin_open) {
+    pair.theirs.reset(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    if (!pair.theirs) return failed("open /dev/null");
+    return pair;
+  }
+  MOORED_TRY(auto pipe, make_output_pipe(request));
+  if (::fchown(pipe.ours.get(), request.uid, request.gid) != 0) return failed("give pipe away");
+  if (::fcntl(pipe.ours.get(), F_SETFL, 0) != 0) return failed("set up pipe");
+  return Pair{std::move(pipe.theirs), std::move(pipe.ours)};
+}
+
+Result<Pair> make_control() {
+  std::array<int, 2> ends{};
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0) {
+    return failed("make control line");
+  }
+  return Pair{UniqueFd(ends[0]), UniqueFd(ends[1])};
+}
+
+// Both ends of everything that connects shim and child.
+struct Lines {
+  Pair control;
+  Pair in;
+  Pair out;
+  Pair err;
+};
+
+Result<Lines> make_lines(const LaunchRequest& request) {
+  Lines lines;
+  MOORED_TRY(lines.control, make_control());
+  if (request.tty) {
+    MOORED_TRY(auto terminal, open_terminal(request.uid));
+    lines.out.ours = std::move(terminal.master);
+    lines.out.theirs = std::move(terminal.slave);
+    return lines;
+  }
+  MOORED_TRY(lines.in, make_input(request));
+  MOORED_TRY(lines.out, make_output_pipe(request));
+  if (!request.merge_errors) {
+    MOORED_TRY(lines.err, make_output_pipe(request));
+  }
+  return lines;
+}
+
+ChildStreams child_streams(const LaunchRequest& request, const Lines& lines) {
+  ChildStreams streams;
+  streams.control = lines.control.theirs.get();
+  streams.out = lines.out.theirs.get();
+  streams.err = request.merge_errors || request.tty ? streams.out : lines.err.theirs.get();
+  streams.in = request.tty ? streams.out : lines.in.theirs.get();
+  streams.terminal = request.tty ? streams.out : -1;
+  streams.joined_process = request.placement.joined_process;
+  return streams;
+}
+
+// Enters another pid namespace for children only, and comes back when destroyed.
+class PidNamespaceVisit {
+ public:
+  static Result<PidNamespaceVisit> enter(int target) {
+    PidNamespaceVisit visit;
+    if (target < 0) return visit;
+    visit.own_.reset(::open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC));
+    if (!visit.own_) return failed("open own pid namespace");
+    MOORED_CHECK(sys::join_namespaces(target, CLONE_NEWPID));
+    return visit;
+  }
+  PidNamespaceVisit(PidNamespaceVisit&&) = default;
+  PidNamespaceVisit& operator=(PidNamespaceVisit&&) = delete;
+  ~PidNamespaceVisit() {
+    if (own_) static_cast<void>(sys::join_namespaces(own_.get(), CLONE_NEWPID));
+  }
+
+ private:
+  PidNamespaceVisit() = default;
+  UniqueFd own_;
+};
+
+// v1 hierarchies and the OOM score; the v2 cgroup the child was born in.
+Status place(const Placement& placement, pid_t pid) {
+  const std::string number = std::to_string(pid);
+  for (const auto& file : placement.procs_files) MOORED_CHECK(write_file(file, number));
+  // Lowering needs CAP_SYS_RESOURCE, which this machine may not give: then it stays as it is.
+  static_cast<void>(write_file("/proc/" + number + "/oom_score_adj",
+                               std::to_string(placement.oom_score_adjust)));
+  return {};
+}
+
+Result<UniqueFd> open_cgroup(const std::string& path) {
+  UniqueFd directory;
+  if (path.empty()) return directory;
+  directory.reset(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!directory) return failed("open cgroup " + path);
+  return directory;
+}
+
+}  // namespace
+
+Result<Launched> launch(const LaunchRequest& request) {
+  MOORED_TRY(const auto pinned, pin_steps(request.steps));
+  MOORED_TRY(auto lines, make_lines(request));
+  MOORED_TRY(const auto cgroup, open_cgroup(request.placement.cgroup));
+  Launched launched;
+  {
+    MOORED_TRY(const auto visit, PidNamespaceVisit::enter(request.placement.pid_namespace));
+    MOORED_TRY(launched.child,
+               sys::clone_process({request.placement.new_namespaces, cgroup.get()}));
+    if (launched.child.pid == 0) run_child(request.steps, pinned, child_streams(request, lines));
+  }
+  auto placed = place(request.placement, launched.child.pid);
+  if (placed) placed = sys::send_message(lines.control.ours.get(), "go");
+  if (!placed) {
+    static_cast<void>(sys::send_signal(launched.child.pidfd.get(), SIGKILL));
+    static_cast<void>(wait_child(launched.child, std::chrono::seconds(5)));
+    return Unexpected(std::move(placed).error().context("cgroup"));
+  }
+  launched.control = std::move(lines.control.ours);
+  launched.in = std::move(lines.in.ours);
+  launched.out = std::move(lines.out.ours);
+  launched.err = std::move(lines.err.ours);
+  return launched;
+}
+
+}  // namespace moored::shim

@@ -1,0 +1,182 @@
+#include "runtime/shim/mounts.hpp"
+
+#include <fcntl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+
+#include "runtime/sys/mount.hpp"
+#include "schema/base/assert.hpp"
+
+namespace moored::shim {
+namespace {
+
+struct Node {
+  const char* name;
+  unsigned major;
+  unsigned minor;
+};
+constexpr std::array<Node, 6> kNodes{{{"null", 1, 3},
+                                      {"zero", 1, 5},
+                                      {"full", 1, 7},
+                                      {"random", 1, 8},
+                                      {"urandom", 1, 9},
+                                      {"tty", 5, 0}}};
+
+struct Link {
+  const char* name;
+  const char* target;
+};
+constexpr std::array<Link, 5> kLinks{{{"ptmx", "pts/ptmx"},
+                                      {"fd", "/proc/self/fd"},
+                                      {"stdin", "/proc/self/fd/0"},
+                                      {"stdout", "/proc/self/fd/1"},
+                                      {"stderr", "/proc/self/fd/2"}}};
+
+Unexpected failed(const std::string& what) { return Unexpected(system_error(what, errno)); }
+
+std::string descriptor_path(int fd) { return "/proc/self/fd/" + std::to_string(fd); }
+
+sys::MountFlags flags_of(const Step& step) {
+  sys::MountFlags flags;
+  flags.read_only = step.has_option("ro");
+  flags.no_suid = step.has_option("nosuid");
+  flags.no_dev = step.has_option("nodev");
+  flags.no_exec = step.has_option("noexec");
+  flags.strict_atime = step.has_option("strictatime");
+  return flags;
+}
+
+std::vector<sys::MountOption> options_of(const Step& step) {
+  std::vector<sys::MountOption> options;
+  for (const auto& entry : step.list) {
+    const auto equals = entry.find('=');
+    options.emplace_back(entry.substr(0, equals),
+                         equals == std::string::npos ? "" : entry.substr(equals + 1));
+  }
+  return options;
+}
+
+bool is_kernel_view(const std::string& type) { return type == "proc" || type == "sysfs"; }
+
+// The place for a mount. What the kernel shows of itself may not be put behind a link.
+Result<UniqueFd> open_target(int root, const Step& step) {
+  if (!is_kernel_view(step.source)) return sys::make_in_root(root, step.target, false, 0755);
+  auto target = sys::open_without_links(root, step.target, O_PATH | O_NOFOLLOW | O_DIRECTORY);
+  if (!target && target.error().code == Code::not_found) {
+    return sys::make_in_root(root, step.target, false, 0755);
+  }
+  return target;
+}
+
+Status make_node(int directory, const Node& node) {
+  const dev_t device = makedev(node.major, node.minor);
+  if (::mknodat(directory, node.name, S_IFCHR | 0666, device) != 0) {
+    return failed(std::string("make device ") + node.name);
+  }
+  // Whatever was made is looked at before its mode is changed.
+  const UniqueFd made(::openat(directory, node.name, O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  struct stat status {};
+  if (!made || ::fstat(made.get(), &status) != 0) return failed(std::string("open ") + node.name);
+  if (!S_ISCHR(status.st_mode) || status.st_rdev != device) {
+    return fail(Code::denied, std::string(node.name) + " is not the device that was made");
+  }
+  if (::chmod(descriptor_path(made.get()).c_str(), 0666) != 0) {
+    return failed(std::string("chmod ") + node.name);
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<UniqueFd> mount_overlay(const Step& step, const std::vector<UniqueFd>& descriptors) {
+  constexpr std::size_t kOwn = 2;  // upper and work come before the lower directories
+  MOORED_ASSERT(descriptors.size() > kOwn);
+  // Descriptors instead of names: short enough for 127 layers, and pinned.
+  std::string options = "index=off,upperdir=" + descriptor_path(descriptors[0].get()) +
+                        ",workdir=" + descriptor_path(descriptors[1].get()) + ",lowerdir=";
+  for (std::size_t i = kOwn; i < descriptors.size(); ++i) {
+    if (i > kOwn) options += ':';
+    options += descriptor_path(descriptors[i].get());
+  }
+  unsigned long flags = MS_NODEV | MS_RELATIME;
+  if (step.has_option("nosuid")) flags |= MS_NOSUID;
+  if (::mount("overlay", step.target.c_str(), "overlay", flags, options.c_str()) != 0) {
+    return failed("mount overlay");
+  }
+  UniqueFd root(::open(step.target.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!root) return failed("open root");
+  return root;
+}
+
+Status mount_new(int root, const Step& step) {
+  MOORED_TRY(const auto target, open_target(root, step));
+  MOORED_TRY(const auto mount, sys::make_mount(step.source, options_of(step), flags_of(step)));
+  return sys::attach_mount(mount.get(), target.get());
+}
+
+Status mount_bind(int root, const Step& step, int pinned) {
+  struct stat status {};
+  if (::fstat(pinned, &status) != 0) return failed("look at " + step.source);
+  const bool file = !S_ISDIR(status.st_mode);
+  MOORED_TRY(const auto target, sys::make_in_root(root, step.target, file, file ? 0644 : 0755));
+  return sys::attach_mount(pinned, target.get());
+}
+
+Status make_devices(int root, const Step& step) {
+  MOORED_TRY(const auto directory,
+             sys::open_without_links(root, step.target, O_RDONLY | O_DIRECTORY));
+  for (const auto& node : kNodes) MOORED_CHECK(make_node(directory.get(), node));
+  for (const auto& link : kLinks) {
+    if (::symlinkat(link.target, directory.get(), link.name) != 0) {
+      return failed(std::string("link ") + link.name);
+    }
+  }
+  for (const char* name : {"pts", "shm", "mqueue"}) {
+    if (::mkdirat(directory.get(), name, 0755) != 0) return failed(std::string("make ") + name);
+  }
+  return {};
+}
+
+Status mount_console(int root, int terminal) {
+  if (terminal < 0) return fail(Code::internal, "no terminal for the console");
+  // A bind of what the descriptor is, never of a name below /dev/pts.
+  MOORED_TRY(const auto mount, sys::clone_mount(AT_FDCWD, descriptor_path(terminal), false));
+  MOORED_TRY(const auto target, sys::make_in_root(root, "/dev/console", true, 0600));
+  return sys::attach_mount(mount.get(), target.get());
+}
+
+Status mask_path(int root, const Step& step, int null_device) {
+  auto target = sys::open_without_links(root, step.target, O_PATH | O_NOFOLLOW);
+  if (!target && target.error().code == Code::not_found) return {};
+  if (!target) return Unexpected(std::move(target).error());
+  struct stat status {};
+  if (::fstat(target->get(), &status) != 0) return failed("look at " + step.target);
+  if (S_ISDIR(status.st_mode)) {
+    sys::MountFlags flags{true, true, true, true, false};
+    MOORED_TRY(const auto empty,
+               sys::make_mount("tmpfs", {{"nr_blocks", "1"}, {"nr_inodes", "1"}}, flags));
+    return sys::attach_mount(empty.get(), target->get());
+  }
+  return sys::attach_mount(null_device, target->get());
+}
+
+Status protect_path(int root, const Step& step) {
+  auto target = sys::open_without_links(root, step.target, O_PATH | O_NOFOLLOW);
+  if (!target && target.error().code == Code::not_found) return {};
+  if (!target) return Unexpected(std::move(target).error());
+  MOORED_TRY(const auto mount, sys::clone_mount(target->get(), "", true));
+  sys::MountFlags flags;
+  flags.read_only = true;
+  flags.no_suid = true;
+  flags.no_dev = true;
+  flags.no_exec = true;
+  MOORED_CHECK(sys::set_mount(mount.get(), flags, sys::Propagation::keep, true));
+  return sys::attach_mount(mount.get(), target->get());
+}
+
+}  // namespace moored::shim

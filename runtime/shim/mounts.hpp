@@ -1,0 +1,30 @@
+// The child's mounts: each made detached, then attached onto a descriptor inside the root.
+#pragma once
+
+#include <vector>
+
+#include "runtime/shim/step.hpp"
+#include "schema/base/result.hpp"
+#include "schema/host/unique_fd.hpp"
+
+namespace moored::shim {
+
+// Mounts the image's layers with a writable directory on top. descriptors: upper, work, then the
+// lower directories, topmost first. Result: the root, O_PATH. Only for the child's own mount
+// namespace. Source: Documentation/filesystems/overlayfs.rst.
+Result<UniqueFd> mount_overlay(const Step& step, const std::vector<UniqueFd>& descriptors);
+// A new file system at step.target. /proc and /sys must be real directories of the root.
+Status mount_new(int root, const Step& step);
+// What the shim pinned, attached at step.target; missing mount points are made.
+Status mount_bind(int root, const Step& step, int pinned);
+// The device nodes and links in the fresh /dev at step.target.
+Status make_devices(int root, const Step& step);
+// The terminal's slave on /dev/console.
+Status mount_console(int root, int terminal);
+// Hides a path of /proc or /sys; a missing one is success. null_device: a detached
+// mount of the host's, verified, for files.
+Status mask_path(int root, const Step& step, int null_device);
+// Makes a path and everything mounted below it unwritable; a missing one is success.
+Status protect_path(int root, const Step& step);
+
+}  // namespace moored::shim

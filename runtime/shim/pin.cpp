@@ -1,0 +1,112 @@
+// The shim's half of the steps: opens on the host what the child will attach.
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include <cerrno>
+
+#include "runtime/shim/child.hpp"
+#include "runtime/sys/mount.hpp"
+#include "schema/host/file.hpp"
+
+namespace moored::shim {
+namespace {
+
+constexpr std::size_t kMaxProgramBytes = 4096 * 8;
+
+Result<UniqueFd> open_path(const std::string& path, int flags) {
+  UniqueFd fd(::open(path.c_str(), O_PATH | O_CLOEXEC | flags));
+  if (!fd) return Unexpected(system_error("open " + path, errno));
+  return fd;
+}
+
+// The word after "name=" in a step's options.
+std::string option_value(const Step& step, const std::string& name) {
+  const std::string start = name + "=";
+  for (std::size_t at = 0; at < step.options.size();) {
+    auto end = step.options.find(',', at);
+    if (end == std::string::npos) end = step.options.size();
+    if (step.options.compare(at, start.size(), start) == 0) {
+      return step.options.substr(at + start.size(), end - at - start.size());
+    }
+    at = end + 1;
+  }
+  return {};
+}
+
+Status pin_overlay(const Step& step, Pinned& pins) {
+  std::vector<std::string> paths{step.source, option_value(step, "work")};
+  paths.insert(paths.end(), step.list.begin(), step.list.end());
+  for (const auto& path : paths) {
+    MOORED_TRY(auto fd, open_path(path, O_DIRECTORY));
+    pins.descriptors.push_back(std::move(fd));
+  }
+  return {};
+}
+
+sys::Propagation propagation_of(const Step& step) {
+  if (step.has_option("rshared")) return sys::Propagation::rshared;
+  if (step.has_option("rslave")) return sys::Propagation::rslave;
+  return sys::Propagation::rprivate;
+}
+
+Status pin_bind(const Step& step, Pinned& pins) {
+  MOORED_TRY(auto source, open_path(step.source, 0));
+  if (!step.sub_path.empty()) {
+    MOORED_TRY(auto inner, sys::make_beneath(source.get(), step.sub_path, 0750));
+    source = std::move(inner);
+  }
+  const bool recursive = !step.has_option("flat");
+  MOORED_TRY(auto mount, sys::clone_mount(source.get(), "", recursive));
+  sys::MountFlags flags;
+  flags.read_only = step.has_option("ro");
+  flags.no_suid = step.has_option("nosuid");
+  flags.no_dev = step.has_option("nodev");
+  flags.no_exec = step.has_option("noexec");
+  MOORED_CHECK(sys::set_mount(mount.get(), flags, propagation_of(step), recursive));
+  pins.descriptors.push_back(std::move(mount));
+  return {};
+}
+
+// Our own null device, looked at through the very descriptor that is used as the source.
+Status pin_null(Pinned& pins) {
+  MOORED_TRY(auto device, open_path("/dev/null", O_NOFOLLOW));
+  struct stat status {};
+  if (::fstat(device.get(), &status) != 0 || !S_ISCHR(status.st_mode) ||
+      status.st_rdev != makedev(1, 3)) {
+    return fail(Code::denied, "/dev/null of this machine is not the null device");
+  }
+  MOORED_TRY(auto mount, sys::clone_mount(device.get(), "", false));
+  pins.descriptors.push_back(std::move(mount));
+  return {};
+}
+
+Status pin_program(const Step& step, Pinned& pins) {
+  MOORED_TRY(pins.program, read_file(step.source, kMaxProgramBytes));
+  return {};
+}
+
+Status pin(const Step& step, Pinned& pins) {
+  switch (step.type) {
+    case StepType::overlay_root: return pin_overlay(step, pins);
+    case StepType::bind: return pin_bind(step, pins);
+    case StepType::mask: return pin_null(pins);
+    case StepType::seccomp:
+    case StepType::seccomp_early: return pin_program(step, pins);
+    default: return {};
+  }
+}
+
+}  // namespace
+
+Result<std::vector<Pinned>> pin_steps(const std::vector<Step>& steps) {
+  std::vector<Pinned> pinned(steps.size());
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    auto status = pin(steps[i], pinned[i]);
+    if (!status) return Unexpected(std::move(status).error().context(step_name(steps[i].type)));
+  }
+  return pinned;
+}
+
+}  // namespace moored::shim
