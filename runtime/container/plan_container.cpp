@@ -113,7 +113,8 @@ ContainerPaths container_paths(const Roots& roots, const PodPaths& pod, const st
   paths.spec = paths.directory + "/spec.json";
   paths.writable =
       roots.state_dir + "/containers/" + uid + "/" + name + "-" + std::to_string(attempt);
-  paths.group = pod.group + "/" + name + "-" + std::to_string(attempt);
+  paths.group = pod.group + (name == kPauseName ? std::string("/pause")
+                                                : "/" + name + "-" + std::to_string(attempt));
   return paths;
 }
 

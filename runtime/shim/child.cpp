@@ -115,7 +115,7 @@ class ChildRun {
         MOORED_CHECK(sys::set_dumpable(false));
         return sys::join_new_keyring();
       case StepType::private_mounts: return sys::set_propagation("/", sys::Propagation::rslave);
-      case StepType::overlay_root: return open_root(step, pins);
+      case StepType::overlay_root: return open_root(step);
       case StepType::mount: return mount_new(root_.get(), step);
       case StepType::bind: return mount_bind(root_.get(), step, pins.descriptors.at(0).get());
       case StepType::devices: return make_devices(root_.get(), step);
@@ -146,8 +146,8 @@ class ChildRun {
     }
   }
 
-  Status open_root(const Step& step, const Pinned& pins) {
-    MOORED_TRY(auto root, mount_overlay(step, pins.descriptors));
+  Status open_root(const Step& step) {
+    MOORED_TRY(auto root, mount_overlay(step));
     root_ = std::move(root);
     return {};
   }

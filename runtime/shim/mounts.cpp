@@ -10,7 +10,6 @@
 #include <cerrno>
 
 #include "runtime/sys/mount.hpp"
-#include "schema/base/assert.hpp"
 
 namespace moored::shim {
 namespace {
@@ -40,6 +39,20 @@ constexpr std::array<Link, 5> kLinks{{{"ptmx", "pts/ptmx"},
 Unexpected failed(const std::string& what) { return Unexpected(system_error(what, errno)); }
 
 std::string descriptor_path(int fd) { return "/proc/self/fd/" + std::to_string(fd); }
+
+// The word after "name=" in a step's options.
+std::string option_value(const Step& step, const std::string& name) {
+  const std::string start = name + "=";
+  for (std::size_t at = 0; at < step.options.size();) {
+    auto end = step.options.find(',', at);
+    if (end == std::string::npos) end = step.options.size();
+    if (step.options.compare(at, start.size(), start) == 0) {
+      return step.options.substr(at + start.size(), end - at - start.size());
+    }
+    at = end + 1;
+  }
+  return {};
+}
 
 sys::MountFlags flags_of(const Step& step) {
   sys::MountFlags flags;
@@ -93,15 +106,17 @@ Status make_node(int directory, const Node& node) {
 
 }  // namespace
 
-Result<UniqueFd> mount_overlay(const Step& step, const std::vector<UniqueFd>& descriptors) {
-  constexpr std::size_t kOwn = 2;  // upper and work come before the lower directories
-  MOORED_ASSERT(descriptors.size() > kOwn);
-  // Descriptors instead of names: short enough for 127 layers, and pinned.
-  std::string options = "index=off,upperdir=" + descriptor_path(descriptors[0].get()) +
-                        ",workdir=" + descriptor_path(descriptors[1].get()) + ",lowerdir=";
-  for (std::size_t i = kOwn; i < descriptors.size(); ++i) {
-    if (i > kOwn) options += ':';
-    options += descriptor_path(descriptors[i].get());
+Result<UniqueFd> mount_overlay(const Step& step) {
+  std::vector<std::string> paths{step.source, option_value(step, "work")};
+  paths.insert(paths.end(), step.list.begin(), step.list.end());
+  // Descriptors instead of names: short enough for 127 layers in one page of options.
+  std::vector<UniqueFd> directories;
+  std::string options = "index=off";
+  for (std::size_t i = 0; i < paths.size(); ++i) {
+    directories.emplace_back(::open(paths[i].c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    if (!directories.back()) return failed("open " + paths[i]);
+    options += i == 0 ? ",upperdir=" : i == 1 ? ",workdir=" : i == 2 ? ",lowerdir=" : ":";
+    options += descriptor_path(directories.back().get());
   }
   unsigned long flags = MS_NODEV | MS_RELATIME;
   if (step.has_option("nosuid")) flags |= MS_NOSUID;

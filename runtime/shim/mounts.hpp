@@ -9,10 +9,10 @@
 
 namespace moored::shim {
 
-// Mounts the image's layers with a writable directory on top. descriptors: upper, work, then the
-// lower directories, topmost first. Result: the root, O_PATH. Only for the child's own mount
-// namespace. Source: Documentation/filesystems/overlayfs.rst.
-Result<UniqueFd> mount_overlay(const Step& step, const std::vector<UniqueFd>& descriptors);
+// Mounts the image's layers with a writable directory on top. The directories are opened here and
+// not by the shim: the kernel takes only those of the child's own mount namespace. Result: the
+// root, O_PATH. Source: Documentation/filesystems/overlayfs.rst.
+Result<UniqueFd> mount_overlay(const Step& step);
 // A new file system at step.target. /proc and /sys must be real directories of the root.
 Status mount_new(int root, const Step& step);
 // What the shim pinned, attached at step.target; missing mount points are made.

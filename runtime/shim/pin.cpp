@@ -21,30 +21,6 @@ Result<UniqueFd> open_path(const std::string& path, int flags) {
   return fd;
 }
 
-// The word after "name=" in a step's options.
-std::string option_value(const Step& step, const std::string& name) {
-  const std::string start = name + "=";
-  for (std::size_t at = 0; at < step.options.size();) {
-    auto end = step.options.find(',', at);
-    if (end == std::string::npos) end = step.options.size();
-    if (step.options.compare(at, start.size(), start) == 0) {
-      return step.options.substr(at + start.size(), end - at - start.size());
-    }
-    at = end + 1;
-  }
-  return {};
-}
-
-Status pin_overlay(const Step& step, Pinned& pins) {
-  std::vector<std::string> paths{step.source, option_value(step, "work")};
-  paths.insert(paths.end(), step.list.begin(), step.list.end());
-  for (const auto& path : paths) {
-    MOORED_TRY(auto fd, open_path(path, O_DIRECTORY));
-    pins.descriptors.push_back(std::move(fd));
-  }
-  return {};
-}
-
 sys::Propagation propagation_of(const Step& step) {
   if (step.has_option("rshared")) return sys::Propagation::rshared;
   if (step.has_option("rslave")) return sys::Propagation::rslave;
@@ -89,7 +65,6 @@ Status pin_program(const Step& step, Pinned& pins) {
 
 Status pin(const Step& step, Pinned& pins) {
   switch (step.type) {
-    case StepType::overlay_root: return pin_overlay(step, pins);
     case StepType::bind: return pin_bind(step, pins);
     case StepType::mask: return pin_null(pins);
     case StepType::seccomp:

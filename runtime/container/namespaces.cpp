@@ -1,0 +1,133 @@
+#include "runtime/container/namespaces.hpp"
+
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <functional>
+#include <thread>
+
+#include "runtime/sys/mount.hpp"
+#include "runtime/sys/process.hpp"
+#include "schema/host/file.hpp"
+
+namespace moored::container {
+namespace {
+
+constexpr const char* kSharedMemorySize = "65536k";
+constexpr const char* kRunDirSize = "256m";
+
+Unexpected failed(const std::string& what) { return Unexpected(system_error(what, errno)); }
+
+// Runs on a thread that may change its namespaces, because it ends afterwards.
+Status on_own_thread(const std::function<Status()>& work) {
+  Status status;
+  std::thread thread([&] { status = work(); });
+  thread.join();
+  return status;
+}
+
+std::uint64_t kind_of(const std::string& word) {
+  if (word == "ipc") return CLONE_NEWIPC;
+  if (word == "uts") return CLONE_NEWUTS;
+  return 0;
+}
+
+Status pin(const std::string& kind, const std::string& path) {
+  MOORED_CHECK(write_file(path, "", true));
+  const std::string own = "/proc/thread-self/ns/" + kind;
+  if (::mount(own.c_str(), path.c_str(), nullptr, MS_BIND, nullptr) != 0) {
+    return failed("pin namespace " + path);
+  }
+  return {};
+}
+
+Status enter(const std::string& path, std::uint64_t kind) {
+  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd) return failed("open namespace " + path);
+  return sys::join_namespaces(fd.get(), kind);
+}
+
+Status write_setting(const std::string& setting) {
+  const auto equals = setting.find('=');
+  if (equals == std::string::npos) return fail(Code::invalid, "sysctl " + setting);
+  std::string name = setting.substr(0, equals);
+  std::replace(name.begin(), name.end(), '.', '/');
+  MOORED_TRY(const auto parts, sys::split_inside(name));
+  static_cast<void>(parts);  // refuses ".."
+  return write_file("/proc/sys/" + name, setting.substr(equals + 1));
+}
+
+Status attach_at(const std::string& path, int mount) {
+  const UniqueFd target(::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!target) return failed("open " + path);
+  return sys::attach_mount(mount, target.get());
+}
+
+}  // namespace
+
+Status make_namespaces(const std::string& directory, const std::vector<std::string>& kinds,
+                       const std::string& hostname) {
+  std::uint64_t wanted = 0;
+  for (const auto& kind : kinds) wanted |= kind_of(kind);
+  if (wanted == 0) return {};
+  return on_own_thread([&]() -> Status {
+    MOORED_CHECK(sys::unshare_namespaces(wanted));
+    const bool named = (wanted & CLONE_NEWUTS) != 0 && !hostname.empty();
+    if (named && ::sethostname(hostname.data(), hostname.size()) != 0) {
+      return failed("set host name " + hostname);
+    }
+    for (const auto& kind : kinds) MOORED_CHECK(pin(kind, directory + "/" + kind));
+    return {};
+  });
+}
+
+Status drop_namespaces(const std::string& directory, const std::vector<std::string>& kinds) {
+  for (const auto& kind : kinds) MOORED_CHECK(sys::unmount(directory + "/" + kind));
+  return {};
+}
+
+Status write_sysctls(const std::string& directory, const std::string& net_namespace,
+                     const std::vector<std::string>& settings) {
+  return on_own_thread([&]() -> Status {
+    if (!net_namespace.empty()) MOORED_CHECK(enter(net_namespace, CLONE_NEWNET));
+    const std::string ipc = directory + "/ipc";
+    if (path_exists(ipc)) MOORED_CHECK(enter(ipc, CLONE_NEWIPC));
+    for (const auto& setting : settings) MOORED_CHECK(write_setting(setting));
+    return {};
+  });
+}
+
+Status mount_shared_memory(const std::string& path) {
+  sys::MountFlags flags;
+  flags.no_suid = flags.no_dev = flags.no_exec = true;
+  MOORED_TRY(const auto mount,
+             sys::make_mount("tmpfs", {{"mode", "1777"}, {"size", kSharedMemorySize}}, flags));
+  return attach_at(path, mount.get());
+}
+
+Status prepare_run_dir(const std::string& path) {
+  MOORED_CHECK(make_directories(path, 0711));
+  MOORED_TRY(const bool mounted, sys::is_mount_point(path));
+  if (mounted) return {};
+  struct statfs where {};
+  if (::statfs(path.c_str(), &where) != 0) return failed("look at " + path);
+  sys::MountFlags flags;
+  flags.no_suid = flags.no_dev = true;
+  const bool memory = static_cast<unsigned long>(where.f_type) == TMPFS_MAGIC;
+  auto mount = memory ? sys::clone_mount(AT_FDCWD, path, false)
+                      : sys::make_mount("tmpfs", {{"mode", "0711"}, {"size", kRunDirSize}}, flags);
+  if (!mount) return Unexpected(std::move(mount).error());
+  MOORED_CHECK(attach_at(path, mount->get()));
+  // Pins must not multiply into other mount namespaces, nor follow into containers.
+  return sys::set_propagation(path, sys::Propagation::rprivate);
+}
+
+Status release_run_dir(const std::string& path) { return sys::unmount(path); }
+
+}  // namespace moored::container

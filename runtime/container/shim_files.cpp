@@ -1,0 +1,133 @@
+#include "runtime/container/shim_files.hpp"
+
+#include <algorithm>
+#include <csignal>
+
+#include "schema/base/time.hpp"
+#include "schema/host/file.hpp"
+#include "schema/host/spawn.hpp"
+
+namespace moored::container {
+namespace {
+
+constexpr int kKilledCode = 137;
+
+std::optional<Time> time_of(std::int64_t micros) {
+  if (micros == 0) return std::nullopt;
+  return Time(Duration(micros));
+}
+
+ContainerPhase phase_of(const std::string& word) {
+  if (word == "created") return ContainerPhase::created;
+  if (word == "running") return ContainerPhase::running;
+  if (word == "exited") return ContainerPhase::exited;
+  return ContainerPhase::absent;
+}
+
+Result<shim::ContainerState> read_state(const std::string& path) {
+  MOORED_TRY(const auto text, read_file(path, 65536));
+  MOORED_TRY(const auto lines, shim::parse_lines(text));
+  if (lines.size() != 1) return fail(Code::corrupt, path + " is not one line");
+  return shim::container_state_from(lines[0]);
+}
+
+// Whole numbers only; what else lies there is not an attempt.
+int attempt_number(const std::string& name) {
+  const bool digits = !name.empty() && name.size() < 10 &&
+                      std::all_of(name.begin(), name.end(), [](char c) { return c >= '0' && c <= '9'; });
+  return digits ? std::stoi(name) : -1;
+}
+
+// Calls back with the directory of every attempt.
+template <class F>
+void for_each_attempt(const std::string& pod_directory, F&& call) {
+  const auto names = list_directory(pod_directory + "/c");
+  if (!names) return;
+  for (const auto& name : *names) {
+    const auto attempts = list_directory(pod_directory + "/c/" + name);
+    if (!attempts) continue;
+    std::vector<int> numbers;
+    for (const auto& attempt : *attempts) {
+      if (attempt_number(attempt) >= 0) numbers.push_back(attempt_number(attempt));
+    }
+    std::sort(numbers.begin(), numbers.end());
+    for (const int number : numbers) {
+      call(name, number, pod_directory + "/c/" + name + "/" + std::to_string(number));
+    }
+  }
+}
+
+// The end of an attempt whose shim is gone: nobody saw it.
+shim::ContainerState lost_state(shim::ContainerState state) {
+  state.phase = "exited";
+  state.code = kKilledCode;
+  state.signal = SIGKILL;
+  state.finished_micros = SystemClock().now().wall.time_since_epoch().count();
+  return state;
+}
+
+}  // namespace
+
+ContainerReport to_report(const shim::ContainerState& state) {
+  ContainerReport report;
+  report.name = state.name;
+  report.attempt = state.attempt;
+  report.container_id = state.id;
+  report.phase = phase_of(state.phase);
+  report.pid = state.pid;
+  report.started_at = time_of(state.started_micros);
+  report.finished_at = time_of(state.finished_micros);
+  report.exit_code = state.code;
+  report.signal = state.signal;
+  report.oom_killed = state.oom_killed;
+  report.start_error = state.start_error;
+  report.termination_message = state.message;
+  return report;
+}
+
+Result<PodRecord> read_pod(const std::string& pod_directory) {
+  MOORED_TRY(const auto text, read_file(pod_directory + "/pod.json"));
+  return parse_pod(text);
+}
+
+std::vector<ContainerReport> read_attempts(const std::string& pod_directory) {
+  std::vector<ContainerReport> reports;
+  for_each_attempt(pod_directory, [&](const std::string&, int, const std::string& directory) {
+    auto state = read_state(directory + "/exit.json");
+    if (!state) {
+      state = read_state(directory + "/state.json");
+      if (state) state = lost_state(*std::move(state));
+    }
+    if (state && state->name != kPauseName) reports.push_back(to_report(*state));
+  });
+  return reports;
+}
+
+int find_latest_attempt(const std::string& pod_directory, const std::string& name) {
+  int latest = -1;
+  for_each_attempt(pod_directory, [&](const std::string& found, int attempt, const std::string&) {
+    if (found == name) latest = std::max(latest, attempt);
+  });
+  return latest;
+}
+
+Status record_lost(const std::string& pod_directory) {
+  Status first;
+  for_each_attempt(pod_directory, [&](const std::string&, int, const std::string& directory) {
+    if (path_exists(directory + "/exit.json")) return;
+    const auto state = read_state(directory + "/state.json");
+    if (!state) return;  // nothing ever ran
+    auto written = write_file_durably(directory + "/exit.json",
+                                      to_record(lost_state(*state)).text() + "\n");
+    if (!written && first) first = std::move(written);
+  });
+  return first;
+}
+
+bool is_shim_alive(const std::string& pod_directory) {
+  if (!path_exists(pod_directory + "/shim.lock")) return false;
+  const auto lock = lock_file(pod_directory + "/shim.lock");
+  return !lock && lock.error().code == Code::conflict;
+}
+
+}  // namespace moored::container
