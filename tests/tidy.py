@@ -17,7 +17,7 @@ FOLDERS = ("schema", "gitsync", "runtime", "net", "reconciler")
 # A part may include itself and parts of a lower rank, in folders its folder may use.
 RANK = {
     "schema/base": 0,
-    "schema/model": 1, "schema/host": 1, "runtime/sys": 1, "gitsync/repo": 2,
+    "schema/model": 1, "schema/host": 1, "runtime/sys": 2, "gitsync/repo": 2,
     "schema/codec": 2, "schema/validate": 2, "schema/ports": 3,
     "runtime/cgroup": 4, "runtime/image": 4, "net/link": 4,
     "reconciler/diff": 4, "gitsync/load": 4, "gitsync/render": 4, "runtime/shim": 4,
