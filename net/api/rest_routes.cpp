@@ -94,8 +94,16 @@ class Seam final : public http::experimental::details::http_server {
   }
 };
 
-// Puts the seam in place, once in a process and before the library starts anything itself.
+// Opening and closing listeners one at a time: the library drops its server part with the last
+// listener, and would start its own sockets for the next one.
+std::mutex& lifecycle() {
+  static std::mutex instance;
+  return instance;
+}
+
+// Puts the seam in place before the library starts anything itself. Called with lifecycle() held.
 void install_seam() {
+  using http::experimental::details::http_server_api;
   static std::once_flag once;
   std::call_once(once, [] {
     try {
@@ -103,8 +111,10 @@ void install_seam() {
     } catch (const std::exception&) {
       // The pool runs already, with its default size: somebody else used the library before.
     }
-    http::experimental::details::http_server_api::register_server_api(std::make_unique<Seam>());
   });
+  if (http_server_api::server_api() == nullptr) {
+    http_server_api::register_server_api(std::make_unique<Seam>());
+  }
 }
 
 Request take_request(const http::http_request& message) {
@@ -160,6 +170,7 @@ struct RestRoutes::State {
 RestRoutes::RestRoutes(std::unique_ptr<State> state) : state_(std::move(state)) {}
 
 RestRoutes::~RestRoutes() {
+  const std::lock_guard lock(lifecycle());
   try {
     state_->listener.close().wait();
   } catch (const std::exception&) {
@@ -168,8 +179,9 @@ RestRoutes::~RestRoutes() {
 }
 
 Result<std::unique_ptr<RestRoutes>> RestRoutes::open(const std::string& address, Answer answer) {
-  install_seam();
+  const std::lock_guard lock(lifecycle());
   try {
+    install_seam();
     auto state = std::make_unique<State>("http://" + address + "/");
     if (Seam::find(state->listener.uri().to_string()) != nullptr) {
       return fail(Code::conflict, "routes for " + address + " are open already");

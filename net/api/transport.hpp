@@ -40,6 +40,7 @@ struct TransportCounters {
   std::int64_t refused = 0;  // above a connection limit
   std::int64_t evicted = 0;  // waiting connections closed to make room
   std::int64_t open = 0;
+  std::int64_t waiting = 0;  // of the open ones: no request under way
 };
 
 // A listening socket and its connections. Owns the I/O threads.

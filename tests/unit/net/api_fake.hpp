@@ -11,6 +11,7 @@
 
 #include "net/api/routes.hpp"
 #include "schema/base/guarded.hpp"
+#include "schema/codec/text.hpp"
 #include "schema/model/object.hpp"
 #include "schema/ports/reports.hpp"
 #include "schema/ports/state_view.hpp"
@@ -222,6 +223,66 @@ class FakeClock final : public Clock {
  private:
   Guarded<Now> now_{Now{*parse_time("2026-01-01T01:00:00Z"), MonoTime(std::chrono::hours(1000))}};
 };
+
+// The body of a whole answer as a value tree; an empty map when it is not JSON.
+inline Value body_of(const net::api::Response& response) {
+  const auto value = read_json(response.body ? *response.body : std::string{});
+  return value ? *value : Value::make_map();
+}
+
+// A dotted path into a value tree; a number picks an item of a list. "?" when there is none.
+inline std::string at(const Value& document, const std::string& path) {
+  const Value* node = &document;
+  std::size_t start = 0;
+  while (start <= path.size() && !path.empty()) {
+    const auto dot = std::min(path.find('.', start), path.size());
+    const auto name = path.substr(start, dot - start);
+    if (node->is_list()) {
+      const auto index = static_cast<std::size_t>(std::stoul(name));
+      node = index < node->items.size() ? &node->items[index] : nullptr;
+    } else {
+      node = node->find(name);
+    }
+    if (node == nullptr) return "?";
+    start = dot + 1;
+  }
+  return node->scalar;
+}
+
+// metadata.name of every item of a list, or the first cell of every row of a Table.
+inline std::vector<std::string> names_of(const Value& list) {
+  std::vector<std::string> names;
+  if (const auto* items = list.find("items")) {
+    for (const auto& item : items->items)
+      names.push_back(at(item, "metadata.name"));
+  }
+  if (const auto* rows = list.find("rows")) {
+    for (const auto& row : rows->items)
+      names.push_back(at(row, "cells.0"));
+  }
+  return names;
+}
+
+// Pulls a stream until it has nothing more; gives its lines.
+inline std::vector<std::string> pull_lines(net::api::Stream& stream, const Now& now,
+                                           bool* more = nullptr) {
+  std::vector<std::string> lines;
+  bool going = true;
+  while (true) {
+    std::string out;
+    going = stream.pull(now, out);
+    if (out.empty()) break;
+    std::size_t start = 0;
+    while (start < out.size()) {
+      const auto end = std::min(out.find('\n', start), out.size());
+      lines.push_back(out.substr(start, end - start));
+      start = end + 1;
+    }
+    if (!going) break;
+  }
+  if (more != nullptr) *more = going;
+  return lines;
+}
 
 // Everything an answer needs, over one fake state.
 struct FakeApi {
