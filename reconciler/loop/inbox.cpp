@@ -21,6 +21,12 @@ bool replaces(const Fact& newer, const Fact& older) {
   return std::holds_alternative<ProxyApplied>(newer);
 }
 
+// Facts of which a newer one may take an older one's place.
+bool is_level(const Fact& fact) {
+  return std::holds_alternative<PodObserved>(fact) || std::holds_alternative<NodeObserved>(fact) ||
+         std::holds_alternative<DriftObserved>(fact) || std::holds_alternative<ProxyApplied>(fact);
+}
+
 // A pod's first start is told once: a replacing fact keeps it.
 void keep_start(PodObserved& newer, const PodObserved& older) {
   if (!newer.started_at) newer.started_at = older.started_at;
@@ -31,9 +37,11 @@ void keep_start(PodObserved& newer, const PodObserved& older) {
 void Inbox::post(Fact fact, Cause cause) {
   {
     const std::lock_guard lock(mutex_);
-    const auto older = std::find_if(facts_.rbegin(), facts_.rend(), [&](const PostedFact& waiting) {
-      return replaces(fact, waiting.fact);
-    });
+    const auto older = is_level(fact) ? std::find_if(facts_.rbegin(), facts_.rend(),
+                                                     [&](const PostedFact& waiting) {
+                                                       return replaces(fact, waiting.fact);
+                                                     })
+                                      : facts_.rend();
     if (older != facts_.rend()) {
       if (auto* pod = std::get_if<PodObserved>(&fact)) {
         keep_start(*pod, std::get<PodObserved>(older->fact));
@@ -64,7 +72,7 @@ std::vector<PostedFact> Inbox::take(std::size_t limit) {
 void Inbox::put_back(std::vector<PostedFact> facts) {
   const std::lock_guard lock(mutex_);
   for (auto fact = facts.rbegin(); fact != facts.rend(); ++fact) {
-    const bool replaced = std::any_of(facts_.begin(), facts_.end(), [&](const PostedFact& newer) {
+    const bool replaced = is_level(fact->fact) && std::any_of(facts_.begin(), facts_.end(), [&](const PostedFact& newer) {
       return replaces(newer.fact, fact->fact);
     });
     if (!replaced) facts_.push_front(std::move(*fact));

@@ -85,6 +85,7 @@ Result<Connection> open_writer(const DatabaseOptions& options) {
   Connection::Options how;
   how.path = options.path;
   how.vfs = options.vfs;
+  how.busy_wait = options.busy_wait;
   how.writable = true;
   MOORED_TRY(auto connection, Connection::open(how));
   MOORED_CHECK(connection.query("PRAGMA journal_mode=WAL", {}, [](const Row& row) -> Status {
@@ -104,6 +105,7 @@ Result<Connection> open_reader(const DatabaseOptions& options) {
   Connection::Options how;
   how.path = options.path;
   how.vfs = options.vfs;
+  how.busy_wait = options.busy_wait;
   MOORED_TRY(auto connection, Connection::open(how));
   if (!options.checkpoint_on_close) MOORED_CHECK(connection.skip_checkpoint_on_close());
   return connection;

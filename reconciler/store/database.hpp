@@ -37,6 +37,7 @@ struct DatabaseOptions {
   std::string vfs;
   bool durable = true;              // false: no fsync, for simulations on a tmpfs
   bool checkpoint_on_close = true;  // false: close as a crash would
+  std::chrono::milliseconds busy_wait{5'000};
 };
 // Opens the file for the one writer: makes it with mode 0600, switches to WAL with
 // synchronous=FULL, checks its pages and upgrades it.

@@ -31,6 +31,7 @@ DatabaseOptions database_options(const StoreOptions& options) {
   how.path = options.directory + "/moored.db";
   how.vfs = options.vfs;
   how.durable = options.durable;
+  how.busy_wait = options.busy_wait;
   how.checkpoint_on_close = options.checkpoint_on_close;
   return how;
 }

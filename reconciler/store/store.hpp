@@ -29,6 +29,7 @@ struct StoreOptions {
   std::string store_id;             // for a new store; empty: by chance
   bool durable = true;              // false: no fsync, for simulations on a tmpfs
   bool checkpoint_on_close = true;  // false: close as a crash would
+  std::chrono::milliseconds busy_wait{5'000};  // for another program that holds the file
 };
 
 // How much history is kept. Events keep a day.
