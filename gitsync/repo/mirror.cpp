@@ -152,9 +152,11 @@ Result<ObjectId> Mirror::State::look_remotely(const std::string& reference) {
   MOORED_TRY(const auto found, session.find_reference(reference));
   if (!found) return ref_not_found(reference);
   const ObjectId id = from_oid(*found);
-  const auto tracked = look_locally(std::string(kTrackedRef));
-  const bool present = git_odb_exists(odb.get(), &*found) != 0;
-  if (tracked && *tracked == id && present) return id;
+  // A pack is put in place whole, so an object that is here has everything it leads to.
+  if (git_odb_exists(odb.get(), &*found) != 0) {
+    MOORED_CHECK(track(repository.get(), *found));
+    return id;
+  }
   MOORED_CHECK(session.download(refspec_for(reference)));
   MOORED_CHECK(compact_if_crowded());
   return id;

@@ -103,6 +103,15 @@ Error object_error(const ObjectId& id, int code) {
   return error;
 }
 
+Status track(git_repository* repository, const git_oid& id) {
+  const std::string name(kTrackedRef);
+  git_reference* reference = nullptr;
+  const int code = git_reference_create(&reference, repository, name.c_str(), &id, 1, nullptr);
+  git_reference_free(reference);
+  if (code < 0) return Unexpected(library_error("note the reference", code));
+  return {};
+}
+
 std::size_t count_packs(const std::string& directory) {
   const auto names = list_directory(directory + "/objects/pack");
   if (!names) return 0;
@@ -131,14 +140,8 @@ Status write_compacted(git_repository* old_repository, const std::string& direct
     const std::string packs = fresh + "/objects/pack";
     code = git_packbuilder_write(raw_builder, packs.c_str(), 0, nullptr, nullptr);
   }
-  git_reference* reference = nullptr;
-  if (code == 0) {
-    code = git_reference_create(&reference, repository.get(), std::string(kTrackedRef).c_str(),
-                                &tip, 1, nullptr);
-    git_reference_free(reference);
-  }
   if (code < 0) return Unexpected(library_error("join the packs of the mirror", code));
-  return {};
+  return track(repository.get(), tip);
 }
 
 Status swap_in_compacted(const std::string& directory) {

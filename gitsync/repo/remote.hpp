@@ -25,6 +25,9 @@ Status check_reference_name(const std::string& reference);
 // The failed read of an object, naming it: ObjectMissing or ObjectCorrupt.
 Error object_error(const ObjectId& id, int code);
 
+// Points the tracked reference at an object that the mirror has.
+Status track(git_repository* repository, const git_oid& id);
+
 std::size_t count_packs(const std::string& directory);
 // Writes everything reachable from the tracked reference to a fresh mirror beside the old one.
 Status write_compacted(git_repository* old_repository, const std::string& directory);

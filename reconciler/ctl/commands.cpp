@@ -1,0 +1,238 @@
+#include "reconciler/ctl/commands.hpp"
+
+#include <filesystem>
+#include <variant>
+
+#include "gitsync/repo/names.hpp"
+#include "reconciler/admin/client.hpp"
+#include "reconciler/ctl/api_client.hpp"
+#include "reconciler/ctl/members.hpp"
+#include "reconciler/ctl/render.hpp"
+#include "schema/codec/text.hpp"
+#include "schema/host/file.hpp"
+
+namespace moored::ctl {
+namespace {
+
+constexpr const char* kDefaultServer = "http://127.0.0.1:6446";
+
+// One command under way: its connections, and the ways to answer.
+class Session {
+ public:
+  Session(const Options& options, const Console& console) : options_(options), console_(console) {}
+
+  Result<int> run(const StatusCommand&) const { return report("/status", &render_status); }
+  Result<int> run(const HistoryCommand& command) const {
+    std::string path = "/history?limit=" + std::to_string(command.limit);
+    if (!command.object.empty()) path += "&object=" + encode_uri_part(command.object);
+    return report(path, &render_history);
+  }
+  Result<int> run(const TraceCommand& command) const {
+    return report("/status/revisions/" + encode_uri_part(command.sha), &render_trace);
+  }
+  Result<int> run(const DriftCommand& command) const {
+    return report("/drift?limit=" + std::to_string(command.limit), &render_drift);
+  }
+  Result<int> run(const SyncCommand& command) const;
+  Result<int> run(const PlanCommand& command) const;
+  Result<int> run(const ValidateCommand& command) const;
+  Result<int> run(const LogsCommand& command) const;
+  Result<int> run(const ExecCommand& command) const;
+  Result<int> run(const ImageImportCommand& command) const;
+  Result<int> run(const ImageListCommand&) const {
+    MOORED_TRY(const Value images, ask(ImageListVerb{}));
+    return print(images, render_images(images, look()));
+  }
+  Result<int> run(const ImageRemoveCommand& command) const;
+  Result<int> run(const ConfirmCommand& command) const;
+  Result<int> run(const KubeconfigCommand&) const;
+  Result<int> run(const DownCommand& command) const;
+  Result<int> run(const VersionCommand&) const;
+
+ private:
+  using Render = std::string (*)(const Value&, const Look&);
+
+  Look look() const { return {console_.colour, SystemClock().now().wall}; }
+  void write(const std::string& text) const {
+    std::fwrite(text.data(), 1, text.size(), console_.out);
+  }
+  // The answer in the form that was asked for; exit code 0.
+  int print(const Value& answer, const std::string& text) const {
+    write(options_.output == Output::json ? write_json_pretty(answer) + '\n' : text);
+    return 0;
+  }
+  Result<int> report(const std::string& path, Render render) const {
+    MOORED_TRY(const ApiClient client, ApiClient::create(find_server(options_)));
+    MOORED_TRY(const Value answer, client.get_json(path));
+    return print(answer, render(answer, look()));
+  }
+  // Asks over the admin socket and shows the steps meanwhile.
+  Result<Value> ask(const AdminVerb& verb) const {
+    MOORED_TRY(AdminClient client, AdminClient::connect(options_.run_dir + "/admin.sock"));
+    return client.ask(verb, [&](const Value& step) {
+      const std::string text = step.is_map() ? write_json(step) : step.scalar;
+      std::fprintf(console_.err, "  %s\n", git::show_text(text, 512).c_str());
+      std::fflush(console_.err);
+    });
+  }
+
+  const Options& options_;
+  const Console& console_;
+};
+
+Result<int> Session::run(const SyncCommand& command) const {
+  SyncVerb verb;
+  verb.source = command.source;
+  verb.wait = command.wait;
+  verb.timeout = command.timeout;
+  MOORED_TRY(const Value result, ask(verb));
+  print(result, render_sync(result, look()));
+  bool failed = command.wait && !truth_in(result, "ready");
+  for (const auto& source : items_in(result, "sources")) {
+    failed = failed || !text_in(source, "error").empty();
+  }
+  return failed ? kFailed : 0;
+}
+
+Result<int> Session::run(const PlanCommand& command) const {
+  PlanVerb verb;
+  verb.unit = command.unit;
+  verb.revision = command.reference;
+  if (!command.path.empty()) verb.path = std::filesystem::absolute(command.path).string();
+  MOORED_TRY(const Value plan, ask(verb));
+  const bool markdown = options_.output == Output::markdown;
+  print(plan, markdown ? render_plan_markdown(plan) : render_plan(plan, look()));
+  if (!items_in(plan, "errors").empty()) return kFailed;
+  return items_in(plan, "changes").empty() ? 0 : kChanges;
+}
+
+Result<int> Session::run(const ValidateCommand& command) const {
+  MOORED_TRY(const Value result, validate_directory(command));
+  print(result, render_validation(result, look()));
+  return truth_in(result, "valid") ? 0 : kFailed;
+}
+
+Result<int> Session::run(const LogsCommand& command) const {
+  MOORED_TRY(const ApiClient client, ApiClient::create(find_server(options_)));
+  MOORED_CHECK(client.stream(log_path(command), [&](std::string_view piece) {
+    const bool written = std::fwrite(piece.data(), 1, piece.size(), console_.out) == piece.size();
+    return std::fflush(console_.out) == 0 && written;
+  }));
+  return 0;
+}
+
+Result<int> Session::run(const ExecCommand& command) const {
+  ExecVerb verb;
+  verb.namespace_name = command.namespace_name;
+  verb.pod = command.pod;
+  verb.container = command.container;
+  verb.command = command.command;
+  verb.timeout = command.timeout;
+  MOORED_TRY(const Value result, ask(verb));
+  print(result, text_in(result, "output"));
+  return static_cast<int>(number_in(result, "exitCode"));
+}
+
+Result<int> Session::run(const ImageImportCommand& command) const {
+  ImageImportVerb verb;
+  verb.name = command.name;
+  verb.path = std::filesystem::absolute(command.path).string();
+  MOORED_TRY(const Value images, ask(verb));
+  return print(images, render_images(images, look()));
+}
+
+Result<int> Session::run(const ImageRemoveCommand& command) const {
+  MOORED_TRY(const Value result, ask(ImageRemoveVerb{command.name}));
+  std::string text;
+  for (const auto& name : items_in(result, "removed")) text += "removed " + name.scalar + '\n';
+  return print(result, text);
+}
+
+Result<int> Session::run(const ConfirmCommand& command) const {
+  ConfirmVerb verb;
+  verb.revision = command.revision;
+  verb.unit = command.unit;
+  MOORED_TRY(const Value result, ask(verb));
+  return print(result, "the deletions of " + text_in(result, "revision") + " are allowed\n");
+}
+
+Result<int> Session::run(const KubeconfigCommand&) const {
+  write(make_kubeconfig(find_server(options_)));
+  return 0;
+}
+
+Result<int> Session::run(const DownCommand& command) const {
+  DownVerb verb;
+  verb.keep_images = !command.all;
+  MOORED_TRY(const Value result, ask(verb));
+  return print(result, "stopped " + text_in(result, "pods") + " pods, nothing of moored is left\n");
+}
+
+Result<int> Session::run(const VersionCommand&) const {
+  Value result = Value::make_map();
+  result.put("client", Value::of_text(MOORED_VERSION));
+  std::string text = "moorctl " MOORED_VERSION "\n";
+  MOORED_TRY(const ApiClient client, ApiClient::create(find_server(options_)));
+  if (const auto server = client.get_json("/version")) {
+    result.put("server", *server);
+    text += "moored, as Kubernetes " + text_in(*server, "gitVersion") + '\n';
+  } else {
+    text += "moored does not answer\n";
+  }
+  return print(result, text);
+}
+
+void print_error(const Error& error, const Console& console) {
+  const std::string reason = error.reason.empty() ? "" : error.reason + ": ";
+  const std::string text = git::show_text(reason + error.text(), 8192);
+  std::fprintf(console.err, "moorctl: %s\n", text.c_str());
+}
+
+}  // namespace
+
+int carry_out(const Options& options, const Console& console) {
+  const Session session(options, console);
+  const auto code =
+      std::visit([&](const auto& command) { return session.run(command); }, options.command);
+  std::fflush(console.out);
+  if (code) return *code;
+  print_error(code.error(), console);
+  return kFailed;
+}
+
+std::string find_server(const Options& options) {
+  if (!options.server.empty()) return options.server;
+  constexpr std::size_t kMaxFile = 4096;
+  const auto text = read_file(options.run_dir + "/api.json", kMaxFile);
+  if (!text) return kDefaultServer;
+  const auto value = read_json(*text);
+  const std::string listen = value && value->is_map() ? text_in(*value, "listen") : "";
+  return listen.empty() ? kDefaultServer : "http://" + listen;
+}
+
+std::string make_kubeconfig(const std::string& server) {
+  return "apiVersion: v1\n"
+         "kind: Config\n"
+         "clusters:\n"
+         "- name: moored\n"
+         "  cluster:\n"
+         "    server: " + server + "\n"
+         "    insecure-skip-tls-verify: true\n"
+         "contexts:\n"
+         "- name: moored\n"
+         "  context: {cluster: moored, namespace: default, user: \"\"}\n"
+         "current-context: moored\n";
+}
+
+std::string log_path(const LogsCommand& command) {
+  std::string path = "/api/v1/namespaces/" + encode_uri_part(command.namespace_name) + "/pods/" +
+                     encode_uri_part(command.pod) + "/log?timestamps=" +
+                     (command.timestamps ? "true" : "false");
+  if (!command.container.empty()) path += "&container=" + encode_uri_part(command.container);
+  if (command.follow) path += "&follow=true";
+  if (command.previous) path += "&previous=true";
+  if (command.tail) path += "&tailLines=" + std::to_string(*command.tail);
+  return path;
+}
+
+}  // namespace moored::ctl

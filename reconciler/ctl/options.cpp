@@ -1,0 +1,153 @@
+#include "reconciler/ctl/options.hpp"
+
+#include <CLI/CLI.hpp>
+
+#include <map>
+#include <memory>
+
+namespace moored::ctl {
+namespace {
+
+// Takes the command that the parsed subcommand stands for.
+class Grammar {
+ public:
+  Grammar() : app_("moorctl speaks to moored, which keeps this machine moored to Git") {
+    app_.require_subcommand(1);
+    app_.fallthrough();
+    app_.set_version_flag("--version", "moorctl " MOORED_VERSION);
+    app_.add_option("--server", options_.server, "URL of the API (from the run directory)");
+    app_.add_option("--run-dir", options_.run_dir, "the daemon's run directory (/run/moored)");
+    add_reports();
+    add_plans();
+    add_pods();
+    add_images();
+    add_machine();
+  }
+
+  std::optional<Options> read(int count, const char* const* values, int& exit_code) {
+    try {
+      app_.parse(count, values);
+    } catch (const CLI::ParseError& failure) {
+      const int code = app_.exit(failure);
+      exit_code = code == 0 ? 0 : 1;
+      return std::nullopt;
+    }
+    return std::move(options_);
+  }
+
+ private:
+  // A subcommand whose options fill a command of this type.
+  template <class T>
+  std::pair<CLI::App*, std::shared_ptr<T>> add(CLI::App& parent, const char* name,
+                                               const char* help, bool markdown = false) {
+    auto command = std::make_shared<T>();
+    CLI::App* sub = parent.add_subcommand(name, help);
+    std::map<std::string, Output> outputs{{"text", Output::text}, {"json", Output::json}};
+    if (markdown) outputs["markdown"] = Output::markdown;
+    sub->add_option("-o,--output", options_.output, "form of the answer")
+        ->transform(CLI::CheckedTransformer(outputs, CLI::ignore_case));
+    sub->callback([this, command] { options_.command = *command; });
+    return {sub, command};
+  }
+
+  void add_reports() {
+    add<StatusCommand>(app_, "status", "Sources, units, and what is not ready and why");
+    const auto [sync, sync_to] = add<SyncCommand>(app_, "sync", "Look at the sources now");
+    sync->add_option("source", sync_to->source, "namespace/name of one source (all)");
+    sync->add_flag("--wait", sync_to->wait, "wait until the revision is ready or has failed");
+    add_seconds(*sync, "--timeout", sync_to->timeout, "longest wait in seconds (300)");
+    const auto [history, history_to] =
+        add<HistoryCommand>(app_, "history", "What changed, when, by whom and why");
+    history->add_option("object", history_to->object, "such as deployment/shop/web (all)");
+    history->add_option("--limit", history_to->limit, "newest entries to show (50)");
+    const auto [trace, trace_to] =
+        add<TraceCommand>(app_, "trace", "The receipt of a commit, from seen to ready");
+    trace->add_option("sha", trace_to->sha, "commit id, also a short one")->required();
+    const auto [drift, drift_to] =
+        add<DriftCommand>(app_, "drift", "What was found that Git does not say");
+    drift->add_option("--limit", drift_to->limit, "newest entries to show (50)");
+  }
+
+  void add_plans() {
+    const auto [plan, plan_to] = add<PlanCommand>(
+        app_, "plan", "What a branch or a directory would change; exits 0 nothing, 2 something",
+        true);
+    auto* reference = plan->add_option("--ref", plan_to->reference, "branch, reference or commit");
+    plan->add_option("--path", plan_to->path, "directory on this machine")->excludes(reference);
+    plan->add_option("--unit", plan_to->unit, "namespace/name (moored-system/default)");
+    const auto [validate, validate_to] =
+        add<ValidateCommand>(app_, "validate", "Check a directory of manifests, without a daemon");
+    validate->add_option("directory", validate_to->directory, "directory of manifests")
+        ->required();
+    validate->add_option("--target-namespace", validate_to->target_namespace,
+                         "namespace for every object");
+    const std::map<std::string, AdmissionPolicy::Level> levels{
+        {"privileged", AdmissionPolicy::Level::privileged},
+        {"baseline", AdmissionPolicy::Level::baseline},
+        {"restricted", AdmissionPolicy::Level::restricted}};
+    validate->add_option("--pod-security", validate_to->level, "level to judge pods by (baseline)")
+        ->transform(CLI::CheckedTransformer(levels, CLI::ignore_case));
+    const auto [confirm, confirm_to] =
+        add<ConfirmCommand>(app_, "confirm", "Allow deletions that are held at a revision");
+    confirm->add_option("revision", confirm_to->revision, "as status names it")->required();
+    confirm->add_option("--unit", confirm_to->unit, "namespace/name, if several are held");
+  }
+
+  void add_pods() {
+    const auto [logs, logs_to] = add<LogsCommand>(app_, "logs", "The output of a container");
+    logs->add_option("pod", logs_to->pod, "name of the pod")->required();
+    logs->add_option("-n,--namespace", logs_to->namespace_name, "its namespace (default)");
+    logs->add_option("-c,--container", logs_to->container, "its container");
+    logs->add_flag("-f,--follow", logs_to->follow, "go on with what comes");
+    logs->add_flag("-p,--previous", logs_to->previous, "of the attempt before");
+    logs->add_flag("--timestamps", logs_to->timestamps, "with the time of each line");
+    logs->add_option("--tail", logs_to->tail, "only so many lines from the end");
+    const auto [exec, exec_to] = add<ExecCommand>(app_, "exec", "Run a program in a container");
+    exec->add_option("pod", exec_to->pod, "name of the pod")->required();
+    exec->add_option("-n,--namespace", exec_to->namespace_name, "its namespace (default)");
+    exec->add_option("-c,--container", exec_to->container, "its container (the first)");
+    add_seconds(*exec, "--timeout", exec_to->timeout, "longest run in seconds (30)");
+    exec->add_option("command", exec_to->command, "-- program and arguments")->required();
+    exec->positionals_at_end();
+  }
+
+  void add_images() {
+    CLI::App* image = app_.add_subcommand("image", "Images on this machine");
+    image->require_subcommand(1);
+    image->fallthrough();
+    const auto [import, import_to] =
+        add<ImageImportCommand>(*image, "import", "Take an archive or layout from a path");
+    import->add_option("name", import_to->name, "reference to give it")->required();
+    import->add_option("path", import_to->path, "archive or directory")->required();
+    add<ImageListCommand>(*image, "ls", "Show the images");
+    const auto [remove, remove_to] = add<ImageRemoveCommand>(*image, "rm", "Remove an image");
+    remove->add_option("name", remove_to->name, "reference or digest")->required();
+  }
+
+  void add_machine() {
+    add<KubeconfigCommand>(app_, "kubeconfig", "Print a kubeconfig for the API");
+    const auto [down, down_to] =
+        add<DownCommand>(app_, "down", "Stop every pod and remove what moored made");
+    down->add_flag("--all", down_to->all, "images, too");
+    add<VersionCommand>(app_, "version", "Versions of moorctl and of the daemon");
+  }
+
+  // Durations are typed in whole seconds.
+  static void add_seconds(CLI::App& sub, const char* name, std::chrono::seconds& target,
+                          const char* help) {
+    sub.add_option_function<std::uint32_t>(
+        name, [&target](const std::uint32_t& seconds) { target = std::chrono::seconds(seconds); },
+        help);
+  }
+
+  CLI::App app_;
+  Options options_;
+};
+
+}  // namespace
+
+std::optional<Options> read_options(int count, const char* const* values, int& exit_code) {
+  return Grammar().read(count, values, exit_code);
+}
+
+}  // namespace moored::ctl

@@ -1,0 +1,93 @@
+// What a person typed: one command with its options.
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "schema/validate/validate.hpp"
+
+namespace moored::ctl {
+
+enum class Output { text, json, markdown };
+
+struct StatusCommand {};
+struct SyncCommand {
+  std::string source;
+  bool wait = false;
+  std::chrono::seconds timeout{300};
+};
+struct HistoryCommand {
+  std::string object;
+  std::size_t limit = 50;
+};
+struct TraceCommand {
+  std::string sha;
+};
+struct DriftCommand {
+  std::size_t limit = 50;
+};
+struct PlanCommand {
+  std::string unit;
+  std::string reference;
+  std::string path;
+};
+struct ValidateCommand {
+  std::string directory;
+  std::string target_namespace;
+  AdmissionPolicy::Level level = AdmissionPolicy::Level::baseline;
+};
+struct LogsCommand {
+  std::string pod;
+  std::string namespace_name = "default";
+  std::string container;
+  bool follow = false;
+  bool previous = false;
+  bool timestamps = false;
+  std::optional<std::size_t> tail;
+};
+struct ExecCommand {
+  std::string pod;
+  std::string namespace_name = "default";
+  std::string container;
+  std::vector<std::string> command;
+  std::chrono::seconds timeout{30};
+};
+struct ImageImportCommand {
+  std::string name;
+  std::string path;
+};
+struct ImageListCommand {};
+struct ImageRemoveCommand {
+  std::string name;
+};
+struct ConfirmCommand {
+  std::string unit;
+  std::string revision;
+};
+struct KubeconfigCommand {};
+struct DownCommand {
+  bool all = false;  // images, too
+};
+struct VersionCommand {};
+
+using Command =
+    std::variant<StatusCommand, SyncCommand, HistoryCommand, TraceCommand, DriftCommand,
+                 PlanCommand, ValidateCommand, LogsCommand, ExecCommand, ImageImportCommand,
+                 ImageListCommand, ImageRemoveCommand, ConfirmCommand, KubeconfigCommand,
+                 DownCommand, VersionCommand>;
+
+struct Options {
+  std::string server;                   // empty: as run-dir says, else the default address
+  std::string run_dir = "/run/moored";
+  Output output = Output::text;
+  Command command;
+};
+
+// Reads the command line. Nothing: help was asked for or something is wrong; it is printed and
+// exit_code is set.
+std::optional<Options> read_options(int count, const char* const* values, int& exit_code);
+
+}  // namespace moored::ctl
