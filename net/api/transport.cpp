@@ -302,7 +302,9 @@ void Transport::stop() {
 }
 
 TransportCounters Transport::counters() const {
-  return state_->counters();
+  auto counters = state_->counters();
+  for (const auto& connection : state_->snapshot()) counters.waiting += connection->waiting();
+  return counters;
 }
 
 }  // namespace moored::net::api
