@@ -1,0 +1,317 @@
+#include "runtime/image/content_store.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <mutex>
+#include <set>
+
+#include "runtime/image/documents.hpp"
+#include "runtime/image/import_source.hpp"
+#include "runtime/image/layer_store.hpp"
+#include "runtime/image/names.hpp"
+#include "schema/base/log.hpp"
+#include "schema/codec/text.hpp"
+#include "schema/host/file.hpp"
+#include "schema/host/sha256.hpp"
+
+namespace moored::image {
+namespace {
+
+constexpr std::size_t kMaxRecordBytes = 64U << 10U;
+
+// A name and what it stands for.
+struct Record {
+  std::string name;    // in full
+  std::string digest;  // of the manifest
+};
+
+std::string write_record(const Record& record) {
+  auto value = Value::make_map();
+  value.put("name", Value::of_text(record.name));
+  value.put("digest", Value::of_text(record.digest));
+  return write_json(value);
+}
+
+Result<Record> read_record(const std::string& path) {
+  MOORED_TRY(const auto text, read_file(path, kMaxRecordBytes));
+  MOORED_TRY(const auto value, read_json(text, path));
+  const auto* name = value.find("name");
+  const auto* digest = value.find("digest");
+  if (name == nullptr || digest == nullptr || !is_digest(digest->scalar)) {
+    return fail(Code::corrupt, path + " does not name an image");
+  }
+  return Record{name->scalar, digest->scalar};
+}
+
+Unexpected not_present(const std::string& reference) {
+  return Unexpected(Error{Code::not_found, "the image " + reference + " is not on this machine",
+                          "ErrImagePull", {},
+                          "import it: moorctl image import " + reference + " PATH"});
+}
+
+}  // namespace
+
+class ContentStore::State {
+ public:
+  State(ContentStoreOptions given, std::unique_ptr<Unpacker> worker, BlobStore blob_store,
+        LayerStore layer_store)
+      : options(std::move(given)),
+        unpacker(std::move(worker)),
+        blobs(std::move(blob_store)),
+        layers(std::move(layer_store)) {}
+
+  std::string names_directory() const { return options.directory + "/names"; }
+  std::string record_path(const std::string& name) const {
+    return names_directory() + '/' + sha256_hex(name).substr(0, 32) + ".json";
+  }
+  Result<std::vector<Record>> read_records() const;
+  Result<Record> find_record(const ImageName& name) const;
+  Result<ImageReport> describe(const Record& record) const;
+  Result<ImageReport> install(const FoundImage& image, const std::vector<std::string>& names,
+                              const ImportRequest& request);
+  struct Marks {
+    std::set<std::string> blobs;
+    std::vector<std::string> chains;
+  };
+  Result<Marks> mark() const;
+  Status sweep_blobs(const Marks& marks) const;
+  Result<std::int64_t> collect(const std::vector<std::string>& layers_in_use);
+
+  ContentStoreOptions options;
+  std::unique_ptr<Unpacker> unpacker;
+  BlobStore blobs;
+  LayerStore layers;
+  std::mutex changing;
+};
+
+Result<std::vector<Record>> ContentStore::State::read_records() const {
+  std::vector<Record> out;
+  MOORED_TRY(const auto files, list_directory(names_directory()));
+  for (const auto& file : files) {
+    if (file.front() == '.') continue;  // half written
+    auto record = read_record(names_directory() + '/' + file);
+    if (!record && record.error().code == Code::not_found) continue;  // removed meanwhile
+    if (!record) return Unexpected(std::move(record).error());
+    out.push_back(*std::move(record));
+  }
+  std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
+  return out;
+}
+
+Result<Record> ContentStore::State::find_record(const ImageName& name) const {
+  if (name.digest.empty()) {
+    auto record = read_record(record_path(name.text()));
+    if (!record && record.error().code == Code::not_found) return not_present(name.text());
+    return record;
+  }
+  MOORED_TRY(const auto records, read_records());
+  for (const auto& record : records) {
+    if (record.digest == name.digest) return record;
+  }
+  return not_present(name.repository + '@' + name.digest);
+}
+
+Result<ImageReport> ContentStore::State::describe(const Record& record) const {
+  MOORED_TRY(const auto manifest_json, blobs.read_document(record.digest));
+  MOORED_TRY(const auto manifest, parse_document(manifest_json));
+  MOORED_TRY(const auto configuration_json, blobs.read_document(manifest.configuration.digest));
+  MOORED_TRY(auto configuration, parse_configuration(configuration_json));
+  MOORED_TRY(auto chain, layers.find(configuration.diff_ids));
+  auto report = std::move(configuration.process);
+  report.name = record.name;
+  report.digest = record.digest;
+  report.layers = std::move(chain.directories);
+  report.size_bytes = chain.size_bytes;
+  return report;
+}
+
+// Unpacks what is missing and, last of all, gives the names: a name always means a whole image.
+Result<ImageReport> ContentStore::State::install(const FoundImage& image,
+                                                 const std::vector<std::string>& names,
+                                                 const ImportRequest& request) {
+  MOORED_TRY(const auto manifest_json, blobs.read_document(image.manifest_digest));
+  MOORED_TRY(const auto manifest, parse_document(manifest_json));
+  MOORED_TRY(const auto configuration_json, blobs.read_document(manifest.configuration.digest));
+  MOORED_TRY(const auto configuration, parse_configuration(configuration_json));
+  if (configuration.diff_ids.size() != manifest.layers.size()) {
+    return Unexpected(Error{Code::invalid,
+                            "the image has " + std::to_string(manifest.layers.size()) +
+                                " layers, its configuration names " +
+                                std::to_string(configuration.diff_ids.size()),
+                            "ManifestInvalid", {}, {}});
+  }
+  std::vector<std::string> layer_blobs;
+  for (const auto& layer : manifest.layers) layer_blobs.push_back(layer.digest);
+  if (request.progress) {
+    request.progress({"unpacking " + std::to_string(layer_blobs.size()) + " layers of " +
+                      names.front()});
+  }
+  MOORED_TRY(const auto chain,
+             layers.ensure(configuration.diff_ids, layer_blobs, blobs, options.limits));
+  for (const auto& warning : chain.warnings) {
+    if (request.progress) request.progress({"warning: " + escape_text(warning)});
+  }
+  for (const auto& name : names) {
+    const Record record{name, image.manifest_digest};
+    MOORED_CHECK(write_file_durably(record_path(name), write_record(record), 0600));
+  }
+  return describe({names.front(), image.manifest_digest});
+}
+
+// Everything that the names lead to.
+Result<ContentStore::State::Marks> ContentStore::State::mark() const {
+  Marks marks;
+  MOORED_TRY(const auto records, read_records());
+  for (const auto& record : records) {
+    marks.blobs.insert(record.digest);
+    MOORED_TRY(const auto manifest_json, blobs.read_document(record.digest));
+    MOORED_TRY(const auto manifest, parse_document(manifest_json));
+    marks.blobs.insert(manifest.configuration.digest);
+    for (const auto& layer : manifest.layers) marks.blobs.insert(layer.digest);
+    MOORED_TRY(const auto configuration_json, blobs.read_document(manifest.configuration.digest));
+    MOORED_TRY(const auto configuration, parse_configuration(configuration_json));
+    const auto own = make_chain_ids(configuration.diff_ids);
+    marks.chains.insert(marks.chains.end(), own.begin(), own.end());
+  }
+  return marks;
+}
+
+// Nobody runs from a blob: those that no name leads to may go at any time.
+Status ContentStore::State::sweep_blobs(const Marks& marks) const {
+  const auto directory = options.directory + "/blobs/sha256";
+  MOORED_TRY(const auto present, list_directory(directory));
+  for (const auto& hex : present) {
+    if (marks.blobs.count("sha256:" + hex) == 0 && unlink((directory + '/' + hex).c_str()) < 0) {
+      return Unexpected(system_error("remove a blob", errno));
+    }
+  }
+  return {};
+}
+
+Result<std::int64_t> ContentStore::State::collect(const std::vector<std::string>& layers_in_use) {
+  MOORED_TRY(const auto marks, mark());
+  MOORED_CHECK(sweep_blobs(marks));
+  return layers.keep_only(marks.chains, layers_in_use);
+}
+
+ContentStore::ContentStore(std::unique_ptr<State> state) : state_(std::move(state)) {}
+ContentStore::~ContentStore() = default;
+
+Result<std::unique_ptr<ContentStore>> ContentStore::open(ContentStoreOptions options,
+                                                         std::unique_ptr<Unpacker> unpacker) {
+  MOORED_CHECK(make_directories(options.directory + "/names"));
+  MOORED_TRY(auto blobs, BlobStore::open(options.directory));
+  MOORED_TRY(auto layers, LayerStore::open(options.directory, *unpacker));
+  auto state = std::make_unique<State>(std::move(options), std::move(unpacker), std::move(blobs),
+                                       std::move(layers));
+  return std::unique_ptr<ContentStore>(new ContentStore(std::move(state)));
+}
+
+Result<ImageReport> ContentStore::find(const std::string& reference) {
+  MOORED_TRY(const auto name, parse_image_name(reference));
+  MOORED_TRY(const auto record, state_->find_record(name));
+  return state_->describe(record);
+}
+
+Result<std::vector<ImageReport>> ContentStore::list() {
+  MOORED_TRY(const auto records, state_->read_records());
+  std::vector<ImageReport> out;
+  for (const auto& record : records) {
+    auto report = state_->describe(record);
+    if (report) {
+      out.push_back(*std::move(report));
+      continue;
+    }
+    log(LogLevel::warning, "an image is damaged; import it again",
+        {{"image", record.name}, {"error", report.error().text()}});
+  }
+  return out;
+}
+
+namespace {
+
+// The names under which an image of an archive is kept.
+Result<std::vector<std::string>> choose_names(const FoundImage& image, const std::string& given) {
+  std::vector<std::string> out;
+  if (!given.empty()) {
+    MOORED_TRY(const auto name, parse_image_name(given));
+    if (!name.digest.empty()) {
+      return Unexpected(Error{Code::invalid, "an image is imported under a tag, not under a digest",
+                              "InvalidImageName", {}, "leave @sha256:… out"});
+    }
+    out.push_back(name.text());
+    return out;
+  }
+  for (const auto& said : image.names) {
+    const bool bare = said.find_first_of("/:") == std::string::npos;
+    const auto name = parse_image_name(said);
+    if (!bare && name) out.push_back(name->text());
+  }
+  if (!out.empty()) return out;
+  return Unexpected(Error{Code::invalid, "the archive does not say how its image is called",
+                          "InvalidImageName", {}, "give a name: moorctl image import NAME PATH"});
+}
+
+}  // namespace
+
+Result<std::vector<ImageReport>> ContentStore::import(const ImportRequest& request) {
+  auto& s = *state_;
+  const std::lock_guard lock(s.changing);
+  if (!request.name.empty()) {
+    MOORED_TRY(const auto names, choose_names({}, request.name));
+  }
+  const auto scratch = make_scratch_name(s.options.directory + "/ingest");
+  auto found = take_in(request.path, scratch, request.name, s.blobs, *s.unpacker,
+                       s.options.limits);
+  const auto cleared = remove_tree(scratch);
+  std::vector<ImageReport> out;
+  auto status = [&]() -> Status {
+    if (!found) return Unexpected(found.error());
+    if (!cleared) return Unexpected(cleared.error());
+    for (const auto& image : *found) {
+      MOORED_TRY(const auto names, choose_names(image, request.name));
+      MOORED_TRY(auto report, s.install(image, names, request));
+      out.push_back(std::move(report));
+    }
+    return {};
+  }();
+  if (!status) {
+    // What was copied for it goes; a damaged older image keeps the sweep from knowing what may.
+    if (const auto marks = s.mark()) MOORED_CHECK(s.sweep_blobs(*marks));
+    return Unexpected(std::move(status).error());
+  }
+  return out;
+}
+
+Result<std::int64_t> ContentStore::collect_garbage(const std::vector<std::string>& layers_in_use) {
+  const std::lock_guard lock(state_->changing);
+  return state_->collect(layers_in_use);
+}
+
+Result<std::vector<std::string>> ContentStore::remove(
+    const std::string& reference, const std::vector<std::string>& layers_in_use) {
+  auto& s = *state_;
+  const std::lock_guard lock(s.changing);
+  std::vector<std::string> removed;
+  MOORED_TRY(const auto records, s.read_records());
+  const bool by_digest = is_digest(reference);
+  MOORED_TRY(const auto name, by_digest ? Result<ImageName>(ImageName{{}, {}, reference})
+                                        : parse_image_name(reference));
+  for (const auto& record : records) {
+    const bool meant = name.digest.empty() ? record.name == name.text()
+                                           : record.digest == name.digest;
+    if (!meant) continue;
+    if (unlink(s.record_path(record.name).c_str()) < 0 && errno != ENOENT) {
+      return Unexpected(system_error("remove the name " + record.name, errno));
+    }
+    removed.push_back(record.name);
+  }
+  if (removed.empty()) return not_present(reference);
+  MOORED_TRY(const auto freed, s.collect(layers_in_use));
+  static_cast<void>(freed);
+  return removed;
+}
+
+}  // namespace moored::image

@@ -1,0 +1,69 @@
+// All images of this machine: names, blobs and unpacked layers below one directory.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "runtime/image/layer_stream.hpp"
+#include "runtime/image/unpack_worker.hpp"
+#include "schema/ports/image_store.hpp"
+
+namespace moored::image {
+
+struct ContentStoreOptions {
+  std::string directory;   // <state-dir>/images
+  LayerLimits limits;      // bytes: of a whole image
+};
+
+// A step of an import, for the waiting person.
+struct ImportStep {
+  std::string text;        // such as "unpacked layer 2 of 5"
+};
+
+// What to take in, and from where.
+struct ImportRequest {
+  std::string path;        // absolute: OCI layout directory, archive of one, docker-save archive,
+                           // root directory, or a tar of one
+  std::string name;        // reference to give it; empty: the names that the archive says
+  std::function<void(const ImportStep&)> progress;  // may be empty; called on the same thread
+};
+
+// find and list only read and may be called from any thread; what changes something is carried
+// out one after another.
+class ContentStore final : public ImageStore {
+ public:
+  // Throws away what an earlier process left half done.
+  static Result<std::unique_ptr<ContentStore>> open(ContentStoreOptions options,
+                                                    std::unique_ptr<Unpacker> unpacker);
+  ~ContentStore() override;
+
+  // By name, or by digest when the reference has one.
+  Result<ImageReport> find(const std::string& reference) override;
+  Result<std::vector<ImageReport>> list() override;
+
+  // Verifies, unpacks and names one image (with a name) or all of an archive (without).
+  // An image of the same name is replaced; its layers stay until garbage is collected, because
+  // containers may run from them. After a refusal nothing of the new image stays.
+  // Errors: invalid (InvalidImageName, ManifestInvalid, ConfigInvalid, LayerEscape), corrupt
+  // (DigestMismatch), exhausted (LayerLimit), not_found (path, PlatformMismatch), conflict (which
+  // image of the archive is meant).
+  Result<std::vector<ImageReport>> import(const ImportRequest& request);
+  // Takes a name away (or, by digest, every name of that image) and what only it needed; gives the
+  // names back. That nothing runs from it is for the caller to see to. Errors: not_found.
+  Result<std::vector<std::string>> remove(const std::string& reference,
+                                          const std::vector<std::string>& layers_in_use);
+  // Removes blobs and layers that no name leads to, such as those of replaced images; how many
+  // bytes of layers were freed. layers_in_use: directories (as in ImageReport) that containers
+  // were started from.
+  Result<std::int64_t> collect_garbage(const std::vector<std::string>& layers_in_use);
+
+ private:
+  class State;
+  explicit ContentStore(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace moored::image

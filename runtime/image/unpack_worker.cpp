@@ -1,0 +1,54 @@
+#include "runtime/image/unpack_worker.hpp"
+
+#include <chrono>
+
+#include "schema/host/spawn.hpp"
+
+namespace moored::image {
+namespace {
+
+// The largest allowed layer at a tenth of the slowest decompression that was measured.
+constexpr std::chrono::minutes kDeadline{20};
+constexpr int kSource = 3;
+constexpr int kTarget = 4;
+constexpr int kFirstLower = 5;
+
+class UnpackWorker final : public Unpacker {
+ public:
+  explicit UnpackWorker(std::string program) : program_(std::move(program)) {}
+
+  Result<UnpackReport> run(const UnpackRequest& request) override {
+    SpawnRequest child;
+    child.program = program_;
+    child.arguments = {"moored-unpack", request.as_layer ? "layer" : "archive",
+                       std::to_string(request.limits.bytes),
+                       std::to_string(request.limits.entries),
+                       std::to_string(request.limits.ratio)};
+    child.environment = {"LC_ALL=C.UTF-8"};
+    child.descriptors = {{request.source, kSource}, {request.target, kTarget}};
+    int number = kFirstLower;
+    for (const int lower : request.lowers) child.descriptors.emplace_back(lower, number++);
+    auto output = run_command(child, {}, kDeadline);
+    if (!output) return Unexpected(std::move(output).error().context("unpack"));
+    if (!output->status.code) {
+      return fail(Code::unavailable, "moored-unpack was ended by signal " +
+                                         std::to_string(output->status.signal.value_or(0)));
+    }
+    auto report = read_report(output->out);
+    if (report && *output->status.code != 0) {
+      return fail(Code::unavailable, "moored-unpack did not end well");
+    }
+    return report;
+  }
+
+ private:
+  std::string program_;
+};
+
+}  // namespace
+
+std::unique_ptr<Unpacker> make_unpack_worker(std::string program) {
+  return std::make_unique<UnpackWorker>(std::move(program));
+}
+
+}  // namespace moored::image

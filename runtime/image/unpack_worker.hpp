@@ -1,0 +1,23 @@
+// The daemon's side of moored-unpack.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "runtime/image/unpack.hpp"
+
+namespace moored::image {
+
+// A seam of the tests. Thread safe.
+class Unpacker {
+ public:
+  virtual ~Unpacker() = default;
+  // Blocks until the archive is unpacked or refused. Errors: those of unpack(); unavailable (the
+  // worker died), timeout.
+  virtual Result<UnpackReport> run(const UnpackRequest& request) = 0;
+};
+
+// Starts a fresh worker for each archive: the program's absolute path is given.
+std::unique_ptr<Unpacker> make_unpack_worker(std::string program);
+
+}  // namespace moored::image
