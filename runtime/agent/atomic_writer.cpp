@@ -66,8 +66,22 @@ bool is_current(const std::string& directory, const std::string& target,
   return present == wanted;
 }
 
-// ..2026_01_02_03_04_05.<number>, made anew below the volume.
-Result<std::string> make_dated_directory(int root, const Ownership& owner, Time stamp) {
+// The number at the end of a dated name; 0 when there is none.
+std::int64_t get_number(const std::string& name) {
+  const auto dot = name.rfind('.');
+  if (dot == std::string::npos || dot + 1 >= name.size() || name.size() - dot > 18) return 0;
+  std::int64_t number = 0;
+  for (const char c : name.substr(dot + 1)) {
+    if (c < '0' || c > '9') return 0;
+    number = number * 10 + (c - '0');
+  }
+  return number;
+}
+
+// ..2026_01_02_03_04_05.<number>, made anew below the volume. The number is above the one before,
+// so that a reader who still holds the old name never meets new files under it.
+Result<std::string> make_dated_directory(int root, const Ownership& owner, Time stamp,
+                                         const std::string& before) {
   const auto seconds = std::chrono::floor<std::chrono::seconds>(stamp).time_since_epoch().count();
   const std::time_t whole = seconds;
   std::tm parts{};
@@ -75,9 +89,10 @@ Result<std::string> make_dated_directory(int root, const Ownership& owner, Time 
   std::array<char, 64> text;
   const auto length = std::strftime(text.data(), text.size(), "..%Y_%m_%d_%H_%M_%S.", &parts);
   const std::string start(text.data(), length);
-  const auto micros = stamp.time_since_epoch().count() % 1'000'000;
+  const std::int64_t micros = stamp.time_since_epoch().count() % 1'000'000;
+  const std::int64_t base = std::max(micros, get_number(before) + 1);
   for (int number = 0; number < kMaxNames; ++number) {
-    const std::string name = start + std::to_string(micros + number);
+    const std::string name = start + std::to_string(base + number);
     if (::mkdirat(root, name.c_str(), 0755) == 0) {
       const auto mode = owner.directory_mode();
       if (owner.group && ::fchownat(root, name.c_str(), 0, *owner.group, 0) != 0) {
@@ -189,7 +204,7 @@ Result<bool> write_volume(const std::string& directory, const std::vector<Volume
     remove_old(directory, before);
     return false;
   }
-  MOORED_TRY(const std::string next, make_dated_directory(root.get(), owner, stamp));
+  MOORED_TRY(const std::string next, make_dated_directory(root.get(), owner, stamp, before));
   const UniqueFd top(::openat(root.get(), next.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!top) return Unexpected(system_error("open volume", errno));
   for (const auto& file : files) MOORED_CHECK(write_one(top.get(), file, owner));
