@@ -44,8 +44,7 @@ class Grammar {
     CLI::App* sub = parent.add_subcommand(name, help);
     std::map<std::string, Output> outputs{{"text", Output::text}, {"json", Output::json}};
     if (markdown) outputs["markdown"] = Output::markdown;
-    sub->add_option("-o,--output", options_.output, "form of the answer")
-        ->transform(CLI::CheckedTransformer(outputs, CLI::ignore_case));
+    add_choice(*sub, "-o,--output", options_.output, outputs);
     sub->callback([this, command] { options_.command = *command; });
     return {sub, command};
   }
@@ -85,8 +84,7 @@ class Grammar {
         {"privileged", AdmissionPolicy::Level::privileged},
         {"baseline", AdmissionPolicy::Level::baseline},
         {"restricted", AdmissionPolicy::Level::restricted}};
-    validate->add_option("--pod-security", validate_to->level, "level to judge pods by (baseline)")
-        ->transform(CLI::CheckedTransformer(levels, CLI::ignore_case));
+    add_choice(*validate, "--pod-security", validate_to->level, levels);
     const auto [confirm, confirm_to] =
         add<ConfirmCommand>(app_, "confirm", "Allow deletions that are held at a revision");
     confirm->add_option("revision", confirm_to->revision, "as status names it")->required();
@@ -108,7 +106,12 @@ class Grammar {
     exec->add_option("-c,--container", exec_to->container, "its container (the first)");
     add_seconds(*exec, "--timeout", exec_to->timeout, "longest run in seconds (30)");
     exec->add_option("command", exec_to->command, "-- program and arguments")->required();
-    exec->positionals_at_end();
+    // This parser hands the mark on as the first word.
+    exec->callback([this, exec_to = exec_to] {
+      auto& words = exec_to->command;
+      if (!words.empty() && words.front() == "--") words.erase(words.begin());
+      options_.command = *exec_to;
+    });
   }
 
   void add_images() {
@@ -130,6 +133,24 @@ class Grammar {
         add<DownCommand>(app_, "down", "Stop every pod and remove what moored made");
     down->add_flag("--all", down_to->all, "images, too");
     add<VersionCommand>(app_, "version", "Versions of moorctl and of the daemon");
+  }
+
+  // One word of a few; the help and the error name them all.
+  template <class T>
+  static void add_choice(CLI::App& sub, const char* name, T& target,
+                         const std::map<std::string, T>& choices) {
+    std::string words;
+    for (const auto& [word, value] : choices) words += (words.empty() ? "" : ", ") + word;
+    sub.add_option_function<std::string>(
+        name,
+        [&target, choices, words](const std::string& typed) {
+          const auto choice = choices.find(typed);
+          if (choice == choices.end()) {
+            throw CLI::ValidationError(typed + " is not one of " + words);
+          }
+          target = choice->second;
+        },
+        "one of " + words);
   }
 
   // Durations are typed in whole seconds.
