@@ -2,7 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <map>
 #include <utility>
+
+#include "schema/codec/locate.hpp"
 
 namespace moored::git {
 namespace {
@@ -43,6 +47,32 @@ std::vector<Object> with_file(const std::vector<Object>& objects, const std::str
     named.push_back(object.with_provenance(std::move(provenance)));
   }
   return named;
+}
+
+// Errors about whole objects point at the start of the document: moves them to the field that
+// they name. The files are read again, which costs only who made a mistake.
+Diagnostics with_fields(Diagnostics judged, const ManifestSet& manifests, FileReader& reader) {
+  if (judged.ok()) return judged;
+  std::map<std::string, FieldLocator> locators;
+  Diagnostics placed;
+  for (Error error : judged.errors()) {
+    const auto& path = error.place.file;
+    const auto file = std::find_if(manifests.files.begin(), manifests.files.end(),
+                                   [&](const ManifestFile& known) { return known.path == path; });
+    if (file != manifests.files.end() && locators.count(path) == 0) {
+      const auto text = reader.read(*file);
+      if (text) locators.emplace(path, FieldLocator(*text, path));
+    }
+    if (const auto found = locators.find(path); found != locators.end()) {
+      found->second.refine(error.place);
+    }
+    placed.add_error(std::move(error));
+  }
+  for (std::size_t n = placed.error_count(); n < judged.error_count(); ++n) {
+    placed.add_error(Error{Code::invalid, "and more", {}, {}, {}});
+  }
+  for (const Error& warning : judged.warnings()) placed.add_warning(warning);
+  return placed;
 }
 
 }  // namespace
@@ -112,7 +142,9 @@ Result<LoadedSet> ManifestLoader::load(const ManifestSet& manifests, FileReader&
   }
   cache_ = std::move(used);
   set.rendered_at = clock.now().wall;
-  validate_commit(objects, options.policy, set.diagnostics);
+  Diagnostics judged;
+  validate_commit(objects, options.policy, judged);
+  set.diagnostics.take(with_fields(std::move(judged), manifests, reader));
   set.validated_at = clock.now().wall;
   set.complete = set.diagnostics.ok();
   return set;

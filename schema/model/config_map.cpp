@@ -25,9 +25,18 @@ void check_size(std::size_t bytes, std::vector<Error>& errors) {
                                "keep it within " + std::to_string(kMaxBytes) + " bytes"});
 }
 
+// Keys become file names; every bad one is told.
+void check_keys(const Entries& entries, const std::string& field, std::vector<Error>& errors) {
+  for (const auto& [key, value] : entries) {
+    if (auto error = check_map_key(key)) add_at(errors, field + key_path(key), *std::move(error));
+  }
+}
+
 void check_config_map(const void* object, std::vector<Error>& errors) {
   const auto& map = *static_cast<const ConfigMap*>(object);
   check_metadata(map.metadata, &check_dns_subdomain, errors);
+  check_keys(map.data, "data", errors);
+  check_keys(map.binary_data, "binaryData", errors);
   check_size(size_of(map.data) + size_of(map.binary_data), errors);
   for (const auto& [key, value] : map.binary_data) {
     if (map.data.count(key) == 0) continue;
@@ -39,14 +48,24 @@ void check_config_map(const void* object, std::vector<Error>& errors) {
 void check_secret(const void* object, std::vector<Error>& errors) {
   const auto& secret = *static_cast<const Secret*>(object);
   check_metadata(secret.metadata, &check_dns_subdomain, errors);
+  check_keys(secret.data, "data", errors);
+  check_keys(secret.string_data, "stringData", errors);
   check_size(size_of(secret.data) + size_of(secret.string_data), errors);
 }
 
-// stringData is only another way of writing data; it wins where both have a key.
+// stringData is only another way of writing data; it wins where both have a key. What cannot be a
+// key stays where it was written, so that the check names that place.
 void complete_secret(void* object) {
   auto& secret = *static_cast<Secret*>(object);
-  for (auto& [key, value] : secret.string_data) secret.data[key] = std::move(value);
-  secret.string_data.clear();
+  auto& texts = secret.string_data;
+  for (auto entry = texts.begin(); entry != texts.end();) {
+    if (check_map_key(entry->first)) {
+      ++entry;
+      continue;
+    }
+    secret.data[entry->first] = std::move(entry->second);
+    entry = texts.erase(entry);
+  }
 }
 
 }  // namespace
@@ -58,10 +77,9 @@ const TypeSchema& schema_of<ConfigMap>() {
       metadata_row<&T::metadata>(),
       field<&T::immutable>("immutable", {.carried_by = "reconciler/diff",
                                          .doc = "Whether the entries may never change."}),
-      field<&T::data>("data", {.check = &keys_check<&check_map_key>, .carried_by = kBy,
+      field<&T::data>("data", {.carried_by = kBy,
                                .doc = "Keys and texts."}),
       field<&T::binary_data>("binaryData", {.flags = kBase64,
-                                            .check = &keys_check<&check_map_key>,
                                             .carried_by = kBy,
                                             .doc = "Keys and bytes, written in base64."}),
   };
@@ -86,10 +104,9 @@ const TypeSchema& schema_of<Secret>() {
       field<&T::immutable>("immutable", {.carried_by = "reconciler/diff",
                                          .doc = "Whether the entries may never change."}),
       field<&T::data>("data", {.flags = kBase64 | kSecret,
-                               .check = &keys_check<&check_map_key>, .carried_by = kBy,
+                               .carried_by = kBy,
                                .doc = "Keys and bytes, written in base64."}),
       field<&T::string_data>("stringData", {.flags = kSecret,
-                                            .check = &keys_check<&check_map_key>,
                                             .carried_by = kBy,
                                             .doc = "Keys and texts; merged into data."}),
       field<&T::type>("type", {.flags = kImmutable, .fallback = "\"Opaque\"", .carried_by = kBy,

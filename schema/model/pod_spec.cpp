@@ -292,7 +292,7 @@ const TypeSchema& schema_of<PodSpec>() {
       refused("resourceClaims", "devices are not handed out; remove the claims"),
       refused("resources", "set resources on the containers"),
       refused("hostnameOverride", "set hostname"),
-      refused("workloadRef", "pods are scheduled one by one; remove it"),
+      refused("schedulingGroup", "pods are scheduled one by one; remove it"),
   };
   static constexpr TypeSchema kSchema{"PodSpec", kFields, &check_pod_spec, &complete_pod_spec};
   return kSchema;

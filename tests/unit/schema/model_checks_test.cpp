@@ -335,6 +335,10 @@ TEST_CASE("keys and sizes of ConfigMaps and Secrets") {
         std::vector<std::string>{"binaryData.a InvalidValue"});
   CHECK(map("data: {a: \"" + std::string(1U << 20U, 'x') + "\"}") ==
         std::vector<std::string>{"data LimitExceeded"});
+  CHECK(map("data: {\"..\": a, a/b: c, good: d}") ==
+        std::vector<std::string>{"data[\"..\"] InvalidName", "data[\"a/b\"] InvalidName"});
+  CHECK(errors_of("apiVersion: v1\nkind: Secret\nmetadata: {name: m}\nstringData: {../x: a}\n") ==
+        std::vector<std::string>{"stringData[\"../x\"] InvalidName"});
   const auto secret = read_manifest(
       "apiVersion: v1\nkind: Secret\nmetadata: {name: m}\ndata: {password: CANARY-93f1!}\n");
   REQUIRE(secret.error_count() == 1);
