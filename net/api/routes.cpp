@@ -8,6 +8,7 @@
 #include "net/api/health.hpp"
 #include "net/api/json_text.hpp"
 #include "net/api/logs.hpp"
+#include "net/api/openapi.hpp"
 #include "net/api/read.hpp"
 #include "net/api/refusal.hpp"
 #include "net/api/report_routes.hpp"
@@ -41,7 +42,8 @@ Response list_paths() {
     out += "," + quoted(path);
     last = path;
   }
-  out += R"(,"/drift","/healthz","/history","/livez","/metrics","/readyz","/status","/version"]})";
+  out +=
+      R"(,"/drift","/healthz","/history","/livez","/metrics","/openapi/v3","/readyz","/status","/version"]})";
   return make_json(std::move(out));
 }
 
@@ -128,6 +130,19 @@ Response answer_discovery(bool core, const Request& request, const ApiContext& c
   return core ? discover_core(*choice, context.address) : discover_groups(*choice);
 }
 
+// /openapi/v3 and the documents below it. v2 exists as protobuf only for those who ask for it: a
+// readable 404 lets newer clients go on with v3.
+Response answer_openapi(Segments path) {
+  if (path[1] == "v3" && path.size() == 2) return openapi_index();
+  if (path[1] == "v3" && path.size() == 4 && path[2] == "api") return openapi_document("", path[3]);
+  if (path[1] == "v3" && path.size() == 5 && path[2] == "apis") {
+    return openapi_document(path[3], path[4]);
+  }
+  auto failure = no_such_resource();
+  failure.message = "moored serves OpenAPI v3 only";
+  return refuse(failure);
+}
+
 // Everything that is neither /api nor /apis.
 Response answer_other(Segments path, const Query& query, const ApiContext& context) {
   if (path.empty()) return list_paths();
@@ -138,11 +153,7 @@ Response answer_other(Segments path, const Query& query, const ApiContext& conte
   }
   if (first == "metrics" && path.size() == 1) return answer_metrics(context);
   if (auto report = answer_report(path, query, context)) return *std::move(report);
-  if (first == "openapi") {
-    auto failure = no_such_resource();
-    failure.message = "moored does not serve an OpenAPI document";
-    return refuse(failure);
-  }
+  if (first == "openapi" && path.size() >= 2) return answer_openapi(path);
   return not_found();
 }
 
