@@ -52,7 +52,7 @@ PodNetworkReport make_pod(RoutedVethNetwork& network, const std::string& uid) {
 // Everything that an instance may leave in the kernel, as text to be compared.
 std::string kernel_state() {
   return shell("ip -br link | sed 's/@.*//; s/  .*//'; ip route; ip -br addr show lo; nft list "
-               "tables; cat /proc/sys/net/ipv4/conf/*/forwarding; grep -c net /proc/mounts")
+               "tables; cat /proc/sys/net/ipv4/conf/*/forwarding; grep -c run-a1b2c3 /proc/mounts")
       .out;
 }
 
