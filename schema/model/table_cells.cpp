@@ -58,6 +58,14 @@ std::string labels_text(const Labels& labels) {
   return joined(labels, ",", [](const auto& label) { return label.first + "=" + label.second; });
 }
 
+void add_template_cells(const PodTemplateSpec& pod_template, const std::string& selector,
+                        std::vector<Cell>& cells) {
+  const auto& containers = pod_template.spec.containers;
+  cells.push_back(Cell::of(joined(containers, ",", [](const auto& c) { return c.name; })));
+  cells.push_back(Cell::of(joined(containers, ",", [](const auto& c) { return c.image; })));
+  cells.push_back(Cell::of(selector));
+}
+
 std::string selector_text(const LabelSelector& selector) {
   auto out = labels_text(selector.match_labels);
   const auto expressions = joined(selector.match_expressions, ",", &requirement_text);
