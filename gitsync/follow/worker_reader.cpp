@@ -344,17 +344,4 @@ Result<LoadedTree> WorkerReader::load_directory(const std::string& directory,
   return state_->load("_directories", directory + '\n' + target_namespace, std::move(wanted));
 }
 
-std::string find_worker_program(const std::string& libexec_dir) {
-  constexpr const char* kName = "/moored-git";
-  if (!libexec_dir.empty()) return libexec_dir + kName;
-  std::string self(4096, '\0');
-  const ssize_t size = ::readlink("/proc/self/exe", self.data(), self.size());
-  if (size > 0) {
-    self.resize(static_cast<std::size_t>(size));
-    const std::string beside = self.substr(0, self.rfind('/')) + kName;
-    if (path_exists(beside)) return beside;
-  }
-  return std::string("/usr/libexec/moored") + kName;
-}
-
 }  // namespace moored

@@ -12,10 +12,6 @@
 
 namespace moored {
 
-// Where moored-git lies: libexec_dir if given, else next to the running program (a build tree),
-// else /usr/libexec/moored.
-std::string find_worker_program(const std::string& libexec_dir = {});
-
 // Keeps a worker for each source and speaks to it with deadlines. A worker that is late, dies or
 // says nonsense is killed and started again with the next request; its caller gets an ordinary
 // error. Thread safe; calls for one source wait for each other, those for several run at once.

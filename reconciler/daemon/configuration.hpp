@@ -56,8 +56,8 @@ struct Configuration {
   std::string listen_address = "127.0.0.1";
   int listen_port = 6446;          // 0: any free one
   std::string node_name;           // default: the host's name
-  std::string pod_cidr;            // empty: 10.209.0.0/16 after a check of routes
-  std::string service_cidr = "10.210.0.0/16";
+  std::string pod_cidr;            // empty: 10.209.0.0/16, or the next that is free
+  std::string service_cidr;        // empty: beside the pods'
   std::string cgroup_root;         // empty: /moored-<instance>
   std::string libexec_dir;         // empty: beside the program, else /usr/libexec/moored
   bool allow_local_sources = false;

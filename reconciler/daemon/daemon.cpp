@@ -1,0 +1,140 @@
+#include "reconciler/daemon/daemon.hpp"
+
+#include <pthread.h>
+
+#include <csignal>
+
+#include "reconciler/daemon/parts.hpp"
+#include "reconciler/daemon/teardown.hpp"
+#include "reconciler/daemon/verbs.hpp"
+#include "schema/base/log.hpp"
+#include "schema/host/file.hpp"
+
+namespace moored {
+
+struct Daemon::State {
+  explicit State(std::unique_ptr<Parts> made)
+      : parts(std::move(made)),
+        main_thread(pthread_self()),
+        // SIGUSR1 ends the wait of the daemon's thread; nobody outside has a use for it.
+        verbs(*parts, down, [this] { pthread_kill(main_thread, SIGUSR1); }) {}
+
+  std::unique_ptr<Parts> parts;
+  pthread_t main_thread;
+  DownRequest down;
+  DaemonVerbs verbs;
+  std::unique_ptr<AdminServer> admin;
+  std::unique_ptr<net::ApiServer> api;
+  std::atomic<bool> agent_stop{false};
+  int agent_wake = -1;
+  std::jthread loop_thread;
+  std::jthread proxy_thread;
+  std::jthread follower_thread;
+  std::thread agent_thread;
+
+  void start_threads();
+  void stop_deciding();
+  void stop_acting();
+  Status serve();
+  Status take_down(const DownVerb& verb);
+};
+
+void Daemon::State::start_threads() {
+  auto& p = *parts;
+  agent_wake = p.store->subscribe(&Agent::on_revision, p.agent.get());
+  loop_thread = std::jthread([&p](std::stop_token stop) { p.loop->run(p.clock, stop); });
+  proxy_thread = std::jthread([&p](std::stop_token stop) { p.proxy->run(stop); });
+  follower_thread = std::jthread([&p](std::stop_token stop) { p.follower->run(stop); });
+  agent_thread = std::thread([this, &p] { p.agent->run(agent_stop); });
+}
+
+// No new revision and no new decision after this; the agent still acts on what is recorded.
+void Daemon::State::stop_deciding() {
+  follower_thread.request_stop();
+  parts->reader->stop();
+  if (follower_thread.joinable()) follower_thread.join();
+  loop_thread.request_stop();
+  if (loop_thread.joinable()) loop_thread.join();
+}
+
+void Daemon::State::stop_acting() {
+  agent_stop = true;
+  parts->agent->wake();
+  if (agent_thread.joinable()) agent_thread.join();
+  if (agent_wake >= 0) parts->store->unsubscribe(std::exchange(agent_wake, -1));
+  parts->executor.reset();
+  proxy_thread.request_stop();
+  if (proxy_thread.joinable()) proxy_thread.join();
+}
+
+// Removes every pod from the store, lets the agent stop them, then takes away what is left.
+Status Daemon::State::take_down(const DownVerb& verb) {
+  stop_deciding();
+  const auto result = [&]() -> Result<Value> {
+    MOORED_TRY(const auto pods, forget_everything(*parts));
+    MOORED_CHECK(wait_until_gone(*parts));
+    stop_acting();
+    MOORED_CHECK(remove_kernel_state(*parts));
+    Value out = Value::make_map();
+    out.put("pods", Value::of_integer(static_cast<std::int64_t>(pods)));
+    return out;
+  }();
+  down.answer(result);
+  admin.reset();
+  api.reset();
+  if (!result) return Unexpected(Error(result.error()));
+  return remove_directories(*parts, !verb.keep_images);
+}
+
+Status Daemon::State::serve() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int number : {SIGTERM, SIGINT, SIGUSR1}) sigaddset(&signals, number);
+  for (;;) {
+    int number = 0;
+    if (sigwait(&signals, &number) != 0) continue;
+    if (const auto verb = down.find()) return take_down(*verb);
+    if (number == SIGUSR1) continue;  // not from us
+    log(LogLevel::info, "stopping; pods go on running", {{"signal", std::to_string(number)}});
+    return {};
+  }
+}
+
+Daemon::Daemon(std::unique_ptr<State> state) : state_(std::move(state)) {}
+
+Daemon::~Daemon() {
+  state_->admin.reset();
+  state_->api.reset();
+  state_->stop_deciding();
+  state_->stop_acting();
+}
+
+Result<std::unique_ptr<Daemon>> Daemon::create(const Configuration& configuration) {
+  MOORED_TRY(auto parts, make_parts(configuration));
+  auto state = std::make_unique<State>(std::move(parts));
+  auto& p = *state->parts;
+  net::ApiOptions api;
+  api.listen_address = configuration.listen_address;
+  api.port = configuration.listen_port;
+  api.log_dir = configuration.log_dir;
+  MOORED_TRY(state->api, net::ApiServer::start(std::move(api), *p.store, *p.store, *p.reports,
+                                               p.clock));
+  AdminServer::Options admin;
+  admin.path = configuration.run_dir + "/admin.sock";
+  MOORED_TRY(state->admin, AdminServer::create(std::move(admin), state->verbs, p.inbox));
+  const auto listen =
+      configuration.listen_address + ":" + std::to_string(state->api->port());
+  MOORED_CHECK(write_file_durably(configuration.run_dir + "/api.json",
+                                  "{\"listen\":\"" + listen + "\"}\n", 0644));
+  state->start_threads();
+  log(LogLevel::info, "moored runs",
+      {{"api", listen},
+       {"node", configuration.node_name},
+       {"instance", p.identity.instance},
+       {"source", configuration.git_url}});
+  return std::unique_ptr<Daemon>(new Daemon(std::move(state)));
+}
+
+Status Daemon::run() { return state_->serve(); }
+
+}  // namespace moored

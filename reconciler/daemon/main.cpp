@@ -1,0 +1,66 @@
+// moored: the daemon.
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <cstdio>
+
+#include "reconciler/daemon/daemon.hpp"
+#include "schema/base/log.hpp"
+
+namespace {
+
+// One optional flag that takes a text.
+void add_text(CLI::App& app, const char* name, std::optional<std::string>& target,
+              const char* help) {
+  app.add_option(name, target, help);
+}
+
+int fail_with(const moored::Error& error) {
+  std::fprintf(stderr, "moored: %s\n", error.text().c_str());
+  return moored::traits(error.code).exit_code;
+}
+
+int run(const moored::ConfigurationFlags& flags) {
+  // Signals are taken by sigwait in the main thread; every thread made later inherits this mask.
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int number : {SIGTERM, SIGINT, SIGUSR1}) sigaddset(&signals, number);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+  auto configuration = moored::load_configuration(flags);
+  if (!configuration) return fail_with(configuration.error());
+  auto daemon = moored::Daemon::create(*configuration);
+  if (!daemon) return fail_with(daemon.error());
+  const auto status = (*daemon)->run();
+  return status ? 0 : fail_with(status.error());
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("moored keeps this machine moored to Git");
+  app.require_subcommand(1);
+  app.set_version_flag("--version", "moored " MOORED_VERSION);
+  auto* command = app.add_subcommand("run", "Run the daemon until SIGTERM");
+  moored::ConfigurationFlags flags;
+  command->add_option("--config", flags.config, "configuration file (/etc/moored/moored.yaml)");
+  add_text(*command, "--git", flags.git, "URL or path of the manifest repository");
+  add_text(*command, "--branch", flags.branch, "branch, full reference or commit (main)");
+  add_text(*command, "--path", flags.path, "directory of the manifests in it (./)");
+  add_text(*command, "--interval", flags.interval, "time between looks (10s)");
+  add_text(*command, "--state-dir", flags.state_dir, "durable state (/var/lib/moored)");
+  add_text(*command, "--run-dir", flags.run_dir, "sockets and pins (/run/moored)");
+  add_text(*command, "--log-dir", flags.log_dir, "container logs (/var/log/moored)");
+  add_text(*command, "--listen", flags.listen, "ADDRESS:PORT of the API (127.0.0.1:6446)");
+  add_text(*command, "--node-name", flags.node_name, "name of this node (host name)");
+  add_text(*command, "--pod-cidr", flags.pod_cidr, "addresses of pods (10.209.0.0/16)");
+  add_text(*command, "--service-cidr", flags.service_cidr, "addresses of Services (10.210.0.0/16)");
+  add_text(*command, "--cgroup-root", flags.cgroup_root, "cgroup of all pods (/moored-INSTANCE)");
+  add_text(*command, "--libexec-dir", flags.libexec_dir, "directory of the worker programs");
+  add_text(*command, "--pod-security", flags.pod_security,
+           "privileged, baseline or restricted, for namespace default");
+  bool verbose = false;
+  command->add_flag("--verbose", verbose, "log details");
+  CLI11_PARSE(app, argc, argv);
+  if (verbose) moored::set_log_level(moored::LogLevel::debug);
+  return run(flags);
+}

@@ -1,0 +1,152 @@
+#include "reconciler/daemon/parts.hpp"
+
+#include "reconciler/core/reduce.hpp"
+#include "reconciler/daemon/sources.hpp"
+#include "runtime/agent/node_report.hpp"
+#include "schema/base/log.hpp"
+#include "schema/host/file.hpp"
+#include "schema/host/programs.hpp"
+
+namespace moored {
+namespace {
+
+constexpr std::size_t kStarterThreads = 2;
+constexpr std::size_t kProbeThreads = 4;
+
+// Opens the network on the configured or remembered ranges, else on the first pair that is free.
+Status open_network(Parts& parts) {
+  const auto open = [&](const AddressRanges& ranges) {
+    net::PodNetworkOptions options;
+    options.instance = parts.identity.instance;
+    options.state_directory = parts.configuration.state_dir;
+    options.run_directory = parts.configuration.run_dir;
+    options.pods = ranges.pods;
+    options.services = ranges.services;
+    return net::RoutedVethNetwork::open(std::move(options), parts.clock);
+  };
+  MOORED_TRY(const auto fixed, read_ranges(parts.configuration));
+  if (fixed) {
+    MOORED_TRY(parts.network, open(*fixed));
+    parts.ranges = *fixed;
+    return write_ranges(parts.configuration.state_dir, *fixed);
+  }
+  for (std::size_t n = 0;; ++n) {
+    const auto ranges = candidate_ranges(n);
+    if (!ranges) {
+      return Unexpected(Error{Code::conflict, "every range from 10.209 to 10.248 is in use",
+                              "RangeInUse", {}, "give --pod-cidr and --service-cidr"});
+    }
+    auto network = open(*ranges);
+    if (!network && network.error().reason == "RangeInUse") continue;
+    if (!network) return Unexpected(std::move(network).error());
+    parts.network = std::move(*network);
+    parts.ranges = *ranges;
+    return write_ranges(parts.configuration.state_dir, *ranges);
+  }
+}
+
+Status open_store(Parts& parts) {
+  StoreOptions options;
+  options.directory = parts.configuration.state_dir + "/store";
+  MOORED_TRY(parts.store, Store::open(options));
+  parts.reports = std::make_unique<StoreReports>(*parts.store);
+  const auto view = parts.store->view();
+  const Now now = parts.clock.now();
+  const PlanContext context{*view, now, parts.store->store_id(), parts.configuration.node_name,
+                            net::format(parts.ranges.services)};
+  const auto plan = plan_start(configured_objects(parts.configuration), context);
+  Cause cause{Cause::Actor::operator_, "configuration", "start of the daemon"};
+  const auto recorded = parts.store->record(plan, cause, now);
+  if (!recorded) return Unexpected(Error(recorded.error()).context("recording the configuration"));
+  return {};
+}
+
+Status open_runtime(Parts& parts) {
+  const auto& configuration = parts.configuration;
+  container::ShimSandboxOptions options;
+  options.run_dir = configuration.run_dir;
+  options.state_dir = configuration.state_dir;
+  options.instance = parts.identity.instance;
+  options.cgroup_root = configuration.cgroup_root.empty() ? "/moored-" + parts.identity.instance
+                                                          : configuration.cgroup_root;
+  options.shim_path = find_program("moored-shim", configuration.libexec_dir);
+  MOORED_TRY(parts.sandbox, container::ShimSandbox::create(options));
+  MOORED_CHECK(open_network(parts));
+  image::ContentStoreOptions images;
+  images.directory = configuration.state_dir + "/images";
+  auto unpacker =
+      image::make_unpack_worker(find_program("moored-unpack", configuration.libexec_dir));
+  MOORED_TRY(parts.images, image::ContentStore::open(std::move(images), std::move(unpacker)));
+  return {};
+}
+
+void make_agent(Parts& parts) {
+  const auto& configuration = parts.configuration;
+  AgentOptions options;
+  options.state_dir = configuration.state_dir;
+  options.run_dir = configuration.run_dir;
+  options.log_dir = configuration.log_dir;
+  options.node = read_node_facts(configuration.node_name, configuration.state_dir);
+  options.node.address = parts.network->node_address();
+  options.node.pod_cidr = net::format(parts.ranges.pods);
+  parts.executor = std::make_unique<ThreadExecutor>(kStarterThreads, kProbeThreads);
+  parts.agent = std::make_unique<Agent>(
+      std::move(options),
+      AgentPorts{*parts.store, *parts.sandbox, *parts.network, *parts.images, parts.inbox,
+                 parts.clock},
+      *parts.executor);
+}
+
+Status make_proxy(Parts& parts) {
+  net::ProxyOptions options;
+  options.rules.instance = parts.identity.instance;
+  options.rules.services = parts.ranges.services;
+  options.node_name = parts.configuration.node_name;
+  MOORED_TRY(auto kernel, net::open_proxy_kernel());
+  parts.proxy = std::make_unique<net::ServiceProxy>(options, std::move(kernel), *parts.store,
+                                                    *parts.store, parts.inbox, parts.clock);
+  return {};
+}
+
+void make_follower(Parts& parts) {
+  const auto& configuration = parts.configuration;
+  WorkerReader::Options reader;
+  reader.program = find_program("moored-git", configuration.libexec_dir);
+  reader.mirror_root = configuration.state_dir + "/mirrors";
+  reader.policy = configuration.policy;
+  parts.reader = std::make_unique<WorkerReader>(std::move(reader));
+  GitFollowerOptions options;
+  options.allow_local = configuration.allow_local_sources;
+  if (!configuration.git_url.empty()) options.allowed_urls = {configuration.git_url};
+  parts.follower = std::make_unique<GitFollower>(
+      GitFollower::Ports{*parts.reader, *parts.store, *parts.store, parts.inbox, parts.clock,
+                         parts.random},
+      std::move(options));
+}
+
+void make_loop(Parts& parts) {
+  LoopOptions options;
+  options.node_name = parts.configuration.node_name;
+  options.service_cidr = net::format(parts.ranges.services);
+  parts.loop = std::make_unique<Loop>(*parts.store, parts.inbox, make_controllers(), &reduce,
+                                      parts.random, std::move(options));
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Parts>> make_parts(const Configuration& configuration) {
+  auto parts = std::make_unique<Parts>();
+  parts->configuration = configuration;
+  MOORED_TRY(parts->identity, claim_state(configuration.state_dir, parts->random));
+  MOORED_CHECK(make_directories(configuration.run_dir, 0711));
+  MOORED_CHECK(make_directories(configuration.log_dir, 0711));
+  MOORED_CHECK(open_runtime(*parts));
+  MOORED_CHECK(open_store(*parts));
+  make_agent(*parts);
+  MOORED_CHECK(make_proxy(*parts));
+  make_follower(*parts);
+  make_loop(*parts);
+  return parts;
+}
+
+}  // namespace moored

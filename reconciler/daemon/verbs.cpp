@@ -1,0 +1,301 @@
+#include "reconciler/daemon/verbs.hpp"
+
+#include <thread>
+
+#include "reconciler/daemon/sources.hpp"
+#include "reconciler/diff/commit.hpp"
+#include "schema/model/flux.hpp"
+#include "schema/model/pod.hpp"
+
+namespace moored {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+constexpr milliseconds kLookAgain{50};
+constexpr std::size_t kOutputLimit = 10U << 10U;  // bytes that the shim keeps of a program's output
+
+// The commit id in branch@sha1:<40 hex>.
+std::string sha_in(const std::string& revision) {
+  const auto colon = revision.rfind(':');
+  return colon == std::string::npos ? revision : revision.substr(colon + 1);
+}
+
+std::string text_of(const Value& value, std::string_view member) {
+  const Value* found = value.find(member);
+  return found == nullptr ? std::string() : found->scalar;
+}
+
+bool is_settled(const std::string& outcome) {
+  return outcome == "ready" || outcome == "failed" || outcome == "refused" || outcome == "held";
+}
+
+Result<Pod> find_pod(const StateView& view, const ExecVerb& verb) {
+  const auto name_space = verb.namespace_name.empty() ? "default" : verb.namespace_name;
+  const auto object = view.find(key_of<Pod>(name_space, verb.pod));
+  if (object) return object->as<Pod>();
+  return Unexpected(Error{Code::not_found, "there is no pod " + name_space + "/" + verb.pod,
+                          "NotFound", {}, "see kubectl get pods -A"});
+}
+
+// The container named, or the first one.
+Result<std::string> choose_container(const Pod& pod, const std::string& wanted) {
+  for (const auto& container : pod.spec.containers) {
+    if (wanted.empty() || container.name == wanted) return container.name;
+  }
+  return fail(Code::not_found, "pod " + pod.metadata.name + " has no container " + wanted);
+}
+
+Value image_row(const ImageReport& image) {
+  Value row = Value::make_map();
+  row.put("name", Value::of_text(image.name));
+  row.put("digest", Value::of_text(image.digest));
+  row.put("size", Value::of_integer(image.size_bytes));
+  return row;
+}
+
+Value image_rows(const std::vector<ImageReport>& images) {
+  Value rows = Value::make_list();
+  for (const auto& image : images) rows.items.push_back(image_row(image));
+  Value out = Value::make_map();
+  out.put("images", std::move(rows));
+  return out;
+}
+
+// Every container that was ever started, with its pod.
+std::vector<std::pair<ObjectKey, ContainerStatus>> container_statuses(const StateView& view) {
+  std::vector<std::pair<ObjectKey, ContainerStatus>> out;
+  for (const auto& object : view.list(kind_of<Pod>())) {
+    const auto& status = object.as<Pod>().status;
+    for (const auto& row : status.init_container_statuses) out.emplace_back(object.key(), row);
+    for (const auto& row : status.container_statuses) out.emplace_back(object.key(), row);
+  }
+  return out;
+}
+
+// The unit that a plan is about.
+Result<Kustomization> find_unit(const StateView& view, const std::string& name) {
+  std::string name_space = kSystemNamespace;
+  std::string unit = name.empty() ? kDefaultName : name;
+  if (const auto slash = unit.find('/'); slash != std::string::npos) {
+    name_space = unit.substr(0, slash);
+    unit = unit.substr(slash + 1);
+  }
+  const auto object = view.find(key_of<Kustomization>(name_space, unit));
+  if (object) return object->as<Kustomization>();
+  return Unexpected(Error{Code::not_found, "there is no unit " + name_space + "/" + unit,
+                          "NotFound", {}, "see moorctl status"});
+}
+
+// Full reference names and commits stay; anything else is tried as a branch.
+std::string full_reference(const std::string& text) {
+  const bool commit =
+      text.size() == 40 && text.find_first_not_of("0123456789abcdef") == std::string::npos;
+  return commit || text.rfind("refs/", 0) == 0 ? text : "refs/heads/" + text;
+}
+
+}  // namespace
+
+Result<Value> DownRequest::ask(const DownVerb& verb, const std::function<void()>& wake) {
+  std::unique_lock lock(mutex_);
+  if (verb_) return fail(Code::conflict, "somebody else has asked for it already");
+  verb_ = verb;
+  wake();
+  answered_.wait(lock, [&] { return result_.has_value(); });
+  return *result_;
+}
+
+std::optional<DownVerb> DownRequest::find() const {
+  const std::lock_guard lock(mutex_);
+  return result_ ? std::nullopt : verb_;
+}
+
+void DownRequest::answer(Result<Value> result) {
+  const std::lock_guard lock(mutex_);
+  result_ = std::move(result);
+  answered_.notify_all();
+}
+
+DaemonVerbs::DaemonVerbs(Parts& parts, DownRequest& down, std::function<void()> wake)
+    : parts_(parts), down_(down), wake_(std::move(wake)) {}
+
+Result<Value> DaemonVerbs::sync(const SyncVerb& verb, AdminProgress& progress) {
+  MOORED_TRY(const auto looks, parts_.follower->sync_now(verb.source, verb.timeout));
+  Value sources = Value::make_list();
+  std::string revision;
+  std::optional<Error> failure;
+  for (const auto& look : looks) {
+    Value row = Value::make_map();
+    row.put("source", Value::of_text(look.source));
+    row.put("revision", Value::of_text(look.revision));
+    if (look.error) {
+      row.put("error", Value::of_text(look.error->text()));
+      failure = look.error;
+    }
+    sources.items.push_back(std::move(row));
+    if (!look.revision.empty()) revision = look.revision;
+  }
+  if (verb.wait && failure) return Unexpected(std::move(*failure));
+  Value out = Value::make_map();
+  if (verb.wait && !revision.empty()) {
+    MOORED_TRY(const auto receipt, wait_for_outcome(sha_in(revision), verb, progress));
+    for (const auto* member : {"outcome", "reason", "message"}) {
+      out.put(member, Value::of_text(text_of(receipt, member)));
+    }
+  }
+  out.put("revision", Value::of_text(revision));
+  out.put("ready", Value::of_boolean(text_of(out, "outcome") == "ready"));
+  out.put("sources", std::move(sources));
+  return out;
+}
+
+Result<Value> DaemonVerbs::wait_for_outcome(const std::string& sha, const SyncVerb& verb,
+                                            AdminProgress& progress) {
+  const auto end = steady_clock::now() + verb.timeout;
+  std::size_t shown = 0;
+  while (!progress.cancelled()) {
+    auto receipt = parts_.reports->read_receipt(sha);
+    if (!receipt && receipt.error().code != Code::not_found) return receipt;
+    if (receipt) {
+      const Value* steps = receipt->find("steps");
+      for (; steps != nullptr && shown < steps->items.size(); ++shown) {
+        progress.report(Value::of_text(text_of(steps->items[shown], "name")));
+      }
+      if (is_settled(text_of(*receipt, "outcome"))) return receipt;
+    }
+    if (steady_clock::now() > end) {
+      return Unexpected(Error{Code::timeout, "revision " + sha.substr(0, 12) + " is not ready yet",
+                              "Timeout", {}, "see moorctl status"});
+    }
+    std::this_thread::sleep_for(kLookAgain);
+  }
+  return fail(Code::unavailable, "nobody waits any more");
+}
+
+Result<Value> DaemonVerbs::exec(const ExecVerb& verb, AdminProgress&) {
+  MOORED_TRY(const auto pod, find_pod(*parts_.store->view(), verb));
+  ProbeRequest request;
+  MOORED_TRY(request.container, choose_container(pod, verb.container));
+  request.type = ProbeRequest::Type::exec;
+  request.command = verb.command;
+  request.timeout = verb.timeout;
+  MOORED_TRY(const auto result, parts_.sandbox->run_probe(pod.metadata.uid, request));
+  if (result.outcome == ProbeResult::Outcome::unknown) {
+    return fail(Code::conflict, "the program could not be run: " + result.output);
+  }
+  Value out = Value::make_map();
+  out.put("exitCode", Value::of_integer(result.exit_code));
+  out.put("output", Value::of_text(result.output));
+  out.put("truncated", Value::of_boolean(result.output.size() >= kOutputLimit));
+  return out;
+}
+
+Result<Value> DaemonVerbs::image_import(const ImageImportVerb& verb, AdminProgress& progress) {
+  image::ImportRequest request;
+  request.path = verb.path;
+  request.name = verb.name;
+  request.progress = [&](const image::ImportStep& step) {
+    progress.report(Value::of_text(step.text));
+  };
+  MOORED_TRY(const auto images, parts_.images->import(request));
+  parts_.agent->retry_images();
+  return image_rows(images);
+}
+
+Result<Value> DaemonVerbs::image_list(const ImageListVerb&, AdminProgress&) {
+  MOORED_TRY(const auto images, parts_.images->list());
+  return image_rows(images);
+}
+
+Result<Value> DaemonVerbs::image_remove(const ImageRemoveVerb& verb, AdminProgress&) {
+  MOORED_TRY(const auto image, parts_.images->find(verb.name));
+  std::vector<std::string> layers;
+  for (const auto& [object, status] : container_statuses(*parts_.store->view())) {
+    if (status.image_id.find(image.digest) != std::string::npos) {
+      return fail(Code::conflict, object.text() + " uses " + image.name);
+    }
+    const auto used = parts_.images->find(status.image);
+    if (used) layers.insert(layers.end(), used->layers.begin(), used->layers.end());
+  }
+  MOORED_TRY(const auto removed, parts_.images->remove(verb.name, layers));
+  Value names = Value::make_list();
+  for (const auto& name : removed) names.items.push_back(Value::of_text(name));
+  Value out = Value::make_map();
+  out.put("removed", std::move(names));
+  return out;
+}
+
+Result<TreeLoaded> DaemonVerbs::load_tree(const PlanVerb& verb, const Kustomization& unit) {
+  TreeLoaded tree;
+  tree.unit = key_of<Kustomization>(unit.metadata.namespace_name, unit.metadata.name);
+  const auto& ref = unit.spec.source_ref;
+  const auto source_namespace =
+      ref.namespace_name.empty() ? unit.metadata.namespace_name : ref.namespace_name;
+  tree.source = key_of<GitRepository>(source_namespace, ref.name);
+  LoadedTree loaded;
+  if (!verb.path.empty()) {
+    tree.revision = verb.path;
+    MOORED_TRY(loaded, parts_.reader->load_directory(verb.path, unit.spec.target_namespace));
+  } else {
+    const auto source = parts_.store->view()->find(tree.source);
+    if (!source) return fail(Code::not_found, "there is no source " + tree.source.text());
+    SourceSpec spec;
+    spec.id = source_namespace + "/" + ref.name;
+    spec.url = source->as<GitRepository>().spec.url;
+    spec.reference = full_reference(verb.revision);
+    spec.allow_local =
+        parts_.configuration.allow_local_sources || spec.url == parts_.configuration.git_url;
+    MOORED_TRY(const auto head, parts_.reader->fetch(spec, {}));
+    tree.commit = head.commit;
+    tree.revision = verb.revision + "@sha1:" + head.commit.sha;
+    LoadRequest request;
+    request.sha = head.commit.sha;
+    request.path = unit.spec.path;
+    request.target_namespace = unit.spec.target_namespace;
+    MOORED_TRY(loaded, parts_.reader->load(spec, request));
+  }
+  tree.complete = loaded.complete;
+  tree.objects = std::move(loaded.objects);
+  tree.diagnostics = std::move(loaded.diagnostics);
+  return tree;
+}
+
+Result<Value> DaemonVerbs::plan(const PlanVerb& verb, AdminProgress&) {
+  const auto view = parts_.store->view();
+  MOORED_TRY(const auto unit, find_unit(*view, verb.unit));
+  MOORED_TRY(auto tree, load_tree(verb, unit));
+  for (auto& object : tree.objects) {
+    auto provenance = object.provenance();
+    provenance.source = tree.source.namespace_name + "/" + tree.source.name;
+    provenance.unit = tree.unit.namespace_name + "/" + tree.unit.name;
+    provenance.revision = tree.revision;
+    object = object.with_provenance(std::move(provenance));
+  }
+  const auto planned = plan_commit(tree, *view, PruneBudget{}, false);
+  Value out = to_value(planned);
+  out.put("markdown", Value::of_text(to_markdown(planned)));
+  return out;
+}
+
+Result<Value> DaemonVerbs::confirm(const ConfirmVerb& verb, AdminProgress&) {
+  for (const auto& object : parts_.store->view()->list(kind_of<Kustomization>())) {
+    const auto& status = object.as<Kustomization>().status;
+    const auto* ready = find_condition(status.conditions, "Ready");
+    if (ready == nullptr || ready->reason != "PruneGuard") continue;
+    const auto& revision = status.last_attempted_revision;
+    if (revision.find(verb.revision) == std::string::npos) continue;
+    Value out = Value::make_map();
+    out.put("revision", Value::of_text(revision));
+    return out;
+  }
+  return Unexpected(Error{Code::not_found, "nothing is held at " + verb.revision, "NotFound", {},
+                          "see moorctl status"});
+}
+
+Result<Value> DaemonVerbs::down(const DownVerb& verb, AdminProgress& progress) {
+  progress.report(Value::of_text("stopping pods"));
+  return down_.ask(verb, wake_);
+}
+
+}  // namespace moored

@@ -1,0 +1,180 @@
+// Flags over moored.yaml over defaults, and what is said about mistakes in them.
+#include <catch2/catch.hpp>
+
+#include <cstdlib>
+
+#include "reconciler/daemon/configuration.hpp"
+#include "reconciler/daemon/identity.hpp"
+#include "schema/host/file.hpp"
+
+using namespace moored;
+
+namespace {
+
+struct TemporaryDirectory {
+  TemporaryDirectory() {
+    char pattern[] = "/tmp/moored-configuration-XXXXXX";
+    const char* made = mkdtemp(pattern);
+    REQUIRE(made != nullptr);
+    path = made;
+  }
+  ~TemporaryDirectory() {
+    const auto removed = remove_tree(path);
+    static_cast<void>(removed);
+  }
+  std::string path;
+};
+
+}  // namespace
+
+TEST_CASE("an empty file gives the defaults") {
+  for (const auto* text : {"", "# nothing\n", "---\n"}) {
+    const auto file = read_configuration_file(text, "moored.yaml");
+    REQUIRE(file);
+    const auto merged = merge_configuration(*file, {});
+    REQUIRE(merged);
+    CHECK(merged->state_dir == "/var/lib/moored");
+    CHECK(merged->listen_address == "127.0.0.1");
+    CHECK(merged->listen_port == 6446);
+    CHECK(merged->git_url.empty());
+    CHECK(merged->policy.default_level == AdmissionPolicy::Level::baseline);
+    CHECK_FALSE(merged->allow_local_sources);
+  }
+}
+
+TEST_CASE("flags win over the file, the file over defaults") {
+  const auto file = read_configuration_file(
+      "source: {url: https://git.example.org/a.git, branch: prod, interval: 1m}\n"
+      "sources: {allowLocal: true}\nlisten: 127.0.0.1:7000\nstateDir: /srv/state/\n"
+      "policy: {default: restricted, namespaces: {lab: privileged}}\nnodeName: edge-7\n",
+      "moored.yaml");
+  REQUIRE(file);
+  ConfigurationFlags flags;
+  flags.branch = "main";
+  flags.listen = "127.0.0.2:0";
+  flags.pod_security = "baseline";
+  const auto merged = merge_configuration(*file, flags);
+  REQUIRE(merged);
+  CHECK(merged->git_url == "https://git.example.org/a.git");
+  CHECK(merged->git_branch == "main");
+  CHECK(merged->git_interval == "1m");
+  CHECK(merged->listen_address == "127.0.0.2");
+  CHECK(merged->listen_port == 0);
+  CHECK(merged->state_dir == "/srv/state");
+  CHECK(merged->node_name == "edge-7");
+  CHECK(merged->allow_local_sources);
+  CHECK(merged->policy.default_level == AdmissionPolicy::Level::restricted);
+  CHECK(merged->policy.namespace_levels.at("lab") == AdmissionPolicy::Level::privileged);
+  CHECK(merged->policy.namespace_levels.at("default") == AdmissionPolicy::Level::baseline);
+}
+
+TEST_CASE("a relative path of a repository is meant from here") {
+  ConfigurationFlags flags;
+  flags.git = "some/where";
+  const auto merged = merge_configuration({}, flags);
+  REQUIRE(merged);
+  CHECK(merged->git_url.front() == '/');
+  flags.git = "git@example.org:team/shop.git";
+  const auto scp = merge_configuration({}, flags);
+  REQUIRE(scp);
+  CHECK(scp->git_url == "git@example.org:team/shop.git");
+}
+
+TEST_CASE("mistakes in the file are named with their place") {
+  struct Row {
+    const char* text;
+    const char* part;
+  };
+  const Row rows[] = {{"listn: x\n", "moored.yaml:1:1: listn"},
+                      {"source: {}\n", "source.url"},
+                      {"stateDir: relative\n", "must be absolute"},
+                      {"policy: {default: strict}\n", "privileged, baseline or restricted"},
+                      {"policy: {namespaces: {a: strict}}\n", "privileged, baseline or restricted"},
+                      {"a: 1\na: 2\n", "moored.yaml:2:1"},
+                      {"listen: 1\n---\nlisten: 2\n", "more than one document"},
+                      {"stateDir: [\n", "moored.yaml"}};
+  for (const auto& row : rows) {
+    const auto file = read_configuration_file(row.text, "moored.yaml");
+    REQUIRE(!file);
+    INFO(row.text << " gave " << file.error().text());
+    CHECK(file.error().reason == "ConfigInvalid");
+    CHECK(file.error().text().find(row.part) != std::string::npos);
+  }
+}
+
+TEST_CASE("mistakes in flags are named with the flag") {
+  const auto error_of = [](auto change) {
+    ConfigurationFlags flags;
+    change(flags);
+    const auto merged = merge_configuration({}, flags);
+    REQUIRE(!merged);
+    return merged.error().text();
+  };
+  using Flags = ConfigurationFlags;
+  for (const auto* listen : {"6446", ":6446", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:70000"}) {
+    INFO(listen);
+    CHECK(error_of([&](Flags& f) { f.listen = listen; }).find("--listen") != std::string::npos);
+  }
+  CHECK(error_of([](Flags& f) { f.interval = "soon"; }).find("--interval") != std::string::npos);
+  CHECK(error_of([](Flags& f) { f.state_dir = ""; }).find("--state-dir") != std::string::npos);
+  CHECK(error_of([](Flags& f) { f.node_name = "Bad_Name"; }).find("--node-name") !=
+        std::string::npos);
+  CHECK(error_of([](Flags& f) { f.pod_security = "none"; }).find("--pod-security") !=
+        std::string::npos);
+}
+
+TEST_CASE("a named file must exist, the default one need not") {
+  ConfigurationFlags flags;
+  flags.config = "/nonexistent/moored.yaml";
+  CHECK(!load_configuration(flags));
+}
+
+TEST_CASE("a state directory has one owner and one instance") {
+  const TemporaryDirectory directory;
+  SeededRandom random(7);
+  auto first = claim_state(directory.path, random);
+  REQUIRE(first);
+  CHECK(first->instance.size() == 6);
+  const auto second = claim_state(directory.path, random);
+  REQUIRE(!second);
+  CHECK(second.error().code == Code::conflict);
+  const auto instance = first->instance;
+  first->lock.reset();
+  const auto again = claim_state(directory.path, random);
+  REQUIRE(again);
+  CHECK(again->instance == instance);
+}
+
+TEST_CASE("a broken instance file is refused") {
+  const TemporaryDirectory directory;
+  SeededRandom random(7);
+  REQUIRE(write_file(directory.path + "/instance", "../../x\n", true));
+  const auto claimed = claim_state(directory.path, random);
+  REQUIRE(!claimed);
+  CHECK(claimed.error().code == Code::corrupt);
+}
+
+TEST_CASE("ranges are remembered, and flags win over them") {
+  const TemporaryDirectory directory;
+  Configuration configuration;
+  configuration.state_dir = directory.path;
+  const auto none = read_ranges(configuration);
+  REQUIRE(none);
+  CHECK(!none->has_value());
+  const auto third = candidate_ranges(2);
+  REQUIRE(third);
+  CHECK(net::format(third->pods) == "10.213.0.0/16");
+  CHECK(net::format(third->services) == "10.214.0.0/16");
+  REQUIRE(write_ranges(directory.path, *third));
+  const auto kept = read_ranges(configuration);
+  REQUIRE(kept);
+  CHECK((*kept)->pods == third->pods);
+  configuration.pod_cidr = "10.99.0.0/16";
+  const auto flagged = read_ranges(configuration);
+  REQUIRE(flagged);
+  CHECK(net::format((*flagged)->pods) == "10.99.0.0/16");
+  CHECK((*flagged)->services == third->services);
+  configuration.pod_cidr = "10.99.0.1";
+  CHECK(!read_ranges(configuration));
+  CHECK(!candidate_ranges(1000));
+}
