@@ -96,7 +96,7 @@ void plan_devices(const PodSandboxSpec& pod, const ContainerSpec& spec, const Po
                               "nosuid,nodev,noexec"));
   }
   steps.push_back(mount_step("mqueue", "/dev/mqueue", "nosuid,nodev,noexec"));
-  if (spec.tty) steps.push_back(make_step(StepType::console));
+  if (spec.tty) steps.push_back(number_step(StepType::console, spec.uid));
 }
 
 void plan_file_systems(const PodSandboxSpec& pod, const ContainerSpec& spec, const PodPaths& pod_at,

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <sched.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -15,6 +14,7 @@
 #include <csignal>
 
 #include "runtime/shim/mounts.hpp"
+#include "runtime/shim/terminal.hpp"
 #include "runtime/sys/credentials.hpp"
 #include "runtime/sys/mount.hpp"
 #include "runtime/sys/process.hpp"
@@ -23,6 +23,7 @@
 namespace moored::shim {
 namespace {
 
+constexpr gid_t kTtyGroup = 5;
 constexpr std::string_view kDefaultPath =
     "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -77,7 +78,7 @@ class ChildRun {
   // until the shim has put it into its cgroups.
   Status start() {
     std::vector<int> kept{streams_.in,      streams_.out,      streams_.err,
-                          streams_.control, streams_.terminal, streams_.joined_process};
+                          streams_.control, streams_.joined_process};
     kept.insert(kept.end(), {0, 1, 2});
     for (const auto& pins : pinned_) {
       for (const auto& fd : pins.descriptors) kept.push_back(fd.get());
@@ -92,9 +93,6 @@ class ChildRun {
     }
     ::syscall(SYS_close_range, next, ~0U, 0U);
     if (::setsid() < 0 && errno != EPERM) return failed("start session");
-    if (streams_.terminal >= 0 && ::ioctl(streams_.terminal, TIOCSCTTY, 0) != 0) {
-      return failed("take terminal");
-    }
     const std::array<int, 3> wanted{streams_.in, streams_.out, streams_.err};
     for (int i = 0; i < 3; ++i) {
       if (::dup2(wanted[static_cast<std::size_t>(i)], i) < 0) return failed("set stream");
@@ -119,7 +117,7 @@ class ChildRun {
       case StepType::mount: return mount_new(root_.get(), step);
       case StepType::bind: return mount_bind(root_.get(), step, pins.descriptors.at(0).get());
       case StepType::devices: return make_devices(root_.get(), step);
-      case StepType::console: return mount_console(root_.get(), streams_.terminal);
+      case StepType::console: return open_console(step);
       case StepType::cgroup_view: return sys::unshare_namespaces(CLONE_NEWCGROUP);
       case StepType::mask: return mask_path(root_.get(), step, pins.descriptors.at(0).get());
       case StepType::read_only: return protect_path(root_.get(), step);
@@ -150,6 +148,17 @@ class ChildRun {
     MOORED_TRY(auto root, mount_overlay(step));
     root_ = std::move(root);
     return {};
+  }
+
+  // The terminal's other end goes to the shim, which reads it as the container's output.
+  Status open_console(const Step& step) const {
+    MOORED_TRY(const auto terminal, open_terminal(root_.get()));
+    if (::fchown(terminal.slave.get(), static_cast<uid_t>(step.number), kTtyGroup) != 0) {
+      return failed("give terminal away");
+    }
+    MOORED_CHECK(mount_console(root_.get(), terminal.slave.get()));
+    MOORED_CHECK(enter_terminal(terminal.slave.get()));
+    return sys::send_descriptor(streams_.control, "terminal", terminal.master.get());
   }
 
   static Status protect_root() {

@@ -104,7 +104,8 @@ Status ContainerRun::begin() {
   state_.pid = child_.pid;
   state_.start_time = read_start_time(child_.pid).value_or(0);
   state_.created_micros = micros_now();
-  MOORED_TRY(control_token_, loop_.watch(control_.get(), EPOLLIN, [this](auto) { read_control(); }));
+  MOORED_TRY(control_token_,
+             loop_.watch(control_.get(), EPOLLIN, [this](auto) { read_control(); }));
   return watch_streams();
 }
 
@@ -148,17 +149,22 @@ void ContainerRun::close_stream(Stream& stream) {
 }
 
 void ContainerRun::read_control() {
-  const auto message = sys::receive_message(control_.get());
-  if (!message && message.error().reason == "Again") return;
-  if (!message || message->empty()) {
+  auto received = sys::receive_descriptor(control_.get());
+  if (!received && received.error().reason == "Again") return;
+  const std::string message = received ? received->message : "";
+  if (message.empty()) {
     control_closed();
-  } else if (*message == "ready") {
+  } else if (message == "terminal" && received->descriptor) {
+    out_.fd = std::move(received->descriptor);
+    auto token = loop_.watch(out_.fd.get(), EPOLLIN, [this](auto) { read_stream(out_); });
+    if (token) out_.token = *token;
+  } else if (message == "ready") {
     state_.phase = "created";
     auto written = write_state();
     durable_ = written.has_value();
     settle(written);
-  } else if (message->compare(0, 6, "error ") == 0) {
-    child_failed(message->substr(6));
+  } else if (message.compare(0, 6, "error ") == 0) {
+    child_failed(message.substr(6));
   }
 }
 

@@ -11,7 +11,6 @@
 #include <csignal>
 
 #include "runtime/shim/child.hpp"
-#include "runtime/shim/terminal.hpp"
 #include "runtime/sys/socket.hpp"
 #include "schema/host/file.hpp"
 
@@ -67,13 +66,12 @@ struct Lines {
 Result<Lines> make_lines(const LaunchRequest& request) {
   Lines lines;
   MOORED_TRY(lines.control, make_control());
-  if (request.tty) {
-    MOORED_TRY(auto terminal, open_terminal(request.uid));
-    lines.out.ours = std::move(terminal.master);
-    lines.out.theirs = std::move(terminal.slave);
+  MOORED_TRY(lines.in, make_input(request));
+  if (request.tty) {  // the child opens a terminal in its own root and sends us its other end
+    lines.out.theirs.reset(::open("/dev/null", O_RDWR | O_CLOEXEC));
+    if (!lines.out.theirs) return failed("open /dev/null");
     return lines;
   }
-  MOORED_TRY(lines.in, make_input(request));
   MOORED_TRY(lines.out, make_output_pipe(request));
   if (!request.merge_errors) {
     MOORED_TRY(lines.err, make_output_pipe(request));
@@ -86,8 +84,7 @@ ChildStreams child_streams(const LaunchRequest& request, const Lines& lines) {
   streams.control = lines.control.theirs.get();
   streams.out = lines.out.theirs.get();
   streams.err = request.merge_errors || request.tty ? streams.out : lines.err.theirs.get();
-  streams.in = request.tty ? streams.out : lines.in.theirs.get();
-  streams.terminal = request.tty ? streams.out : -1;
+  streams.in = lines.in.theirs.get();
   streams.joined_process = request.placement.joined_process;
   return streams;
 }

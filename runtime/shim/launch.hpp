@@ -15,7 +15,7 @@ namespace moored::shim {
 // Where a child starts, besides its steps.
 struct Placement {
   std::uint64_t new_namespaces = 0;   // CLONE_NEW… bits
-  int pid_namespace = -1;             // to be born in: a pidfd or namespace descriptor; -1: ours
+  int pid_namespace = -1;             // to be born in: a pidfd or namespace; -1: ours
   int joined_process = -1;            // pidfd whose mounts and cgroup view the child joins; -1: none
   std::string cgroup;                 // v2 directory; empty: none
   std::vector<std::string> procs_files;
@@ -27,7 +27,7 @@ struct Launched {
   Child child;
   UniqueFd control;   // SEQPACKET
   UniqueFd in;        // empty unless asked for
-  UniqueFd out;       // with a terminal: its master
+  UniqueFd out;       // with a terminal: empty until the child sends it
   UniqueFd err;       // empty with a terminal
 };
 

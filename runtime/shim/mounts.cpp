@@ -158,7 +158,6 @@ Status make_devices(int root, const Step& step) {
 }
 
 Status mount_console(int root, int terminal) {
-  if (terminal < 0) return fail(Code::internal, "no terminal for the console");
   // A bind of what the descriptor is, never of a name below /dev/pts.
   MOORED_TRY(const auto mount, sys::clone_mount(AT_FDCWD, descriptor_path(terminal), false));
   MOORED_TRY(const auto target, sys::make_in_root(root, "/dev/console", true, 0600));

@@ -19,7 +19,7 @@ enum class StepType {
   mount,              // source: type; target: in the container; list: name=value; options: flags
   bind,               // source: host path; sub_path; target; options: flags
   devices,            // nodes and links in a fresh /dev at target
-  console,            // binds the terminal on /dev/console
+  console,            // opens a terminal for number (uid) and binds it on /dev/console
   cgroup_view,        // unshares the cgroup namespace
   mask,               // target reads as empty
   read_only,          // target and below cannot be written

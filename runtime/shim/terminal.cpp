@@ -6,26 +6,32 @@
 
 #include <cerrno>
 
+#include "runtime/sys/mount.hpp"
+
 namespace moored::shim {
 namespace {
-
-constexpr gid_t kTtyGroup = 5;
 
 Unexpected failed(const char* what) { return Unexpected(system_error(what, errno)); }
 
 }  // namespace
 
-Result<Terminal> open_terminal(std::uint32_t uid) {
+Result<Terminal> open_terminal(int root) {
   Terminal terminal;
-  terminal.master.reset(::open("/dev/ptmx", O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC));
-  if (!terminal.master) return failed("open terminal");
+  MOORED_TRY(terminal.master, sys::open_without_links(root, "/dev/pts/ptmx",
+                                                      O_RDWR | O_NOCTTY | O_NONBLOCK));
   int locked = 0;
   if (::ioctl(terminal.master.get(), TIOCSPTLCK, &locked) != 0) return failed("unlock terminal");
-  terminal.slave.reset(
-      ::ioctl(terminal.master.get(), TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC));
+  terminal.slave.reset(::ioctl(terminal.master.get(), TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC));
   if (!terminal.slave) return failed("open terminal's other end");
-  if (::fchown(terminal.slave.get(), uid, kTtyGroup) != 0) return failed("give terminal away");
   return terminal;
+}
+
+Status enter_terminal(int slave) {
+  if (::ioctl(slave, TIOCSCTTY, 0) != 0) return failed("take terminal");
+  for (int stream = 0; stream < 3; ++stream) {
+    if (::dup2(slave, stream) < 0) return failed("set stream");
+  }
+  return {};
 }
 
 }  // namespace moored::shim

@@ -1,8 +1,6 @@
 // Pseudo terminals for containers with tty.
 #pragma once
 
-#include <cstdint>
-
 #include "schema/base/result.hpp"
 #include "schema/host/unique_fd.hpp"
 
@@ -13,8 +11,11 @@ struct Terminal {
   UniqueFd slave;
 };
 
-// A new terminal whose slave belongs to the user. The slave is opened by TIOCGPTPEER, never by
-// name. Errors: exhausted, denied.
-Result<Terminal> open_terminal(std::uint32_t uid);
+// A new terminal of the devpts that is mounted in the container, so that its programs find their
+// own terminal by name. The slave is opened by TIOCGPTPEER, never by name.
+// Errors: exhausted, denied, not_found (no /dev/pts in the root).
+Result<Terminal> open_terminal(int root);
+// Makes it the controlling terminal of this session and the three standard streams.
+Status enter_terminal(int slave);
 
 }  // namespace moored::shim

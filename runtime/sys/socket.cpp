@@ -104,25 +104,59 @@ Status send_message(int socket, std::string_view message) {
   }
 }
 
-Result<std::string> receive_message(int socket) {
-  std::string message(kMaxMessageBytes, '\0');
+Status send_descriptor(int socket, std::string_view message, int descriptor) {
+  iovec part{const_cast<char*>(message.data()), message.size()};
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
+  msghdr header{};
+  header.msg_iov = &part;
+  header.msg_iovlen = 1;
+  header.msg_control = control.data();
+  header.msg_controllen = control.size();
+  cmsghdr* attached = CMSG_FIRSTHDR(&header);
+  attached->cmsg_level = SOL_SOCKET;
+  attached->cmsg_type = SCM_RIGHTS;
+  attached->cmsg_len = CMSG_LEN(sizeof(int));
+  std::memcpy(CMSG_DATA(attached), &descriptor, sizeof descriptor);
+  if (::sendmsg(socket, &header, MSG_NOSIGNAL) < 0) return failed("send descriptor");
+  return {};
+}
+
+Result<Received> receive_descriptor(int socket) {
+  Received received;
+  received.message.resize(kMaxMessageBytes);
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
   for (;;) {
-    iovec part{message.data(), message.size()};
+    iovec part{received.message.data(), received.message.size()};
     msghdr header{};
     header.msg_iov = &part;
     header.msg_iovlen = 1;
+    header.msg_control = control.data();
+    header.msg_controllen = control.size();
     const auto got = ::recvmsg(socket, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0 && errno == EAGAIN) {
       return Unexpected(system_error("receive message", EAGAIN).because("Again"));
     }
     if (got < 0) return failed("receive message");
+    const cmsghdr* attached = CMSG_FIRSTHDR(&header);
+    if (attached != nullptr && attached->cmsg_type == SCM_RIGHTS &&
+        attached->cmsg_len == CMSG_LEN(sizeof(int))) {
+      int descriptor = -1;
+      std::memcpy(&descriptor, CMSG_DATA(attached), sizeof descriptor);
+      received.descriptor.reset(descriptor);
+    }
     if ((header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) {
       return fail(Code::corrupt, "a message is longer than the limit");
     }
-    message.resize(static_cast<std::size_t>(got));
-    return message;
+    received.message.resize(static_cast<std::size_t>(got));
+    return received;
   }
+}
+
+Result<std::string> receive_message(int socket) {
+  // A descriptor that nobody asked for is closed with the value.
+  MOORED_TRY(auto received, receive_descriptor(socket));
+  return std::move(received.message);
 }
 
 }  // namespace moored::sys

@@ -30,8 +30,16 @@ Result<UniqueFd> accept_messages(int listener);
 Result<Peer> read_peer(int socket);
 // Sends one message whole. Errors: exhausted (too long, or the peer does not read).
 Status send_message(int socket, std::string_view message);
+// Sends a message with a descriptor of ours; the peer gets one of its own.
+Status send_descriptor(int socket, std::string_view message, int descriptor);
 // Takes one message, not blocking. An empty text: the peer closed. Errors: unavailable (none
 // now, reason Again), corrupt (longer than the limit).
 Result<std::string> receive_message(int socket);
+// The same from a peer that may send one descriptor along; empty when there was none.
+struct Received {
+  std::string message;
+  UniqueFd descriptor;
+};
+Result<Received> receive_descriptor(int socket);
 
 }  // namespace moored::sys
