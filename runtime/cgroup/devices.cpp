@@ -16,7 +16,9 @@ namespace {
 // Registers of the program: the context, then its three words.
 constexpr std::uint8_t kResult = 0, kContext = 1, kType = 2, kAccess = 3, kMajor = 4, kMinor = 5;
 
-Unexpected failed(const std::string& what) { return Unexpected(system_error(what, errno)); }
+Unexpected failed(const std::string& what) {
+  return Unexpected(system_error(what, errno));
+}
 
 Instruction make(int code, std::uint8_t destination, std::uint8_t source, int offset, int number) {
   return {static_cast<std::uint8_t>(code),
@@ -69,9 +71,9 @@ long call_bpf(int command, bpf_attr& attributes) {
 
 const std::vector<DeviceRule>& default_device_rules() {
   static const std::vector<DeviceRule> kRules{
-      {'c', 1, 3, "rwm"}, {'c', 1, 5, "rwm"}, {'c', 1, 7, "rwm"},   {'c', 1, 8, "rwm"},
-      {'c', 1, 9, "rwm"}, {'c', 5, 0, "rwm"}, {'c', 5, 2, "rwm"},   {'c', 136, -1, "rwm"},
-      {'a', -1, -1, "m"}};
+      {'c', 1, 3, "rwm"}, {'c', 1, 5, "rwm"},    {'c', 1, 7, "rwm"},
+      {'c', 1, 8, "rwm"}, {'c', 1, 9, "rwm"},    {'c', 5, 0, "rwm"},
+      {'c', 5, 2, "rwm"}, {'c', 136, -1, "rwm"}, {'a', -1, -1, "m"}};
   return kRules;
 }
 
@@ -84,7 +86,8 @@ std::vector<Instruction> make_device_program(const std::vector<DeviceRule>& rule
   program.push_back(make(BPF_ALU | BPF_RSH | BPF_K, kAccess, 0, 0, 16));
   program.push_back(make(BPF_LDX | BPF_MEM | BPF_W, kMajor, kContext, 4, 0));
   program.push_back(make(BPF_LDX | BPF_MEM | BPF_W, kMinor, kContext, 8, 0));
-  for (const auto& rule : rules) append_rule(program, rule);
+  for (const auto& rule : rules)
+    append_rule(program, rule);
   program.push_back(make(BPF_ALU64 | BPF_MOV | BPF_K, kResult, 0, 0, 0));
   program.push_back(make(BPF_JMP | BPF_EXIT, 0, 0, 0, 0));
   return program;

@@ -11,10 +11,10 @@ namespace moored::cgroup {
 
 // One permission. Everything that no rule allows is denied.
 struct DeviceRule {
-  char type = 'c';        // c, b, or a for both
-  int major = -1;         // -1: any
+  char type = 'c';  // c, b, or a for both
+  int major = -1;   // -1: any
   int minor = -1;
-  std::string access;     // of r, w, m
+  std::string access;  // of r, w, m
   bool operator==(const DeviceRule&) const = default;
 };
 

@@ -18,8 +18,8 @@ std::mutex& library_lock() {
 
 Unexpected failed(const std::string& what, int code) {
   if (code == ECGOTHER) return Unexpected(system_error(what, cgroup_get_last_errno()));
-  const Code kind = code == ECGROUPNOTALLOWED                                   ? Code::denied
-                    : code == ECGROUPNOTEXIST || code == ECGROUPVALUENOTEXIST   ? Code::not_found
+  const Code kind = code == ECGROUPNOTALLOWED                                 ? Code::denied
+                    : code == ECGROUPNOTEXIST || code == ECGROUPVALUENOTEXIST ? Code::not_found
                     : code == ECGROUPNOTMOUNTED || code == ECGROUPSUBSYSNOTMOUNTED
                         ? Code::unavailable
                         : Code::internal;
@@ -101,7 +101,8 @@ Result<std::string> get_value(const std::string& path, const std::string& contro
   if (handle != nullptr) cgroup_read_value_end(&handle);
   if (code != 0 && code != ECGEOF) return failed("read " + file + " of cgroup " + path, code);
   std::string text(line.data());
-  while (!text.empty() && text.back() == '\n') text.pop_back();
+  while (!text.empty() && text.back() == '\n')
+    text.pop_back();
   return text;
 }
 

@@ -23,7 +23,7 @@ using std::chrono::milliseconds;
 using Steady = std::chrono::steady_clock;
 
 // What containers are limited or measured by, or stopped with.
-constexpr std::array<std::string_view, 7> kUsed{"cpu",  "cpuacct", "memory", "pids",
+constexpr std::array<std::string_view, 7> kUsed{"cpu",   "cpuacct", "memory", "pids",
                                                 "blkio", "devices", "freezer"};
 
 bool is_used(const std::string& controller) {
@@ -103,7 +103,8 @@ std::string find_unified(const std::string& mountinfo) {
     if (type == std::string::npos) continue;
     // "id parent major:minor root mount-point options …": the fifth word.
     std::size_t begin = 0;
-    for (int i = 0; i < 4; ++i) begin = line.find(' ', begin) + 1;
+    for (int i = 0; i < 4; ++i)
+      begin = line.find(' ', begin) + 1;
     return line.substr(begin, line.find(' ', begin) - begin);
   }
   return {};
@@ -152,7 +153,8 @@ std::string Tree::directory(const std::string& controller, const std::string& pa
 // One for each hierarchy: co-mounted controllers share theirs.
 std::vector<std::string> Tree::directories(const std::string& path) const {
   std::set<std::string> found;
-  for (const auto& entry : layout_.v1) found.insert(entry.mount_point + full(path));
+  for (const auto& entry : layout_.v1)
+    found.insert(entry.mount_point + full(path));
   if (!layout_.unified.empty()) found.insert(layout_.unified + full(path));
   return {found.begin(), found.end()};
 }
@@ -163,7 +165,8 @@ Status Tree::make(const std::string& path) {
   for (std::size_t slash = whole.find('/', 1);; slash = whole.find('/', slash + 1)) {
     const std::string level = whole.substr(0, slash);
     bool missing = false;
-    for (const auto& entry : layout_.v1) missing |= !path_exists(entry.mount_point + level);
+    for (const auto& entry : layout_.v1)
+      missing |= !path_exists(entry.mount_point + level);
     if (!layout_.unified.empty()) missing |= !path_exists(layout_.unified + level);
     if (missing) {
       if (first_made.empty()) first_made = level;
@@ -183,7 +186,8 @@ Status Tree::make(const std::string& path) {
 // for the root of the hierarchy.
 Status Tree::make_level(const std::string& level) {
   std::vector<std::string> controllers;
-  for (const auto& entry : layout_.v1) controllers.push_back(entry.controller);
+  for (const auto& entry : layout_.v1)
+    controllers.push_back(entry.controller);
   if (!controllers.empty()) MOORED_CHECK(make_group(level, controllers));
   if (layout_.unified.empty()) return {};
   const std::string parent = layout_.unified + level.substr(0, level.find_last_of('/'));
@@ -206,7 +210,8 @@ Status Tree::set_limits(const std::string& path, const CgroupLimits& limits, boo
     raising = bytes && limits.memory_limit_bytes && *limits.memory_limit_bytes > *bytes;
   }
   for (const auto& setting : plan_limits(limits, layout_.versions, leaf, raising)) {
-    if (setting.optional && !path_exists(directory(setting.controller, path) + "/" + setting.file)) {
+    if (setting.optional &&
+        !path_exists(directory(setting.controller, path) + "/" + setting.file)) {
       continue;
     }
     MOORED_CHECK(set_value(full(path), setting.controller, setting.file, setting.value));
@@ -232,7 +237,8 @@ Result<CgroupLimits> Tree::read_limits(const std::string& path, const CgroupLimi
     if (number_of(weight) == cpu_weight(cpu_shares(recorded.cpu_request_milli))) {
       found.cpu_request_milli = recorded.cpu_request_milli;
     }
-    found.cpu_limit_milli = limit_milli_of_quota(number_of(max), number_of(max.substr(max.find(' ') + 1)));
+    found.cpu_limit_milli =
+        limit_milli_of_quota(number_of(max), number_of(max.substr(max.find(' ') + 1)));
   }
   const auto& wanted = recorded.cpu_limit_milli;
   if (wanted && found.cpu_limit_milli &&
@@ -241,8 +247,8 @@ Result<CgroupLimits> Tree::read_limits(const std::string& path, const CgroupLimi
   }
   if (layout_.versions.memory != Version::absent) {
     const bool v1 = layout_.versions.memory == Version::v1;
-    MOORED_TRY(const auto bytes, get_value(full(path), "memory",
-                                           v1 ? "memory.limit_in_bytes" : "memory.max"));
+    MOORED_TRY(const auto bytes,
+               get_value(full(path), "memory", v1 ? "memory.limit_in_bytes" : "memory.max"));
     found.memory_limit_bytes = bytes_of(bytes);
     const auto page = static_cast<std::int64_t>(::sysconf(_SC_PAGESIZE));
     if (recorded.memory_limit_bytes && found.memory_limit_bytes &&
@@ -261,7 +267,8 @@ Result<std::int64_t> Tree::read_memory_bytes(const std::string& path) {
   const bool v1 = layout_.versions.memory == Version::v1;
   const std::string base = directory("memory", path);
   if (base.empty()) return fail(Code::unavailable, "no memory controller");
-  MOORED_TRY(const auto usage, read_file(base + (v1 ? "/memory.usage_in_bytes" : "/memory.current")));
+  MOORED_TRY(const auto usage,
+             read_file(base + (v1 ? "/memory.usage_in_bytes" : "/memory.current")));
   MOORED_TRY(const auto stat, read_file(base + "/memory.stat"));
   const std::string name = v1 ? "\ntotal_inactive_file " : "\ninactive_file ";
   const auto at = stat.find(name);
@@ -279,7 +286,8 @@ Status Tree::attach(const std::string& path, pid_t pid) {
 Entrance Tree::entrance(const std::string& path) const {
   Entrance entrance;
   std::set<std::string> files;
-  for (const auto& entry : layout_.v1) files.insert(entry.mount_point + full(path) + "/cgroup.procs");
+  for (const auto& entry : layout_.v1)
+    files.insert(entry.mount_point + full(path) + "/cgroup.procs");
   entrance.procs_files.assign(files.begin(), files.end());
   if (!layout_.unified.empty()) entrance.v2_directory = layout_.unified + full(path);
   const std::string memory = directory("memory", path);
@@ -290,7 +298,8 @@ Entrance Tree::entrance(const std::string& path) const {
 
 std::vector<pid_t> Tree::read_processes(const std::string& path) const {
   std::vector<pid_t> pids;
-  for (const auto& group : directories(path)) collect_processes(group, pids);
+  for (const auto& group : directories(path))
+    collect_processes(group, pids);
   return pids;
 }
 
@@ -307,7 +316,8 @@ Status Tree::kill(const std::string& path, milliseconds timeout) {
       auto killed = write_file(unified + "/cgroup.kill", "1");
       if (!killed && killed.error().code != Code::not_found) return killed;
     } else {
-      for (const auto pid : read_processes(path)) ::kill(pid, SIGKILL);
+      for (const auto pid : read_processes(path))
+        ::kill(pid, SIGKILL);
     }
     if (is_populated(path)) return fail(Code::timeout, "cgroup " + full(path) + " is not empty");
     return {};

@@ -19,9 +19,9 @@ namespace moored::cgroup {
 // Where this machine keeps what. Versions are decided for each controller by its mount point.
 struct Layout {
   Versions versions;
-  std::string unified;             // mount point of the v2 hierarchy; empty: none
-  std::vector<Mounted> v1;         // used v1 controllers
-  std::vector<std::string> v2;     // used v2 controllers
+  std::string unified;          // mount point of the v2 hierarchy; empty: none
+  std::vector<Mounted> v1;      // used v1 controllers
+  std::vector<std::string> v2;  // used v2 controllers
   bool operator==(const Layout&) const = default;
 };
 // Decides the layout from what the library found and the mount point of cgroup2. Leaves cpuset
@@ -32,9 +32,9 @@ std::string find_unified(const std::string& mountinfo);
 
 // Files by which a process enters a group and by which its end is told.
 struct Entrance {
-  std::string v2_directory;                // for CLONE_INTO_CGROUP, kill and events; may be empty
-  std::vector<std::string> procs_files;    // of the v1 hierarchies
-  std::string oom_file;                    // memory.events or memory.oom_control; may be empty
+  std::string v2_directory;              // for CLONE_INTO_CGROUP, kill and events; may be empty
+  std::vector<std::string> procs_files;  // of the v1 hierarchies
+  std::string oom_file;                  // memory.events or memory.oom_control; may be empty
 };
 
 // Groups below one root. Paths are relative to it ("pods/burstable/pod1/web-0"). Thread safe.
@@ -71,7 +71,9 @@ class Tree {
 
  private:
   Tree(std::string root, Layout layout) : root_(std::move(root)), layout_(std::move(layout)) {}
-  std::string full(const std::string& path) const { return path.empty() ? root_ : root_ + "/" + path; }
+  std::string full(const std::string& path) const {
+    return path.empty() ? root_ : root_ + "/" + path;
+  }
   std::vector<std::string> directories(const std::string& path) const;
   std::string directory(const std::string& controller, const std::string& path) const;
   Status make_level(const std::string& path);

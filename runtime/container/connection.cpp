@@ -44,8 +44,7 @@ Result<std::shared_ptr<Connection>> Connection::create(const std::string& uid,
                                                        const std::string& directory) {
   MOORED_TRY(auto socket, sys::connect_messages(directory + "/shim.sock"));
   MOORED_TRY(auto process, open_shim_process(socket.get(), directory));
-  return std::shared_ptr<Connection>(
-      new Connection(uid, std::move(socket), std::move(process)));
+  return std::shared_ptr<Connection>(new Connection(uid, std::move(socket), std::move(process)));
 }
 
 Status Connection::greet(const std::string& instance) {
@@ -75,8 +74,8 @@ Result<Connection::Reply> Connection::call(shim::Record request, milliseconds ti
   Pending pending = std::move(pending_[id]);
   pending_.erase(id);
   if (!settled) {
-    return fail(Code::timeout, "the shim of pod " + uid_ + " does not answer " +
-                                   request.text_of("op"));
+    return fail(Code::timeout,
+                "the shim of pod " + uid_ + " does not answer " + request.text_of("op"));
   }
   if (!pending.done) return fail(Code::unavailable, "the shim of pod " + uid_ + " is gone");
   if (!pending.reply.last.flag_of("ok")) {
@@ -85,12 +84,16 @@ Result<Connection::Reply> Connection::call(shim::Record request, milliseconds ti
   return std::move(pending.reply);
 }
 
-void Connection::wait_end(milliseconds timeout) const {
+bool Connection::has_ended(milliseconds timeout) const {
   pollfd set{process_.get(), POLLIN, 0};
-  if (::poll(&set, 1, static_cast<int>(timeout.count())) > 0) return;
+  return ::poll(&set, 1, static_cast<int>(timeout.count())) > 0;
+}
+
+void Connection::wait_end(milliseconds timeout) const {
+  constexpr milliseconds kDeathTime{5'000};
+  if (has_ended(timeout)) return;
   kill_shim();
-  constexpr int kDeathMilliseconds = 5000;
-  ::poll(&set, 1, kDeathMilliseconds);
+  static_cast<void>(has_ended(kDeathTime));
 }
 
 void Connection::kill_shim() const {

@@ -45,6 +45,8 @@ class Connection {
   // Waits for the shim's own end, after SHUTDOWN; kills it when the time is over.
   void wait_end(std::chrono::milliseconds timeout) const;
   void kill_shim() const;
+  // Whether the process ends within the time.
+  bool has_ended(std::chrono::milliseconds timeout) const;
   bool is_lost() const;
   // The shim was told to go: its end is no loss.
   void expect_end();

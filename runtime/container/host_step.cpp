@@ -51,7 +51,8 @@ std::string describe(const HostStep& step) {
            number_or_max(step.limits.memory_limit_bytes) + " pids " +
            number_or_max(step.limits.pids_limit) + (step.leaf ? " leaf" : "");
   }
-  for (const auto& word : step.list) out += " " + word;
+  for (const auto& word : step.list)
+    out += " " + word;
   if (step.type == HostStepType::create) {
     out += " " + step.text + "/" + std::to_string(step.number);
   }

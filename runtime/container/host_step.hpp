@@ -11,17 +11,17 @@
 namespace moored::container {
 
 enum class HostStepType {
-  directory,        // path, mode. Undone: the tree is removed
-  file,             // path, text: written durably. Undone: removed
-  group,            // path: cgroup. Undone: everything in it is killed, then it is removed
-  limits,           // path: cgroup; limits; leaf
-  devices,          // path: cgroup; only the devices that every container has
-  namespaces,       // path: directory of the pins; list: "ipc", "uts"; text: host name.
-                    // Undone: pins are unmounted
-  sysctls,          // list: "name=value"; path: directory of the pins; text: network namespace
-  shared_memory,    // path: a tmpfs. Undone: unmounted
-  shim,             // path: the pod's directory; the shim is started and greeted. Undone: ended
-  create,           // path: spec.json; text: container; number: attempt. Undone: killed, deleted
+  directory,      // path, mode. Undone: the tree is removed
+  file,           // path, text: written durably. Undone: removed
+  group,          // path: cgroup. Undone: everything in it is killed, then it is removed
+  limits,         // path: cgroup; limits; leaf
+  devices,        // path: cgroup; only the devices that every container has
+  namespaces,     // path: directory of the pins; list: "ipc", "uts"; text: host name.
+                  // Undone: pins are unmounted
+  sysctls,        // list: "name=value"; path: directory of the pins; text: network namespace
+  shared_memory,  // path: a tmpfs. Undone: unmounted
+  shim,           // path: the pod's directory; the shim is started and greeted. Undone: ended
+  create,         // path: spec.json; text: container; number: attempt. Undone: killed, deleted
 };
 const char* host_step_name(HostStepType type);
 

@@ -25,7 +25,9 @@ constexpr const char* kShimGroup = "system/shims";
 constexpr int kSyncDescriptor = 3;
 constexpr std::size_t kMaxProgramBytes = 64U << 20U;
 
-Unexpected failed(const std::string& what) { return Unexpected(system_error(what, errno)); }
+Unexpected failed(const std::string& what) {
+  return Unexpected(system_error(what, errno));
+}
 
 // Exactly the mode that was asked for, whatever the umask is.
 Status make_directory(const HostStep& step) {
@@ -40,7 +42,8 @@ Status make_directory(const HostStep& step) {
 Status await_shim(int pipe) {
   constexpr int kStartMilliseconds = 10'000;
   pollfd set{pipe, POLLIN, 0};
-  if (::poll(&set, 1, kStartMilliseconds) <= 0) return fail(Code::timeout, "the shim does not start");
+  if (::poll(&set, 1, kStartMilliseconds) <= 0)
+    return fail(Code::timeout, "the shim does not start");
   std::array<char, 1024> word{};
   const auto got = ::read(pipe, word.data(), word.size());
   const std::string text(word.data(), got > 0 ? static_cast<std::size_t>(got) : 0);
@@ -52,16 +55,26 @@ Status await_shim(int pipe) {
 
 Status Machine::carry_out(const HostStep& step) {
   switch (step.type) {
-    case HostStepType::directory: return make_directory(step);
-    case HostStepType::file: return write_file_durably(step.path, step.text);
-    case HostStepType::group: return tree_.make(step.path);
-    case HostStepType::limits: return tree_.set_limits(step.path, step.limits, step.leaf);
-    case HostStepType::devices: return tree_.restrict_devices(step.path);
-    case HostStepType::namespaces: return make_namespaces(step.path, step.list, step.text);
-    case HostStepType::sysctls: return write_sysctls(step.path, step.text, step.list);
-    case HostStepType::shared_memory: return mount_shared_memory(step.path);
-    case HostStepType::shim: return shims_.start_shim(step.path);
-    case HostStepType::create: return shims_.create_container(step);
+    case HostStepType::directory:
+      return make_directory(step);
+    case HostStepType::file:
+      return write_file_durably(step.path, step.text);
+    case HostStepType::group:
+      return tree_.make(step.path);
+    case HostStepType::limits:
+      return tree_.set_limits(step.path, step.limits, step.leaf);
+    case HostStepType::devices:
+      return tree_.restrict_devices(step.path);
+    case HostStepType::namespaces:
+      return make_namespaces(step.path, step.list, step.text);
+    case HostStepType::sysctls:
+      return write_sysctls(step.path, step.text, step.list);
+    case HostStepType::shared_memory:
+      return mount_shared_memory(step.path);
+    case HostStepType::shim:
+      return shims_.start_shim(step.path);
+    case HostStepType::create:
+      return shims_.create_container(step);
   }
   return fail(Code::internal, "a step without an implementation");
 }
@@ -69,17 +82,23 @@ Status Machine::carry_out(const HostStep& step) {
 Status Machine::undo(const HostStep& step) {
   switch (step.type) {
     case HostStepType::directory:
-    case HostStepType::file: return remove_tree(step.path);
+    case HostStepType::file:
+      return remove_tree(step.path);
     case HostStepType::group:
       MOORED_CHECK(tree_.kill(step.path, kKillTime));
       return tree_.remove(step.path, kRemoveTime);
-    case HostStepType::namespaces: return drop_namespaces(step.path, step.list);
-    case HostStepType::shared_memory: return sys::unmount(step.path);
-    case HostStepType::shim: return shims_.end_shim(step.path);
-    case HostStepType::create: return shims_.delete_container(step);
+    case HostStepType::namespaces:
+      return drop_namespaces(step.path, step.list);
+    case HostStepType::shared_memory:
+      return sys::unmount(step.path);
+    case HostStepType::shim:
+      return shims_.end_shim(step.path);
+    case HostStepType::create:
+      return shims_.delete_container(step);
     case HostStepType::limits:
     case HostStepType::devices:
-    case HostStepType::sysctls: return {};  // they go with their group or namespace
+    case HostStepType::sysctls:
+      return {};  // they go with their group or namespace
   }
   return fail(Code::internal, "a step without an implementation");
 }

@@ -1,16 +1,10 @@
 // Carries host steps out on this machine.
 #pragma once
 
-#include <functional>
-#include <map>
-#include <memory>
-#include <mutex>
 #include <string>
 
 #include "runtime/cgroup/tree.hpp"
-#include "runtime/container/connection.hpp"
 #include "runtime/container/host_step.hpp"
-#include "runtime/container/plan.hpp"
 #include "schema/host/spawn.hpp"
 
 namespace moored::container {

@@ -22,7 +22,9 @@ namespace {
 constexpr const char* kSharedMemorySize = "65536k";
 constexpr const char* kRunDirSize = "256m";
 
-Unexpected failed(const std::string& what) { return Unexpected(system_error(what, errno)); }
+Unexpected failed(const std::string& what) {
+  return Unexpected(system_error(what, errno));
+}
 
 // Runs on a thread that may change its namespaces, because it ends afterwards.
 Status on_own_thread(const std::function<Status()>& work) {
@@ -74,7 +76,8 @@ Status attach_at(const std::string& path, int mount) {
 Status make_namespaces(const std::string& directory, const std::vector<std::string>& kinds,
                        const std::string& hostname) {
   std::uint64_t wanted = 0;
-  for (const auto& kind : kinds) wanted |= kind_of(kind);
+  for (const auto& kind : kinds)
+    wanted |= kind_of(kind);
   if (wanted == 0) return {};
   return on_own_thread([&]() -> Status {
     MOORED_CHECK(sys::unshare_namespaces(wanted));
@@ -82,13 +85,15 @@ Status make_namespaces(const std::string& directory, const std::vector<std::stri
     if (named && ::sethostname(hostname.data(), hostname.size()) != 0) {
       return failed("set host name " + hostname);
     }
-    for (const auto& kind : kinds) MOORED_CHECK(pin(kind, directory + "/" + kind));
+    for (const auto& kind : kinds)
+      MOORED_CHECK(pin(kind, directory + "/" + kind));
     return {};
   });
 }
 
 Status drop_namespaces(const std::string& directory, const std::vector<std::string>& kinds) {
-  for (const auto& kind : kinds) MOORED_CHECK(sys::unmount(directory + "/" + kind));
+  for (const auto& kind : kinds)
+    MOORED_CHECK(sys::unmount(directory + "/" + kind));
   return {};
 }
 
@@ -98,7 +103,8 @@ Status write_sysctls(const std::string& directory, const std::string& net_namesp
     if (!net_namespace.empty()) MOORED_CHECK(enter(net_namespace, CLONE_NEWNET));
     const std::string ipc = directory + "/ipc";
     if (path_exists(ipc)) MOORED_CHECK(enter(ipc, CLONE_NEWIPC));
-    for (const auto& setting : settings) MOORED_CHECK(write_setting(setting));
+    for (const auto& setting : settings)
+      MOORED_CHECK(write_setting(setting));
     return {};
   });
 }
@@ -128,6 +134,8 @@ Status prepare_run_dir(const std::string& path) {
   return sys::set_propagation(path, sys::Propagation::rprivate);
 }
 
-Status release_run_dir(const std::string& path) { return sys::unmount(path); }
+Status release_run_dir(const std::string& path) {
+  return sys::unmount(path);
+}
 
 }  // namespace moored::container

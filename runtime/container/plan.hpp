@@ -19,11 +19,11 @@ struct Roots {
 
 // All paths of one pod.
 struct PodPaths {
-  std::string directory;    // run_dir/pods/<uid>
-  std::string namespaces;   // directory of the pins
+  std::string directory;   // run_dir/pods/<uid>
+  std::string namespaces;  // directory of the pins
   std::string shared_memory;
   std::string socket;
-  std::string group;        // cgroup, relative to the daemon's root
+  std::string group;  // cgroup, relative to the daemon's root
 };
 PodPaths pod_paths(const Roots& roots, const std::string& uid, const std::string& qos_class);
 // The cgroup of a pod by its class: pods/, pods/burstable/ or pods/besteffort/.
@@ -31,10 +31,10 @@ std::string pod_group(const std::string& uid, const std::string& qos_class);
 
 // All paths of one attempt.
 struct ContainerPaths {
-  std::string directory;    // <pod>/c/<name>/<attempt>
-  std::string root;         // where the child mounts its root
+  std::string directory;  // <pod>/c/<name>/<attempt>
+  std::string root;       // where the child mounts its root
   std::string spec;
-  std::string writable;     // state_dir/containers/<uid>/<name>-<attempt>: upper and work
+  std::string writable;  // state_dir/containers/<uid>/<name>-<attempt>: upper and work
   std::string group;
 };
 ContainerPaths container_paths(const Roots& roots, const PodPaths& pod, const std::string& uid,
@@ -61,7 +61,7 @@ Result<std::vector<HostStep>> plan_pod(const PodSandboxSpec& spec, const std::st
 
 // What the planner must know of the machine.
 struct MachineFacts {
-  bool pure_v2 = false;              // the only cgroup hierarchy is v2
+  bool pure_v2 = false;  // the only cgroup hierarchy is v2
   std::uint64_t own_capabilities = 0;
 };
 // What makes one attempt of a container, up to the point before exec.

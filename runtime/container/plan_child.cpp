@@ -11,9 +11,10 @@ using shim::StepType;
 
 // A superset of what Kubernetes lists for procMount Default.
 constexpr std::array<const char*, 12> kMasked{
-    "/proc/acpi",      "/proc/asound",      "/proc/interrupts",  "/proc/kcore",
-    "/proc/keys",      "/proc/latency_stats", "/proc/timer_list", "/proc/timer_stats",
-    "/proc/sched_debug", "/proc/scsi",      "/sys/firmware",     "/sys/devices/virtual/powercap"};
+    "/proc/acpi",       "/proc/asound",      "/proc/interrupts",
+    "/proc/kcore",      "/proc/keys",        "/proc/latency_stats",
+    "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug",
+    "/proc/scsi",       "/sys/firmware",     "/sys/devices/virtual/powercap"};
 constexpr std::array<const char*, 5> kReadOnly{"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys",
                                                "/proc/sysrq-trigger"};
 
@@ -117,8 +118,10 @@ void plan_file_systems(const PodSandboxSpec& pod, const ContainerSpec& spec, con
     steps.push_back(step);
   }
   if (spec.privileged || !spec.mask_paths) return;
-  for (const char* path : kMasked) steps.push_back(target_step(StepType::mask, path));
-  for (const char* path : kReadOnly) steps.push_back(target_step(StepType::read_only, path));
+  for (const char* path : kMasked)
+    steps.push_back(target_step(StepType::mask, path));
+  for (const char* path : kReadOnly)
+    steps.push_back(target_step(StepType::read_only, path));
 }
 
 Step ids_step(const ContainerSpec& spec) {
@@ -129,7 +132,8 @@ Step ids_step(const ContainerSpec& spec) {
   groups.insert(groups.end(), spec.groups.begin(), spec.groups.end());
   std::sort(groups.begin(), groups.end());
   groups.erase(std::unique(groups.begin(), groups.end()), groups.end());
-  for (const auto group : groups) step.list.push_back(std::to_string(group));
+  for (const auto group : groups)
+    step.list.push_back(std::to_string(group));
   return step;
 }
 

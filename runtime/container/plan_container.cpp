@@ -33,7 +33,8 @@ Result<std::string> normal_path(const std::string& path) {
   }
   MOORED_TRY(const auto parts, sys::split_inside(path));
   std::string out;
-  for (const auto& part : parts) out += "/" + part;
+  for (const auto& part : parts)
+    out += "/" + part;
   return out.empty() ? std::string("/") : out;
 }
 
@@ -72,7 +73,8 @@ Status check_container(const ContainerSpec& spec) {
   if (spec.seccomp_profile != "RuntimeDefault" && spec.seccomp_profile != "Unconfined" &&
       !spec.privileged) {
     // Never unconfined by mistake.
-    return fail(Code::invalid, "seccomp profile \"" + spec.seccomp_profile + "\" is not carried out");
+    return fail(Code::invalid,
+                "seccomp profile \"" + spec.seccomp_profile + "\" is not carried out");
   }
   return check_mounts(spec);
 }
@@ -122,7 +124,8 @@ std::string seccomp_file(const ContainerSpec& spec, const Roots& roots) {
   if (spec.privileged || spec.seccomp_profile != "RuntimeDefault") return {};
   constexpr char kDigits[] = "0123456789abcdef";
   std::string hex;
-  for (int shift = 60; shift >= 0; shift -= 4) hex += kDigits[spec.capabilities >> shift & 15U];
+  for (int shift = 60; shift >= 0; shift -= 4)
+    hex += kDigits[spec.capabilities >> shift & 15U];
   return roots.run_dir + "/seccomp/" + hex + ".bpf";
 }
 
@@ -133,8 +136,7 @@ Result<std::vector<HostStep>> plan_container(const PodSandboxSpec& pod, const Co
   const auto pod_at = pod_paths(roots, pod.uid, pod.qos_class);
   const auto paths = container_paths(roots, pod_at, pod.uid, spec.name, spec.attempt);
   auto order = make_order(pod, spec, paths, entrance);
-  MOORED_TRY(order.steps,
-             plan_child(pod, spec, pod_at, paths, seccomp_file(spec, roots), facts));
+  MOORED_TRY(order.steps, plan_child(pod, spec, pod_at, paths, seccomp_file(spec, roots), facts));
   std::vector<HostStep> steps;
   steps.push_back(directory(paths.directory, 0700));
   steps.push_back(directory(paths.root, 0755));

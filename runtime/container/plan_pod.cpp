@@ -7,13 +7,18 @@ namespace moored::container {
 namespace {
 
 // Namespaced and harmless. Source: Kubernetes' list of safe sysctls.
-constexpr std::array<std::string_view, 12> kSafeSysctls{
-    "kernel.shm_rmid_forced",         "net.ipv4.ip_local_port_range",
-    "net.ipv4.tcp_syncookies",        "net.ipv4.ping_group_range",
-    "net.ipv4.ip_unprivileged_port_start", "net.ipv4.ip_local_reserved_ports",
-    "net.ipv4.tcp_keepalive_time",    "net.ipv4.tcp_fin_timeout",
-    "net.ipv4.tcp_keepalive_intvl",   "net.ipv4.tcp_keepalive_probes",
-    "net.ipv4.tcp_rmem",              "net.ipv4.tcp_wmem"};
+constexpr std::array<std::string_view, 12> kSafeSysctls{"kernel.shm_rmid_forced",
+                                                        "net.ipv4.ip_local_port_range",
+                                                        "net.ipv4.tcp_syncookies",
+                                                        "net.ipv4.ping_group_range",
+                                                        "net.ipv4.ip_unprivileged_port_start",
+                                                        "net.ipv4.ip_local_reserved_ports",
+                                                        "net.ipv4.tcp_keepalive_time",
+                                                        "net.ipv4.tcp_fin_timeout",
+                                                        "net.ipv4.tcp_keepalive_intvl",
+                                                        "net.ipv4.tcp_keepalive_probes",
+                                                        "net.ipv4.tcp_rmem",
+                                                        "net.ipv4.tcp_wmem"};
 
 bool starts_with(const std::string& text, const std::string& prefix) {
   return text.compare(0, prefix.size(), prefix) == 0;
@@ -70,15 +75,14 @@ Status check_pod(const PodSandboxSpec& spec, const std::string& net_namespace) {
   for (const auto& entry : spec.sysctls) {
     const auto why = why_sysctl_forbidden(entry.first, spec);
     if (!why.empty()) {
-      return Unexpected(Error{Code::invalid, "sysctl " + entry.first + " " + why,
-                              "SysctlForbidden", {}, {}});
+      return Unexpected(
+          Error{Code::invalid, "sysctl " + entry.first + " " + why, "SysctlForbidden", {}, {}});
     }
-    const bool printable = std::all_of(entry.second.begin(), entry.second.end(), [](char c) {
-      return (c >= 0x20 && c < 0x7f) || c == '\t';
-    });
+    const bool printable = std::all_of(entry.second.begin(), entry.second.end(),
+                                       [](char c) { return (c >= 0x20 && c < 0x7f) || c == '\t'; });
     if (!printable || entry.second.empty() || entry.second.size() > 4096) {
-      return Unexpected(Error{Code::invalid, "the value of sysctl " + entry.first,
-                              "SysctlForbidden", {}, {}});
+      return Unexpected(
+          Error{Code::invalid, "the value of sysctl " + entry.first, "SysctlForbidden", {}, {}});
     }
   }
   return {};
@@ -138,7 +142,8 @@ Result<std::vector<HostStep>> plan_pod(const PodSandboxSpec& spec, const std::st
   namespaces.text = spec.hostname;
   steps.push_back(namespaces);
   auto sysctls = step_at(HostStepType::sysctls, paths.namespaces);
-  for (const auto& entry : spec.sysctls) sysctls.list.push_back(entry.first + "=" + entry.second);
+  for (const auto& entry : spec.sysctls)
+    sysctls.list.push_back(entry.first + "=" + entry.second);
   sysctls.text = net_namespace;
   if (!sysctls.list.empty()) steps.push_back(sysctls);
   if (!spec.host_ipc) {

@@ -56,7 +56,8 @@ std::string format_pod(const PodSandboxSpec& spec, const std::string& net_namesp
   record.set("hostNetwork", spec.host_network).set("hostIpc", spec.host_ipc);
   record.set("hostPid", spec.host_pid).set("shareProcessNamespace", spec.share_process_namespace);
   std::vector<std::string> sysctls;
-  for (const auto& entry : spec.sysctls) sysctls.push_back(entry.first + "=" + entry.second);
+  for (const auto& entry : spec.sysctls)
+    sysctls.push_back(entry.first + "=" + entry.second);
   record.set("sysctls", sysctls);
   put_limits(record, spec.limits);
   record.set("pod", spec.pod_json);
@@ -83,7 +84,8 @@ Result<PodRecord> parse_pod(const std::string& text) {
   spec.share_process_namespace = record.flag_of("shareProcessNamespace");
   for (const auto& entry : record.list_of("sysctls")) {
     const auto equals = entry.find('=');
-    if (equals != std::string::npos) spec.sysctls[entry.substr(0, equals)] = entry.substr(equals + 1);
+    if (equals != std::string::npos)
+      spec.sysctls[entry.substr(0, equals)] = entry.substr(equals + 1);
   }
   spec.limits = take_limits(record);
   spec.pod_json = record.text_of("pod");

@@ -11,7 +11,9 @@
 namespace moored::container {
 namespace {
 
-Unexpected failed(const char* what) { return Unexpected(system_error(what, errno)); }
+Unexpected failed(const char* what) {
+  return Unexpected(system_error(what, errno));
+}
 
 }  // namespace
 
@@ -59,7 +61,8 @@ void Poller::remove(const std::shared_ptr<Connection>& connection) {
 void Poller::run() {
   std::array<epoll_event, 64> events{};
   for (;;) {
-    const int count = ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), -1);
+    const int count =
+        ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), -1);
     for (int i = 0; i < count; ++i) {
       const int descriptor = events[static_cast<std::size_t>(i)].data.fd;
       if (descriptor == stop_.get()) return;

@@ -25,7 +25,9 @@ namespace {
 constexpr std::size_t kMaxInstructions = 4096;
 constexpr int kMaxCallNumber = 1023;
 constexpr std::uint64_t kNever = 0;
-constexpr std::uint64_t bit(unsigned capability) { return 1ULL << capability; }
+constexpr std::uint64_t bit(unsigned capability) {
+  return 1ULL << capability;
+}
 
 // A call that is denied unless one of the capabilities is there.
 struct Denied {
@@ -186,7 +188,8 @@ Result<std::vector<sock_filter>> make_allowing(std::uint64_t capabilities) {
     allowed.erase(clone);
     filter.rule(SCMP_ACT_ALLOW, clone, 0, kNewNamespaces, 0);
   }
-  for (const int call : allowed) filter.rule(SCMP_ACT_ALLOW, call);
+  for (const int call : allowed)
+    filter.rule(SCMP_ACT_ALLOW, call);
   return filter.instructions();
 }
 
@@ -217,12 +220,13 @@ std::vector<sock_filter> make_prologue() {
   const auto number = static_cast<std::uint32_t>(offsetof(seccomp_data, nr));
   const auto highest = static_cast<std::uint32_t>(highest_known_call());
   const std::uint32_t unknown = SECCOMP_RET_ERRNO | ENOSYS;
-  return {statement(BPF_LD | BPF_W | BPF_ABS, static_cast<std::uint32_t>(offsetof(seccomp_data, arch))),
-          statement(BPF_JMP | BPF_JEQ | BPF_K, seccomp_arch_native(), 0, 4),
-          statement(BPF_LD | BPF_W | BPF_ABS, number),
-          statement(BPF_JMP | BPF_JGE | BPF_K, kX32Bit, 2, 0),
-          statement(BPF_JMP | BPF_JGT | BPF_K, highest, 0, 1),
-          statement(BPF_RET | BPF_K, unknown)};
+  return {
+      statement(BPF_LD | BPF_W | BPF_ABS, static_cast<std::uint32_t>(offsetof(seccomp_data, arch))),
+      statement(BPF_JMP | BPF_JEQ | BPF_K, seccomp_arch_native(), 0, 4),
+      statement(BPF_LD | BPF_W | BPF_ABS, number),
+      statement(BPF_JMP | BPF_JGE | BPF_K, kX32Bit, 2, 0),
+      statement(BPF_JMP | BPF_JGT | BPF_K, highest, 0, 1),
+      statement(BPF_RET | BPF_K, unknown)};
 }
 
 // One program: where the first would allow, the second decides.

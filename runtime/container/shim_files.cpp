@@ -33,8 +33,9 @@ Result<shim::ContainerState> read_state(const std::string& path) {
 
 // Whole numbers only; what else lies there is not an attempt.
 int attempt_number(const std::string& name) {
-  const bool digits = !name.empty() && name.size() < 10 &&
-                      std::all_of(name.begin(), name.end(), [](char c) { return c >= '0' && c <= '9'; });
+  const bool digits =
+      !name.empty() && name.size() < 10 &&
+      std::all_of(name.begin(), name.end(), [](char c) { return c >= '0' && c <= '9'; });
   return digits ? std::stoi(name) : -1;
 }
 
@@ -117,8 +118,8 @@ Status record_lost(const std::string& pod_directory) {
     if (path_exists(directory + "/exit.json")) return;
     const auto state = read_state(directory + "/state.json");
     if (!state) return;  // nothing ever ran
-    auto written = write_file_durably(directory + "/exit.json",
-                                      to_record(lost_state(*state)).text() + "\n");
+    auto written =
+        write_file_durably(directory + "/exit.json", to_record(lost_state(*state)).text() + "\n");
     if (!written && first) first = std::move(written);
   });
   return first;

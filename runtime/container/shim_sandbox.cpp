@@ -1,23 +1,18 @@
 #include "runtime/container/shim_sandbox.hpp"
 
-#include <sys/stat.h>
-
 #include <csignal>
-#include <map>
 #include <set>
 
 #include "runtime/cgroup/tree.hpp"
-#include "runtime/container/connection.hpp"
 #include "runtime/container/event_queue.hpp"
 #include "runtime/container/machine.hpp"
 #include "runtime/container/namespaces.hpp"
 #include "runtime/container/plan.hpp"
-#include "runtime/container/poller.hpp"
 #include "runtime/container/seccomp.hpp"
 #include "runtime/container/shim_files.hpp"
+#include "runtime/container/shims.hpp"
 #include "runtime/shim/order.hpp"
 #include "runtime/sys/credentials.hpp"
-#include "schema/base/guarded.hpp"
 #include "schema/host/file.hpp"
 
 namespace moored::container {
@@ -26,35 +21,21 @@ namespace {
 using shim::Record;
 using std::chrono::milliseconds;
 
-constexpr milliseconds kCreateTime{60'000};
-constexpr milliseconds kCallTime{15'000};
 constexpr milliseconds kKillTime{10'000};
 constexpr milliseconds kRemoveTime{5'000};
-constexpr milliseconds kEndTime{5'000};
 // A probe's own time is the shim's to keep; this much more for the way there and back.
 constexpr milliseconds kProbeSlack{5'000};
 
-Record container_request(const char* op, const std::string& name, int attempt) {
-  Record request;
-  request.set("op", op).set("name", name).set("attempt", attempt);
-  return request;
-}
-
-std::string last_part(const std::string& path) { return path.substr(path.find_last_of('/') + 1); }
-
-// Rows of LIST and events carry the exit code under its own name, "code" being the answer's.
-ContainerReport report_of(const Record& record) {
-  auto state = shim::container_state_from(record);
-  state.code = static_cast<int>(record.number_of("exitCode"));
-  return to_report(state);
-}
-
 const char* probe_word(ProbeRequest::Type type) {
   switch (type) {
-    case ProbeRequest::Type::exec: return "exec";
-    case ProbeRequest::Type::http: return "http";
-    case ProbeRequest::Type::tcp: return "tcp";
-    case ProbeRequest::Type::grpc: return "grpc";
+    case ProbeRequest::Type::exec:
+      return "exec";
+    case ProbeRequest::Type::http:
+      return "http";
+    case ProbeRequest::Type::tcp:
+      return "tcp";
+    case ProbeRequest::Type::grpc:
+      return "grpc";
   }
   return "";
 }
@@ -67,7 +48,8 @@ Record probe_request(const ProbeRequest& request) {
   record.set("https", request.https).set("service", request.service);
   record.set("timeoutMillis", static_cast<std::int64_t>(request.timeout.count()));
   std::vector<std::string> headers;
-  for (const auto& header : request.headers) headers.push_back(header.first + ": " + header.second);
+  for (const auto& header : request.headers)
+    headers.push_back(header.first + ": " + header.second);
   record.set("headers", headers);
   return record;
 }
@@ -81,73 +63,31 @@ PodSandboxSpec bare_spec(const std::string& uid) {
 
 }  // namespace
 
-class ShimSandbox::Impl final : public ShimControl {
+class ShimSandbox::Impl {
  public:
   Impl(ShimSandboxOptions options, std::unique_ptr<cgroup::Tree> tree, ShimProgram program,
        std::uint64_t capabilities)
-      : options_(std::move(options)), roots_{options_.run_dir, options_.state_dir},
-        tree_(std::move(tree)), program_(std::move(program)), machine_(*tree_, *this) {
+      : options_(std::move(options)),
+        roots_{options_.run_dir, options_.state_dir},
+        tree_(std::move(tree)),
+        shims_(options_.run_dir + "/pods", options_.instance, *tree_, std::move(program)),
+        machine_(*tree_, shims_) {
     facts_.own_capabilities = capabilities;
     facts_.pure_v2 = tree_->layout().v1.empty();
   }
 
-  Status start_polling() {
-    MOORED_TRY(poller_, Poller::create([this](const auto& connection) { lost(connection); }));
-    return {};
+  Status listen() {
+    return shims_.listen([this](SandboxEvent event) { events_.push(std::move(event)); },
+                         [this](const std::string& uid) { lost(uid); });
   }
-  void stop_polling() { poller_.reset(); }
+  void stop() { shims_.stop(); }
 
-  // --- ShimControl ---
-  Status start_shim(const std::string& pod_directory) override {
-    if (is_shim_alive(pod_directory)) return connect(pod_directory);
-    MOORED_TRY(auto child, program_.start(pod_directory, *tree_));
-    const std::string uid = last_part(pod_directory);
-    children_.with([&](auto& children) { children[uid] = std::move(child); });
-    return connect(pod_directory);
-  }
-
-  Status end_shim(const std::string& pod_directory) override {
-    const std::string uid = last_part(pod_directory);
-    if (const auto connection = find_connection(uid)) {
-      connection->expect_end();
-      const bool granted =
-          connection->call(Record().set("op", "SHUTDOWN"), kCallTime).has_value();
-      if (!granted) connection->kill_shim();
-      connection->wait_end(kEndTime);
-      poller_->remove(connection);
-      connections_.with([&](auto& connections) { connections.erase(uid); });
-    }
-    children_.with([&](auto& children) {
-      const auto found = children.find(uid);
-      if (found == children.end()) return;
-      static_cast<void>(kill_group(found->second, SIGKILL));
-      static_cast<void>(wait_child(found->second, kEndTime));
-      children.erase(found);
-    });
-    return {};
-  }
-
-  Status create_container(const HostStep& step) override {
-    MOORED_TRY(const auto connection, connection_of_path(step.path));
-    auto request = container_request("CREATE", step.text, step.number);
-    request.set("spec", step.path);
-    const auto reply = connection->call(std::move(request), kCreateTime);
-    if (!reply) return Unexpected(reply.error());
-    return {};
-  }
-
-  Status delete_container(const HostStep& step) override {
-    auto connection = connection_of_path(step.path);
-    if (!connection) return {};  // a shim that is gone has nothing to delete
-    return end_attempt(**connection, step.text, step.number);
-  }
-
-  // --- verbs ---
   Status create_pod(const PodSandboxSpec& spec, const std::string& net_namespace) {
     const auto paths = pod_paths(roots_, spec.uid, spec.qos_class);
     if (is_shim_alive(paths.directory)) {
-      if (find_connection(spec.uid)) return {};
-      return connect(paths.directory);
+      const auto connection = shims_.require(spec.uid);
+      if (connection) return {};
+      return Unexpected(connection.error());
     }
     MOORED_TRY(const auto steps, plan_pod(spec, net_namespace, roots_));
     // What an attempt that was cut short left behind goes first; nothing ever ran in it.
@@ -166,7 +106,8 @@ class ShimSandbox::Impl final : public ShimControl {
     if (path_exists(at.directory + "/state.json")) return {};  // made before
     MOORED_CHECK(write_seccomp(spec));
     if (!spec.log_path.empty()) {
-      MOORED_CHECK(make_directories(spec.log_path.substr(0, spec.log_path.find_last_of('/')), 0755));
+      MOORED_CHECK(
+          make_directories(spec.log_path.substr(0, spec.log_path.find_last_of('/')), 0755));
     }
     MOORED_TRY(const auto steps,
                plan_container(pod.spec, spec, roots_, tree_->entrance(at.group), facts_));
@@ -175,7 +116,7 @@ class ShimSandbox::Impl final : public ShimControl {
 
   Result<ContainerReport> start_container(const std::string& uid, const std::string& name,
                                           int attempt) {
-    MOORED_TRY(const auto connection, require_connection(uid));
+    MOORED_TRY(const auto connection, shims_.require(uid));
     MOORED_TRY(const auto reply,
                connection->call(container_request("START", name, attempt), kCallTime));
     return report_of(reply.last);
@@ -183,7 +124,7 @@ class ShimSandbox::Impl final : public ShimControl {
 
   Status signal_container(const std::string& uid, const std::string& name, int attempt, int signal,
                           bool all) {
-    MOORED_TRY(const auto connection, require_connection(uid));
+    MOORED_TRY(const auto connection, shims_.require(uid));
     auto request = container_request("KILL", name, attempt);
     request.set("signal", signal).set("all", all);
     const auto reply = connection->call(std::move(request), kCallTime);
@@ -197,7 +138,7 @@ class ShimSandbox::Impl final : public ShimControl {
     if (!pod) return Unexpected(pod.error());
     const auto pod_at = pod_paths(roots_, uid, pod->spec.qos_class);
     const auto at = container_paths(roots_, pod_at, uid, name, attempt);
-    if (const auto connection = find_connection(uid)) {
+    if (const auto connection = shims_.find(uid)) {
       for (const char* op : {"ACK", "DELETE"}) {
         const auto reply = connection->call(container_request(op, name, attempt), kCallTime);
         const bool gone = !reply && (reply.error().code == Code::not_found ||
@@ -210,8 +151,8 @@ class ShimSandbox::Impl final : public ShimControl {
 
   Status remove_pod(const std::string& uid) {
     const std::string directory = pod_directory(uid);
-    if (const auto connection = find_connection(uid)) {
-      MOORED_CHECK(end_pause(*connection));
+    if (const auto connection = shims_.find(uid)) {
+      MOORED_CHECK(end_attempt(*connection, kPauseName, 0));
       MOORED_TRY(const auto reply, connection->call(Record().set("op", "LIST"), kCallTime));
       for (const auto& row : reply.rows) {
         if (row.text_of("phase") != "exited") {
@@ -244,16 +185,16 @@ class ShimSandbox::Impl final : public ShimControl {
   }
 
   Result<std::vector<ContainerReport>> list_containers(const std::string& uid) {
-    const auto connection = find_connection(uid);
+    const auto connection = shims_.find(uid);
     if (!connection) {
       if (!path_exists(pod_directory(uid))) return fail(Code::not_found, "no pod " + uid);
       return read_attempts(pod_directory(uid));
     }
-    return list(*connection);
+    return list_attempts(*connection);
   }
 
   Result<ProbeResult> run_probe(const std::string& uid, const ProbeRequest& request) {
-    MOORED_TRY(const auto connection, require_connection(uid));
+    MOORED_TRY(const auto connection, shims_.require(uid));
     MOORED_TRY(const auto reply,
                connection->call(probe_request(request), request.timeout + kProbeSlack));
     ProbeResult result;
@@ -306,58 +247,9 @@ class ShimSandbox::Impl final : public ShimControl {
     return Place{at.group, at.directory};
   }
 
-  std::shared_ptr<Connection> find_connection(const std::string& uid) {
-    return connections_.with([&](auto& connections) -> std::shared_ptr<Connection> {
-      const auto found = connections.find(uid);
-      return found == connections.end() ? nullptr : found->second;
-    });
-  }
-
-  Result<std::shared_ptr<Connection>> require_connection(const std::string& uid) {
-    auto connection = find_connection(uid);
-    if (!connection) return fail(Code::not_found, "no shim of pod " + uid + " is connected");
-    return connection;
-  }
-
-  // <run>/pods/<uid>/c/<name>/<attempt>/spec.json
-  Result<std::shared_ptr<Connection>> connection_of_path(const std::string& path) {
-    const std::size_t begin = options_.run_dir.size() + std::string("/pods/").size();
-    return require_connection(path.substr(begin, path.find('/', begin) - begin));
-  }
-
-  Status connect(const std::string& pod_directory) {
-    const std::string uid = last_part(pod_directory);
-    MOORED_TRY(auto connection, Connection::create(uid, pod_directory));
-    connection->set_event([this, uid](const Record& event) { heard(uid, event); });
-    MOORED_CHECK(poller_->add(connection));
-    auto greeted = connection->greet(options_.instance);
-    if (!greeted) {
-      poller_->remove(connection);
-      return greeted;
-    }
-    connections_.with([&](auto& connections) { connections[uid] = connection; });
-    return {};
-  }
-
-  void heard(const std::string& uid, const Record& record) {
-    const auto& word = record.text_of("event");
-    if (record.text_of("name") == kPauseName) return;
-    SandboxEvent event;
-    event.type = word == "OOM" ? SandboxEvent::Type::oom : SandboxEvent::Type::exited;
-    event.uid = uid;
-    event.container = report_of(record);
-    events_.push(std::move(event));
-  }
-
   // The shim died: its containers go on without anybody who reads or reaps. They are killed, and
   // their end is written down, before the agent is told.
-  void lost(const std::shared_ptr<Connection>& connection) {
-    const std::string& uid = connection->uid();
-    connections_.with([&](auto& connections) {
-      const auto found = connections.find(uid);
-      if (found != connections.end() && found->second == connection) connections.erase(found);
-    });
-    if (connection->is_end_expected() || is_shim_alive(pod_directory(uid))) return;
+  void lost(const std::string& uid) {
     if (const auto pod = read_pod(pod_directory(uid))) {
       static_cast<void>(tree_->kill(pod_group(uid, pod->spec.qos_class), kKillTime));
       static_cast<void>(record_lost(pod_directory(uid)));
@@ -367,35 +259,6 @@ class ShimSandbox::Impl final : public ShimControl {
     event.uid = uid;
     events_.push(std::move(event));
   }
-
-  static Result<std::vector<ContainerReport>> list(Connection& connection) {
-    MOORED_TRY(const auto reply, connection.call(Record().set("op", "LIST"), kCallTime));
-    std::vector<ContainerReport> reports;
-    for (const auto& row : reply.rows) {
-      if (row.text_of("name") != kPauseName) reports.push_back(report_of(row));
-    }
-    return reports;
-  }
-
-  // Kills, acknowledges and deletes whatever state the attempt is in.
-  static Status end_attempt(Connection& connection, const std::string& name, int attempt) {
-    auto kill = container_request("KILL", name, attempt);
-    kill.set("signal", SIGKILL).set("all", true);
-    const auto killed = connection.call(kill, kCallTime);
-    if (!killed && killed.error().code == Code::not_found) return {};
-    const auto deadline = std::chrono::steady_clock::now() + kKillTime;
-    for (;;) {
-      const auto acknowledged = connection.call(container_request("ACK", name, attempt), kCallTime);
-      if (acknowledged || acknowledged.error().code != Code::conflict) break;
-      if (std::chrono::steady_clock::now() >= deadline) return Unexpected(acknowledged.error());
-      std::this_thread::sleep_for(milliseconds(2));
-    }
-    const auto deleted = connection.call(container_request("DELETE", name, attempt), kCallTime);
-    if (!deleted && deleted.error().code != Code::not_found) return Unexpected(deleted.error());
-    return {};
-  }
-
-  Status end_pause(Connection& connection) { return end_attempt(connection, kPauseName, 0); }
 
   Status start_pause(const PodSandboxSpec& spec) {
     const auto pod_at = pod_paths(roots_, spec.uid, spec.qos_class);
@@ -466,12 +329,12 @@ class ShimSandbox::Impl final : public ShimControl {
     const auto pod = read_pod(directory);
     report.spec = pod ? pod->spec : bare_spec(uid);
     report.shim_alive = is_shim_alive(directory);
-    if (report.shim_alive && !find_connection(uid)) {
-      report.shim_alive = connect(directory).has_value();
+    if (report.shim_alive && !shims_.find(uid)) {
+      report.shim_alive = shims_.connect(uid).has_value();
     }
-    const auto connection = find_connection(uid);
+    const auto connection = shims_.find(uid);
     if (connection) {
-      auto listed = list(*connection);
+      auto listed = list_attempts(*connection);
       if (listed) report.containers = *std::move(listed);
     } else {
       report.containers = read_attempts(directory);
@@ -483,16 +346,15 @@ class ShimSandbox::Impl final : public ShimControl {
   Roots roots_;
   MachineFacts facts_;
   std::unique_ptr<cgroup::Tree> tree_;
-  ShimProgram program_;
-  Machine machine_;
   EventQueue events_;
-  Guarded<std::map<std::string, std::shared_ptr<Connection>>> connections_;
-  Guarded<std::map<std::string, Child>> children_;
-  std::unique_ptr<Poller> poller_;
+  Shims shims_;
+  Machine machine_;
 };
 
 ShimSandbox::ShimSandbox(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
-ShimSandbox::~ShimSandbox() { impl_->stop_polling(); }
+ShimSandbox::~ShimSandbox() {
+  impl_->stop();
+}
 
 Result<std::unique_ptr<ShimSandbox>> ShimSandbox::create(const ShimSandboxOptions& options) {
   MOORED_CHECK(prepare_run_dir(options.run_dir));
@@ -502,7 +364,7 @@ Result<std::unique_ptr<ShimSandbox>> ShimSandbox::create(const ShimSandboxOption
   MOORED_TRY(auto program, ShimProgram::create(options.shim_path));
   MOORED_TRY(const auto capabilities, sys::read_own_capabilities());
   auto impl = std::make_unique<Impl>(options, std::move(tree), std::move(program), capabilities);
-  MOORED_CHECK(impl->start_polling());
+  MOORED_CHECK(impl->listen());
   return std::unique_ptr<ShimSandbox>(new ShimSandbox(std::move(impl)));
 }
 
@@ -523,7 +385,9 @@ Status ShimSandbox::signal_container(const std::string& uid, const std::string& 
 Status ShimSandbox::remove_container(const std::string& uid, const std::string& name, int attempt) {
   return impl_->remove_container(uid, name, attempt);
 }
-Status ShimSandbox::remove_pod(const std::string& uid) { return impl_->remove_pod(uid); }
+Status ShimSandbox::remove_pod(const std::string& uid) {
+  return impl_->remove_pod(uid);
+}
 Status ShimSandbox::update_limits(const std::string& uid, const std::string& container,
                                   const CgroupLimits& limits) {
   return impl_->update_limits(uid, container, limits);
@@ -538,7 +402,9 @@ Result<std::vector<ContainerReport>> ShimSandbox::list_containers(const std::str
 Result<ProbeResult> ShimSandbox::run_probe(const std::string& uid, const ProbeRequest& request) {
   return impl_->run_probe(uid, request);
 }
-Result<std::vector<SandboxReport>> ShimSandbox::adopt() { return impl_->adopt(); }
+Result<std::vector<SandboxReport>> ShimSandbox::adopt() {
+  return impl_->adopt();
+}
 std::vector<SandboxEvent> ShimSandbox::wait_events(milliseconds timeout) {
   return impl_->wait_events(timeout);
 }
@@ -546,6 +412,8 @@ Result<std::int64_t> ShimSandbox::read_memory_bytes(const std::string& uid,
                                                     const std::string& container) {
   return impl_->read_memory_bytes(uid, container);
 }
-Status ShimSandbox::release() { return impl_->release(); }
+Status ShimSandbox::release() {
+  return impl_->release();
+}
 
 }  // namespace moored::container

@@ -27,11 +27,14 @@ constexpr gid_t kTtyGroup = 5;
 constexpr std::string_view kDefaultPath =
     "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-Unexpected failed(const std::string& what) { return Unexpected(system_error(what, errno)); }
+Unexpected failed(const std::string& what) {
+  return Unexpected(system_error(what, errno));
+}
 
 std::vector<char*> make_pointers(const std::vector<std::string>& texts) {
   std::vector<char*> pointers;
-  for (const auto& text : texts) pointers.push_back(const_cast<char*>(text.c_str()));
+  for (const auto& text : texts)
+    pointers.push_back(const_cast<char*>(text.c_str()));
   pointers.push_back(nullptr);
   return pointers;
 }
@@ -65,23 +68,22 @@ class ChildRun {
       doing = step_name(steps_[i].type);
       status = carry_out(steps_[i], pinned_[i]);
     }
-    const std::string text =
-        status ? "error the steps end without a program"
-               : "error " + std::string(doing) + ": " + status.error().message;
+    const std::string text = status ? "error the steps end without a program"
+                                    : "error " + std::string(doing) + ": " + status.error().message;
     static_cast<void>(sys::send_message(streams_.control, text.substr(0, 4096)));
-    ::_exit(status || status.error().code != Code::not_found ? kExitNotExecutable
-                                                             : kExitNotFound);
+    ::_exit(status || status.error().code != Code::not_found ? kExitNotExecutable : kExitNotFound);
   }
 
  private:
   // Keeps only what is needed, so that a waiting child holds nobody else's pipe open; then waits
   // until the shim has put it into its cgroups.
   Status start() {
-    std::vector<int> kept{streams_.in,      streams_.out,      streams_.err,
-                          streams_.control, streams_.joined_process};
+    std::vector<int> kept{streams_.in, streams_.out, streams_.err, streams_.control,
+                          streams_.joined_process};
     kept.insert(kept.end(), {0, 1, 2});
     for (const auto& pins : pinned_) {
-      for (const auto& fd : pins.descriptors) kept.push_back(fd.get());
+      for (const auto& fd : pins.descriptors)
+        kept.push_back(fd.get());
     }
     std::sort(kept.begin(), kept.end());
     unsigned next = 0;
@@ -112,35 +114,60 @@ class ChildRun {
       case StepType::session:
         MOORED_CHECK(sys::set_dumpable(false));
         return sys::join_new_keyring();
-      case StepType::private_mounts: return sys::set_propagation("/", sys::Propagation::rslave);
-      case StepType::overlay_root: return open_root(step);
-      case StepType::mount: return mount_new(root_.get(), step);
-      case StepType::bind: return mount_bind(root_.get(), step, pins.descriptors.at(0).get());
-      case StepType::devices: return make_devices(root_.get(), step);
-      case StepType::console: return open_console(step);
-      case StepType::cgroup_view: return sys::unshare_namespaces(CLONE_NEWCGROUP);
-      case StepType::mask: return mask_path(root_.get(), step, pins.descriptors.at(0).get());
-      case StepType::read_only: return protect_path(root_.get(), step);
-      case StepType::pivot: return sys::pivot_into(root_.get());
-      case StepType::read_only_root: return protect_root();
-      case StepType::working_directory: return enter(step);
-      default: return carry_out_rights(step, pins);
+      case StepType::private_mounts:
+        return sys::set_propagation("/", sys::Propagation::rslave);
+      case StepType::overlay_root:
+        return open_root(step);
+      case StepType::mount:
+        return mount_new(root_.get(), step);
+      case StepType::bind:
+        return mount_bind(root_.get(), step, pins.descriptors.at(0).get());
+      case StepType::devices:
+        return make_devices(root_.get(), step);
+      case StepType::console:
+        return open_console(step);
+      case StepType::cgroup_view:
+        return sys::unshare_namespaces(CLONE_NEWCGROUP);
+      case StepType::mask:
+        return mask_path(root_.get(), step, pins.descriptors.at(0).get());
+      case StepType::read_only:
+        return protect_path(root_.get(), step);
+      case StepType::pivot:
+        return sys::pivot_into(root_.get());
+      case StepType::read_only_root:
+        return protect_root();
+      case StepType::working_directory:
+        return enter(step);
+      default:
+        return carry_out_rights(step, pins);
     }
   }
 
   Status carry_out_rights(const Step& step, const Pinned& pins) {
     switch (step.type) {
-      case StepType::bounding: return sys::limit_bounding_set(step.number);
-      case StepType::ids: return set_ids(step);
-      case StepType::capabilities: return sys::set_capabilities(step.number, step.number);
-      case StepType::no_new_privileges: return sys::set_no_new_privileges();
-      case StepType::ready: return report_ready();
-      case StepType::seccomp_early: return sys::load_seccomp(pins.program);
-      case StepType::seccomp: return load_last(pins.program);
-      case StepType::environment: environment_ = step.list; return {};
-      case StepType::execute: return execute(step.list);
-      case StepType::pause: pause();
-      default: return fail(Code::internal, "a step without an implementation");
+      case StepType::bounding:
+        return sys::limit_bounding_set(step.number);
+      case StepType::ids:
+        return set_ids(step);
+      case StepType::capabilities:
+        return sys::set_capabilities(step.number, step.number);
+      case StepType::no_new_privileges:
+        return sys::set_no_new_privileges();
+      case StepType::ready:
+        return report_ready();
+      case StepType::seccomp_early:
+        return sys::load_seccomp(pins.program);
+      case StepType::seccomp:
+        return load_last(pins.program);
+      case StepType::environment:
+        environment_ = step.list;
+        return {};
+      case StepType::execute:
+        return execute(step.list);
+      case StepType::pause:
+        pause();
+      default:
+        return fail(Code::internal, "a step without an implementation");
     }
   }
 
@@ -214,7 +241,8 @@ class ChildRun {
   void prepare_exec() {
     if (prepared_) return;
     prepared_ = true;
-    for (int signal = 1; signal < NSIG; ++signal) ::signal(signal, SIG_DFL);
+    for (int signal = 1; signal < NSIG; ++signal)
+      ::signal(signal, SIG_DFL);
     sigset_t none;
     sigemptyset(&none);
     ::sigprocmask(SIG_SETMASK, &none, nullptr);

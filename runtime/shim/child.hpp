@@ -26,8 +26,8 @@ struct ChildStreams {
   int in = -1;
   int out = -1;
   int err = -1;
-  int control = -1;    // SEQPACKET: "go", "start" from the shim; "terminal", "ready" or
-                       // "error …" to it
+  int control = -1;         // SEQPACKET: "go", "start" from the shim; "terminal", "ready" or
+                            // "error …" to it
   int joined_process = -1;  // pidfd whose mounts and cgroup view are entered first, or -1
 };
 

@@ -10,6 +10,7 @@
 #include <csignal>
 #include <utility>
 
+#include "runtime/shim/launch.hpp"
 #include "runtime/shim/memory_watch.hpp"
 #include "runtime/sys/process.hpp"
 #include "runtime/sys/socket.hpp"
@@ -228,7 +229,8 @@ void ContainerRun::ended_process(const ExitStatus& status) {
   process_gone_ = true;
   // What the child still said, "ready" or why exec failed, is in the line; then it ends.
   constexpr int kMaxWords = 4;
-  for (int i = 0; i < kMaxWords && control_token_ != 0; ++i) read_control();
+  for (int i = 0; i < kMaxWords && control_token_ != 0; ++i)
+    read_control();
   const bool ran = state_.phase == "running";
   state_.code = ran || state_.start_error.empty() ? sys::shell_code(status) : kStartErrorCode;
   state_.signal = status.signal.value_or(0);
@@ -257,8 +259,8 @@ void ContainerRun::finish() {
   state_.phase = "exited";
   // exit.json is what a later daemon finds when this shim is gone; if the directory cannot be
   // written the report over the socket still tells.
-  static_cast<void>(write_file_durably(order_.directory + "/exit.json",
-                                       to_record(state_).text() + "\n"));
+  static_cast<void>(
+      write_file_durably(order_.directory + "/exit.json", to_record(state_).text() + "\n"));
   if (state_.start_error.empty()) {
     settle(fail(Code::conflict, "the container has ended"));
   } else {

@@ -5,11 +5,11 @@
 #include <memory>
 #include <string>
 
-#include "runtime/shim/launch.hpp"
 #include "runtime/shim/log_file.hpp"
 #include "runtime/shim/loop.hpp"
 #include "runtime/shim/order.hpp"
 #include "schema/base/result.hpp"
+#include "schema/host/spawn.hpp"
 
 namespace moored::shim {
 

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "runtime/shim/child.hpp"
+#include "runtime/shim/container.hpp"
 #include "runtime/shim/launch.hpp"
 #include "runtime/shim/probe.hpp"
 #include "runtime/sys/process.hpp"

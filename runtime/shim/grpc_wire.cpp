@@ -15,10 +15,12 @@ std::string frame(std::uint8_t type, std::uint8_t flags, std::uint32_t stream,
                   std::string_view payload) {
   std::string out;
   const auto size = payload.size();
-  for (const unsigned shift : {16U, 8U, 0U}) out += static_cast<char>(size >> shift & 0xffU);
+  for (const unsigned shift : {16U, 8U, 0U})
+    out += static_cast<char>(size >> shift & 0xffU);
   out += static_cast<char>(type);
   out += static_cast<char>(flags);
-  for (const unsigned shift : {24U, 16U, 8U, 0U}) out += static_cast<char>(stream >> shift & 0xffU);
+  for (const unsigned shift : {24U, 16U, 8U, 0U})
+    out += static_cast<char>(stream >> shift & 0xffU);
   return out.append(payload);
 }
 
@@ -29,7 +31,8 @@ void put_text(std::string& out, std::string_view text) {
     out += static_cast<char>(size);
   } else {
     out += static_cast<char>(127);
-    for (size -= 127; size >= 128; size /= 128) out += static_cast<char>(size % 128 + 128);
+    for (size -= 127; size >= 128; size /= 128)
+      out += static_cast<char>(size % 128 + 128);
     out += static_cast<char>(size);
   }
   out += text;
@@ -89,8 +92,8 @@ void judge(std::string_view data, HealthReply& reply) {
     constexpr std::array<std::string_view, 4> kNames{"UNKNOWN", "SERVING", "NOT_SERVING",
                                                      "SERVICE_UNKNOWN"};
     const int status = read_health_status(data.substr(kMessageHead, size));
-    reply.progress = status == 1 ? HealthReply::Progress::serving
-                                 : HealthReply::Progress::not_serving;
+    reply.progress =
+        status == 1 ? HealthReply::Progress::serving : HealthReply::Progress::not_serving;
     reply.detail = "service unhealthy (responded with \"";
     reply.detail += status < 4 ? kNames[static_cast<std::size_t>(status)] : "?";
     reply.detail += "\")";
@@ -119,7 +122,8 @@ std::string make_health_request(const std::string& authority, const std::string&
   if (!service.empty()) {
     message += '\x0a';  // field 1, length-delimited
     std::size_t size = service.size();
-    for (; size >= 128; size /= 128) message += static_cast<char>(size % 128 + 128);
+    for (; size >= 128; size /= 128)
+      message += static_cast<char>(size % 128 + 128);
     message += static_cast<char>(size);
     message += service;
   }

@@ -22,7 +22,9 @@ struct Pair {
   UniqueFd theirs;
 };
 
-Unexpected failed(const std::string& what) { return Unexpected(system_error(what, errno)); }
+Unexpected failed(const std::string& what) {
+  return Unexpected(system_error(what, errno));
+}
 
 // A pipe that belongs to the container's user, so that /dev/stdout can be opened anew.
 Result<Pair> make_output_pipe(const LaunchRequest& request) {
@@ -114,10 +116,11 @@ class PidNamespaceVisit {
 // v1 hierarchies and the OOM score; the v2 cgroup the child was born in.
 Status place(const Placement& placement, pid_t pid) {
   const std::string number = std::to_string(pid);
-  for (const auto& file : placement.procs_files) MOORED_CHECK(write_file(file, number));
+  for (const auto& file : placement.procs_files)
+    MOORED_CHECK(write_file(file, number));
   // Lowering needs CAP_SYS_RESOURCE, which this machine may not give: then it stays as it is.
-  static_cast<void>(write_file("/proc/" + number + "/oom_score_adj",
-                               std::to_string(placement.oom_score_adjust)));
+  static_cast<void>(
+      write_file("/proc/" + number + "/oom_score_adj", std::to_string(placement.oom_score_adjust)));
   return {};
 }
 

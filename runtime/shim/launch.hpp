@@ -14,10 +14,10 @@ namespace moored::shim {
 
 // Where a child starts, besides its steps.
 struct Placement {
-  std::uint64_t new_namespaces = 0;   // CLONE_NEW… bits
-  int pid_namespace = -1;             // to be born in: a pidfd or namespace; -1: ours
-  int joined_process = -1;            // pidfd whose mounts and cgroup view the child joins; -1: none
-  std::string cgroup;                 // v2 directory; empty: none
+  std::uint64_t new_namespaces = 0;  // CLONE_NEW… bits
+  int pid_namespace = -1;            // to be born in: a pidfd or namespace; -1: ours
+  int joined_process = -1;           // pidfd whose mounts and cgroup view the child joins; -1: none
+  std::string cgroup;                // v2 directory; empty: none
   std::vector<std::string> procs_files;
   int oom_score_adjust = 0;
 };
@@ -25,16 +25,16 @@ struct Placement {
 // A running child and our ends of its streams.
 struct Launched {
   Child child;
-  UniqueFd control;   // SEQPACKET
-  UniqueFd in;        // empty unless asked for
-  UniqueFd out;       // with a terminal: empty until the child sends it
-  UniqueFd err;       // empty with a terminal
+  UniqueFd control;  // SEQPACKET
+  UniqueFd in;       // empty unless asked for
+  UniqueFd out;      // with a terminal: empty until the child sends it
+  UniqueFd err;      // empty with a terminal
 };
 
 struct LaunchRequest {
   std::vector<Step> steps;
   Placement placement;
-  std::uint32_t uid = 0;   // owner of the streams
+  std::uint32_t uid = 0;  // owner of the streams
   std::uint32_t gid = 0;
   bool tty = false;
   bool stdin_open = false;

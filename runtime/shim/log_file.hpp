@@ -64,7 +64,7 @@ class LogFile {
   UniqueFd file_;
   std::size_t size_ = 0;
   bool line_open_ = false;
-  std::uint64_t dropped_ = 0;        // not said yet
+  std::uint64_t dropped_ = 0;  // not said yet
   std::uint64_t dropped_total_ = 0;
 };
 

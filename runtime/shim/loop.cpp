@@ -11,7 +11,9 @@
 namespace moored::shim {
 namespace {
 
-Unexpected failed(const char* what) { return Unexpected(system_error(what, errno)); }
+Unexpected failed(const char* what) {
+  return Unexpected(system_error(what, errno));
+}
 
 }  // namespace
 
@@ -57,12 +59,15 @@ Loop::Token Loop::start_timer(Steady::time_point when, std::function<void()> fir
   return token;
 }
 
-void Loop::stop_timer(Token token) { timers_.erase(token); }
+void Loop::stop_timer(Token token) {
+  timers_.erase(token);
+}
 
 int Loop::wait_milliseconds() const {
   if (timers_.empty()) return -1;
   auto first = timers_.begin()->second.when;
-  for (const auto& timer : timers_) first = std::min(first, timer.second.when);
+  for (const auto& timer : timers_)
+    first = std::min(first, timer.second.when);
   const auto left = std::chrono::ceil<std::chrono::milliseconds>(first - Steady::now()).count();
   return static_cast<int>(std::clamp<decltype(left)>(left, 0, 3'600'000));
 }
@@ -90,7 +95,7 @@ Status Loop::run_once() {
   for (int i = 0; i < count; ++i) {
     const auto& event = events[static_cast<std::size_t>(i)];
     const auto found = watches_.find(event.data.u64);
-    if (found == watches_.end()) continue;  // removed by one that was called before
+    if (found == watches_.end()) continue;   // removed by one that was called before
     const auto ready = found->second.ready;  // a copy: it may remove itself
     ready(event.events);
   }

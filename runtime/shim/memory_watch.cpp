@@ -17,7 +17,9 @@ namespace {
 
 constexpr std::string_view kV1Name = "memory.oom_control";
 
-Unexpected failed(const std::string& what) { return Unexpected(system_error(what, errno)); }
+Unexpected failed(const std::string& what) {
+  return Unexpected(system_error(what, errno));
+}
 
 bool is_v1(const std::string& file) {
   return file.size() > kV1Name.size() &&
@@ -57,10 +59,9 @@ Result<MemoryWatch> open_memory_watch(const std::string& file) {
   }
   watch.descriptor.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!watch.descriptor) return failed("make event descriptor");
-  const std::string control =
-      file.substr(0, file.size() - kV1Name.size()) + "cgroup.event_control";
-  MOORED_CHECK(write_file(control, std::to_string(watch.descriptor.get()) + " " +
-                                       std::to_string(counters.get())));
+  const std::string control = file.substr(0, file.size() - kV1Name.size()) + "cgroup.event_control";
+  MOORED_CHECK(write_file(
+      control, std::to_string(watch.descriptor.get()) + " " + std::to_string(counters.get())));
   watch.events = EPOLLIN;
   return watch;
 }

@@ -36,9 +36,13 @@ constexpr std::array<Link, 5> kLinks{{{"ptmx", "pts/ptmx"},
                                       {"stdout", "/proc/self/fd/1"},
                                       {"stderr", "/proc/self/fd/2"}}};
 
-Unexpected failed(const std::string& what) { return Unexpected(system_error(what, errno)); }
+Unexpected failed(const std::string& what) {
+  return Unexpected(system_error(what, errno));
+}
 
-std::string descriptor_path(int fd) { return "/proc/self/fd/" + std::to_string(fd); }
+std::string descriptor_path(int fd) {
+  return "/proc/self/fd/" + std::to_string(fd);
+}
 
 // The word after "name=" in a step's options.
 std::string option_value(const Step& step, const std::string& name) {
@@ -74,7 +78,9 @@ std::vector<sys::MountOption> options_of(const Step& step) {
   return options;
 }
 
-bool is_kernel_view(const std::string& type) { return type == "proc" || type == "sysfs"; }
+bool is_kernel_view(const std::string& type) {
+  return type == "proc" || type == "sysfs";
+}
 
 // The place for a mount. What the kernel shows of itself may not be put behind a link.
 Result<UniqueFd> open_target(int root, const Step& step) {
@@ -145,7 +151,8 @@ Status mount_bind(int root, const Step& step, int pinned) {
 Status make_devices(int root, const Step& step) {
   MOORED_TRY(const auto directory,
              sys::open_without_links(root, step.target, O_RDONLY | O_DIRECTORY));
-  for (const auto& node : kNodes) MOORED_CHECK(make_node(directory.get(), node));
+  for (const auto& node : kNodes)
+    MOORED_CHECK(make_node(directory.get(), node));
   for (const auto& link : kLinks) {
     if (::symlinkat(link.target, directory.get(), link.name) != 0) {
       return failed(std::string("link ") + link.name);

@@ -70,8 +70,12 @@ bool make_address(const std::string& host, int port, Address& address) {
 class NetProbe final : public Probe {
  public:
   NetProbe(Loop& loop, const Record& request, ProbeDone done)
-      : loop_(loop), request_(request), done_(std::move(done)), type_(request.text_of("type")),
-        host_(request.text_of("host")), port_(static_cast<int>(request.number_of("port"))),
+      : loop_(loop),
+        request_(request),
+        done_(std::move(done)),
+        type_(request.text_of("type")),
+        host_(request.text_of("host")),
+        port_(static_cast<int>(request.number_of("port"))),
         path_(request.text_of("path")) {
     if (host_.empty()) host_ = own_address();
     // The first try starts in the loop, when the caller knows this probe.
@@ -96,8 +100,8 @@ class NetProbe final : public Probe {
       if (!bytes) return finish("unknown", "a header or the path holds characters it must not");
       output_ = *std::move(bytes);
     } else if (type_ == "grpc") {
-      output_ = make_health_request(host_ + ":" + std::to_string(port_),
-                                    request_.text_of("service"));
+      output_ =
+          make_health_request(host_ + ":" + std::to_string(port_), request_.text_of("service"));
     } else if (type_ != "tcp") {
       return finish("unknown", "unknown probe type " + type_);
     }
@@ -136,8 +140,8 @@ class NetProbe final : public Probe {
     socklen_t size = sizeof error;
     if (::getsockopt(socket_.get(), SOL_SOCKET, SO_ERROR, &error, &size) != 0) error = errno;
     if (error != 0) {
-      finish("failure", "connect to " + host_ + ":" + std::to_string(port_) + ": " +
-                            std::strerror(error));
+      finish("failure",
+             "connect to " + host_ + ":" + std::to_string(port_) + ": " + std::strerror(error));
       return false;
     }
     connected_ = true;
@@ -201,10 +205,13 @@ class NetProbe final : public Probe {
   void judge_health(bool closed) {
     const auto reply = parse_health_reply(input_, frames_seen_);
     switch (reply.progress) {
-      case HealthReply::Progress::serving: return finish("success", "SERVING");
+      case HealthReply::Progress::serving:
+        return finish("success", "SERVING");
       case HealthReply::Progress::not_serving:
-      case HealthReply::Progress::broken: return finish("failure", reply.detail);
-      case HealthReply::Progress::more: break;
+      case HealthReply::Progress::broken:
+        return finish("failure", reply.detail);
+      case HealthReply::Progress::more:
+        break;
     }
     if (closed) return finish("failure", "the server closed the connection");
     if (reply.to_send.empty()) return;

@@ -32,7 +32,8 @@ std::string to_text(const ContainerOrder& order) {
   head.set("gid", static_cast<std::int64_t>(order.gid));
   head.set("tty", order.tty).set("stdin", order.stdin_open);
   std::vector<Record> lines{head};
-  for (const auto& step : order.steps) lines.push_back(to_record(step));
+  for (const auto& step : order.steps)
+    lines.push_back(to_record(step));
   return join_lines(lines);
 }
 
@@ -40,7 +41,8 @@ Result<ContainerOrder> container_order_from(const std::string& text) {
   MOORED_TRY(const auto lines, parse_lines(text));
   if (lines.size() < 2) return fail(Code::corrupt, "an order is a head and its steps");
   const Record& head = lines[0];
-  if (head.number_of("v") > kProtocol) return fail(Code::corrupt, "the order is of a later version");
+  if (head.number_of("v") > kProtocol)
+    return fail(Code::corrupt, "the order is of a later version");
   ContainerOrder order;
   order.name = head.text_of("name");
   order.attempt = static_cast<int>(head.number_of("attempt"));

@@ -17,7 +17,7 @@ constexpr int kProtocol = 1;
 // What a shim needs to know of its pod: sandbox.json in the pod's directory.
 struct PodOrder {
   std::string uid;
-  std::string directory;               // the pod's run directory
+  std::string directory;                // the pod's run directory
   std::vector<std::string> namespaces;  // "net=<path>", "ipc=<path>", "uts=<path>" to enter
   bool operator==(const PodOrder&) const = default;
 };
@@ -27,15 +27,15 @@ struct ContainerOrder {
   std::string name;
   int attempt = 0;
   std::string id;
-  std::string directory;               // of this attempt: state.json, exit.json
-  std::string pid_namespace;           // new, host, shared, or pause (new, and shared from then)
-  std::string cgroup;                  // v2 directory to be born in; empty: none
+  std::string directory;                 // of this attempt: state.json, exit.json
+  std::string pid_namespace;             // new, host, shared, or pause (new, and shared from then)
+  std::string cgroup;                    // v2 directory to be born in; empty: none
   std::vector<std::string> procs_files;  // v1 cgroup.procs files to be written into
-  std::string oom_file;                // memory.events or memory.oom_control; empty: none
-  std::string log_path;                // empty: output is thrown away
-  std::string termination_path;        // host path of the termination message; empty: none
+  std::string oom_file;                  // memory.events or memory.oom_control; empty: none
+  std::string log_path;                  // empty: output is thrown away
+  std::string termination_path;          // host path of the termination message; empty: none
   int oom_score_adjust = 0;
-  std::uint32_t uid = 0;               // owner of the standard streams
+  std::uint32_t uid = 0;  // owner of the standard streams
   std::uint32_t gid = 0;
   bool tty = false;
   bool stdin_open = false;
@@ -48,18 +48,18 @@ struct ContainerState {
   std::string name;
   int attempt = 0;
   std::string id;
-  std::string phase;                   // creating, created, running, exited
+  std::string phase;  // creating, created, running, exited
   std::int32_t pid = 0;
-  std::uint64_t start_time = 0;        // of the pid, in clock ticks since boot
-  std::int64_t created_micros = 0;     // wall times, microseconds since 1970; 0: not yet
+  std::uint64_t start_time = 0;     // of the pid, in clock ticks since boot
+  std::int64_t created_micros = 0;  // wall times, microseconds since 1970; 0: not yet
   std::int64_t started_micros = 0;
   std::int64_t finished_micros = 0;
   int code = 0;
   int signal = 0;
   bool oom_killed = false;
   bool acknowledged = false;
-  std::string start_error;             // step and reason when the program never ran
-  std::string message;                 // termination message, at most 4096 bytes
+  std::string start_error;  // step and reason when the program never ran
+  std::string message;      // termination message, at most 4096 bytes
   bool operator==(const ContainerState&) const = default;
 };
 

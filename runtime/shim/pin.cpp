@@ -65,11 +65,15 @@ Status pin_program(const Step& step, Pinned& pins) {
 
 Status pin(const Step& step, Pinned& pins) {
   switch (step.type) {
-    case StepType::bind: return pin_bind(step, pins);
-    case StepType::mask: return pin_null(pins);
+    case StepType::bind:
+      return pin_bind(step, pins);
+    case StepType::mask:
+      return pin_null(pins);
     case StepType::seccomp:
-    case StepType::seccomp_early: return pin_program(step, pins);
-    default: return {};
+    case StepType::seccomp_early:
+      return pin_program(step, pins);
+    default:
+      return {};
   }
 }
 

@@ -19,8 +19,10 @@ bool belongs_to_exec(StepType type) {
     case StepType::capabilities:
     case StepType::no_new_privileges:
     case StepType::seccomp:
-    case StepType::environment: return true;
-    default: return false;
+    case StepType::environment:
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -53,8 +55,8 @@ void ProbeRunner::start(const Record& request, const ContainerRun* run, ProbeDon
     return refuse("container " + request.text_of("container") + " does not run");
   }
   const ProbeDone end = [this, id, done](const ProbeAnswer& answer) { finish(id, answer, done); };
-  auto probe = exec ? start_exec_probe(loop_, request, *run, end)
-                    : start_net_probe(loop_, request, end);
+  auto probe =
+      exec ? start_exec_probe(loop_, request, *run, end) : start_net_probe(loop_, request, end);
   const auto asked = request.number_of("timeoutMillis");
   const std::chrono::milliseconds timeout(asked > 0 ? asked : kDefaultMillis);
   Running entry;

@@ -8,11 +8,13 @@
 #include <memory>
 #include <string>
 
-#include "runtime/shim/container.hpp"
 #include "runtime/shim/loop.hpp"
 #include "runtime/shim/record.hpp"
+#include "runtime/shim/step.hpp"
 
 namespace moored::shim {
+
+class ContainerRun;
 
 // Output beyond this is read and thrown away (bytes).
 constexpr std::size_t kMaxProbeOutput = 10U << 10U;
@@ -22,7 +24,7 @@ constexpr std::size_t kMaxProbes = 64;
 struct ProbeAnswer {
   std::string outcome;  // success, failure, unknown
   std::string output;
-  int exit_code = 0;    // exec only
+  int exit_code = 0;  // exec only
 };
 using ProbeDone = std::function<void(const ProbeAnswer&)>;
 

@@ -50,7 +50,8 @@ class Reader {
   std::size_t at() const { return at_; }
 
   void skip_space() {
-    while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\t')) ++at_;
+    while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\t'))
+      ++at_;
   }
   bool at_end() {
     skip_space();
@@ -97,14 +98,31 @@ class Reader {
   void escape(std::string& out) {
     const char c = at_ < text_.size() ? text_[at_++] : '\0';
     switch (c) {
-      case '"': case '\\': case '/': out += c; return;
-      case 'n': out += '\n'; return;
-      case 't': out += '\t'; return;
-      case 'r': out += '\r'; return;
-      case 'b': out += '\b'; return;
-      case 'f': out += '\f'; return;
-      case 'u': break;
-      default: ok_ = false; return;
+      case '"':
+      case '\\':
+      case '/':
+        out += c;
+        return;
+      case 'n':
+        out += '\n';
+        return;
+      case 't':
+        out += '\t';
+        return;
+      case 'r':
+        out += '\r';
+        return;
+      case 'b':
+        out += '\b';
+        return;
+      case 'f':
+        out += '\f';
+        return;
+      case 'u':
+        break;
+      default:
+        ok_ = false;
+        return;
     }
     unsigned code = 0;
     const auto digits = text_.substr(at_, 4);
@@ -211,7 +229,9 @@ Record& Record::set(std::string_view name, std::int64_t value) {
   return put(name, Field(value), value == 0);
 }
 
-Record& Record::set(std::string_view name, bool value) { return put(name, Field(value), !value); }
+Record& Record::set(std::string_view name, bool value) {
+  return put(name, Field(value), !value);
+}
 
 Record& Record::set(std::string_view name, std::vector<std::string> value) {
   const bool empty = value.empty();
@@ -259,7 +279,8 @@ Result<std::vector<Record>> parse_lines(std::string_view text) {
 
 std::string join_lines(const std::vector<Record>& records) {
   std::string out;
-  for (const auto& record : records) out += record.text() + '\n';
+  for (const auto& record : records)
+    out += record.text() + '\n';
   return out;
 }
 

@@ -16,6 +16,8 @@
 #include <utility>
 #include <vector>
 
+#include "runtime/shim/container.hpp"
+#include "runtime/shim/probe.hpp"
 #include "runtime/sys/process.hpp"
 #include "runtime/sys/socket.hpp"
 #include "schema/host/file.hpp"
@@ -27,7 +29,9 @@ namespace {
 constexpr std::size_t kMaxClients = 16;
 constexpr std::size_t kMaxContainers = 256;
 
-Unexpected failed(const std::string& what) { return Unexpected(system_error(what, errno)); }
+Unexpected failed(const std::string& what) {
+  return Unexpected(system_error(what, errno));
+}
 
 std::string key_of(const Record& request) {
   return request.text_of("name") + "/" + std::to_string(request.number_of("attempt"));
@@ -78,8 +82,7 @@ Status Server::prepare() {
   MOORED_CHECK(enter_namespaces());
   MOORED_TRY(listener_, sys::listen_messages(order_.directory + "/shim.sock"));
   probes_ = std::make_unique<ProbeRunner>(loop_);
-  const auto listening =
-      loop_.watch(listener_.get(), EPOLLIN, [this](auto) { accept_client(); });
+  const auto listening = loop_.watch(listener_.get(), EPOLLIN, [this](auto) { accept_client(); });
   const auto hearing = loop_.watch(signals_.get(), EPOLLIN, [this](auto) { read_signals(); });
   if (!listening) return Unexpected(listening.error());
   if (!hearing) return Unexpected(hearing.error());
@@ -109,7 +112,8 @@ Status Server::enter_namespaces() const {
 }
 
 Status Server::run() {
-  while (!done_) MOORED_CHECK(loop_.run_once());
+  while (!done_)
+    MOORED_CHECK(loop_.run_once());
   return {};
 }
 
@@ -158,7 +162,8 @@ void Server::broadcast(const Record& message) {
   for (const auto& client : clients_) {
     if (client.second.greeted != 0) greeted.push_back(client.first);
   }
-  for (const auto id : greeted) send(id, message);
+  for (const auto id : greeted)
+    send(id, message);
 }
 
 void Server::answer(ClientId id, const Record& request, const Status& status) {
@@ -211,8 +216,8 @@ bool Server::serve_container(ClientId id, const Record& request) {
   if (op == "START") {
     run->start([this, id, request](const Status& status) { answer(id, request, status); });
   } else if (op == "KILL") {
-    answer(id, request, run->signal(static_cast<int>(request.number_of("signal")),
-                                    request.flag_of("all")));
+    answer(id, request,
+           run->signal(static_cast<int>(request.number_of("signal")), request.flag_of("all")));
   } else if (op == "ACK") {
     answer(id, request, run->acknowledge());
   } else if (op == "LOGROTATE") {
@@ -322,8 +327,9 @@ void Server::shutdown(ClientId id, const Record& request) {
   for (const auto& run : runs_) {
     const auto& state = run.second->state();
     if (state.phase != "exited" || !state.acknowledged) {
-      return answer(id, request, fail(Code::conflict, run.first + " has not ended or is not "
-                                                                  "acknowledged"));
+      return answer(id, request,
+                    fail(Code::conflict, run.first + " has not ended or is not "
+                                                     "acknowledged"));
     }
   }
   answer(id, request, {});

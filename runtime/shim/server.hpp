@@ -5,13 +5,15 @@
 #include <memory>
 #include <string>
 
-#include "runtime/shim/container.hpp"
 #include "runtime/shim/loop.hpp"
 #include "runtime/shim/order.hpp"
-#include "runtime/shim/probe.hpp"
+#include "runtime/shim/record.hpp"
 #include "schema/base/result.hpp"
 
 namespace moored::shim {
+
+class ContainerRun;
+class ProbeRunner;
 
 // Serves one pod until SHUTDOWN. Keeps everything alive while nobody is connected.
 class Server {

@@ -31,11 +31,11 @@ enum class StepType {
   ids,                // number: uid; second: gid; list: groups
   capabilities,       // number: permitted and effective
   no_new_privileges,
-  ready,              // tells the shim and waits for START
-  seccomp,            // source: program file
-  environment,        // list: NAME=value
-  execute,            // list: arguments
-  pause,              // becomes pid 1 of a shared pid namespace: reaps, does nothing else
+  ready,        // tells the shim and waits for START
+  seccomp,      // source: program file
+  environment,  // list: NAME=value
+  execute,      // list: arguments
+  pause,        // becomes pid 1 of a shared pid namespace: reaps, does nothing else
 };
 
 // The word of a type in files and reports.

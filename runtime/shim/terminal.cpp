@@ -11,14 +11,16 @@
 namespace moored::shim {
 namespace {
 
-Unexpected failed(const char* what) { return Unexpected(system_error(what, errno)); }
+Unexpected failed(const char* what) {
+  return Unexpected(system_error(what, errno));
+}
 
 }  // namespace
 
 Result<Terminal> open_terminal(int root) {
   Terminal terminal;
-  MOORED_TRY(terminal.master, sys::open_without_links(root, "/dev/pts/ptmx",
-                                                      O_RDWR | O_NOCTTY | O_NONBLOCK));
+  MOORED_TRY(terminal.master,
+             sys::open_without_links(root, "/dev/pts/ptmx", O_RDWR | O_NOCTTY | O_NONBLOCK));
   int locked = 0;
   if (::ioctl(terminal.master.get(), TIOCSPTLCK, &locked) != 0) return failed("unlock terminal");
   terminal.slave.reset(::ioctl(terminal.master.get(), TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC));

@@ -20,7 +20,9 @@ namespace {
 
 constexpr unsigned kCapabilityBits = 64;
 
-Unexpected failed(const std::string& what) { return Unexpected(system_error(what, errno)); }
+Unexpected failed(const std::string& what) {
+  return Unexpected(system_error(what, errno));
+}
 
 // The two 32-bit halves that capget and capset speak.
 struct Sets {
@@ -47,7 +49,8 @@ Result<std::uint64_t> read_known_capabilities() {
 
 Result<std::uint64_t> read_own_capabilities() {
   Sets sets;
-  if (::syscall(SYS_capget, &sets.header, sets.half.data()) != 0) return failed("read capabilities");
+  if (::syscall(SYS_capget, &sets.header, sets.half.data()) != 0)
+    return failed("read capabilities");
   std::uint64_t own = sets.half[0].permitted | static_cast<std::uint64_t>(sets.half[1].permitted)
                                                    << 32U;
   for (unsigned i = 0; i < kCapabilityBits; ++i) {

@@ -15,7 +15,9 @@ namespace {
 constexpr unsigned kMemfdExecutable = 0x10U;
 constexpr int kSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL;
 
-Unexpected failed(const std::string& what) { return Unexpected(system_error(what, errno)); }
+Unexpected failed(const std::string& what) {
+  return Unexpected(system_error(what, errno));
+}
 
 }  // namespace
 
@@ -36,6 +38,8 @@ Result<UniqueFd> make_sealed_file(const std::string& name, std::string_view cont
   return file;
 }
 
-bool is_sealed(int fd) { return (::fcntl(fd, F_GET_SEALS) & kSeals) == kSeals; }
+bool is_sealed(int fd) {
+  return (::fcntl(fd, F_GET_SEALS) & kSeals) == kSeals;
+}
 
 }  // namespace moored::sys

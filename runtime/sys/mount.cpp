@@ -13,7 +13,9 @@
 namespace moored::sys {
 namespace {
 
-Unexpected failed(const std::string& what) { return Unexpected(system_error(what, errno)); }
+Unexpected failed(const std::string& what) {
+  return Unexpected(system_error(what, errno));
+}
 
 std::uint64_t attributes(const MountFlags& flags) {
   std::uint64_t bits = 0;
@@ -27,10 +29,14 @@ std::uint64_t attributes(const MountFlags& flags) {
 
 unsigned long propagation_flag(Propagation propagation) {
   switch (propagation) {
-    case Propagation::keep: return 0;
-    case Propagation::rprivate: return MS_PRIVATE;
-    case Propagation::rslave: return MS_SLAVE;
-    case Propagation::rshared: return MS_SHARED;
+    case Propagation::keep:
+      return 0;
+    case Propagation::rprivate:
+      return MS_PRIVATE;
+    case Propagation::rslave:
+      return MS_SLAVE;
+    case Propagation::rshared:
+      return MS_SHARED;
   }
   return 0;
 }
@@ -41,7 +47,8 @@ std::string context_message(int context) {
   const auto got = ::read(context, text.data(), text.size() - 1);
   if (got <= 2) return {};
   std::string message(text.data() + 2, static_cast<std::size_t>(got) - 2);
-  while (!message.empty() && message.back() == '\n') message.pop_back();
+  while (!message.empty() && message.back() == '\n')
+    message.pop_back();
   return " (" + message + ")";
 }
 
@@ -78,7 +85,8 @@ Result<UniqueFd> make_mount(const std::string& type, const std::vector<MountOpti
     const std::string detail = context_message(context.get());
     return Unexpected(system_error("make file system " + type + detail, error));
   }
-  UniqueFd mount(::fsmount(context.get(), FSMOUNT_CLOEXEC, static_cast<unsigned>(attributes(flags))));
+  UniqueFd mount(
+      ::fsmount(context.get(), FSMOUNT_CLOEXEC, static_cast<unsigned>(attributes(flags))));
   if (!mount) return failed("mount " + type);
   return mount;
 }
@@ -124,7 +132,8 @@ Result<bool> is_mount_point(const std::string& path) {
 }
 
 Status set_propagation(const std::string& path, Propagation propagation) {
-  if (::mount(nullptr, path.c_str(), nullptr, propagation_flag(propagation) | MS_REC, nullptr) != 0) {
+  if (::mount(nullptr, path.c_str(), nullptr, propagation_flag(propagation) | MS_REC, nullptr) !=
+      0) {
     return failed("change propagation of " + path);
   }
   return {};
@@ -172,7 +181,8 @@ Result<std::vector<std::string>> split_inside(const std::string& path) {
 }
 
 Result<UniqueFd> make_beneath(int root, const std::string& path, unsigned mode) {
-  if (!path.empty() && path.front() == '/') return fail(Code::invalid, "path " + path + " is absolute");
+  if (!path.empty() && path.front() == '/')
+    return fail(Code::invalid, "path " + path + " is absolute");
   MOORED_TRY(const auto parts, split_inside(path));
   std::string done = ".";
   MOORED_TRY(auto at, open_beneath(root, done, O_PATH | O_DIRECTORY));

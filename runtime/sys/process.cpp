@@ -12,7 +12,9 @@
 namespace moored::sys {
 namespace {
 
-Unexpected failed(const std::string& what) { return Unexpected(system_error(what, errno)); }
+Unexpected failed(const std::string& what) {
+  return Unexpected(system_error(what, errno));
+}
 
 }  // namespace
 

@@ -14,7 +14,9 @@
 namespace moored::sys {
 namespace {
 
-Unexpected failed(const std::string& what) { return Unexpected(system_error(what, errno)); }
+Unexpected failed(const std::string& what) {
+  return Unexpected(system_error(what, errno));
+}
 
 // An address below an open directory: socket paths may be at most 107 bytes long.
 struct LocalAddress {

@@ -107,7 +107,8 @@ class TreeRemover {
     for (;;) {
       MOORED_TRY(const auto names, read_names(directory, path));
       if (names.empty()) return {};
-      for (const auto& name : names) MOORED_CHECK(remove_entry(directory, name, path, depth));
+      for (const auto& name : names)
+        MOORED_CHECK(remove_entry(directory, name, path, depth));
       if (depth > 0) return {};
     }
   }
@@ -152,8 +153,8 @@ Result<std::string> read_file(const std::string& path, std::size_t limit) {
 
 Result<std::string> read_file_at(int directory, const std::string& name, std::size_t limit) {
   // O_NONBLOCK: a FIFO in this place must not hold the caller.
-  const UniqueFd fd(::openat(directory, name.c_str(),
-                             O_RDONLY | O_NOCTTY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC));
+  const UniqueFd fd(
+      ::openat(directory, name.c_str(), O_RDONLY | O_NOCTTY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC));
   if (!fd) return failed("open", name);
   struct stat status {};
   if (::fstat(fd.get(), &status) != 0) return failed("look at", name);
@@ -167,8 +168,8 @@ Status write_file_durably(const std::string& path, std::string_view content, uns
   const UniqueFd directory(::open(parts.first.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!directory) return failed("open", parts.first);
   auto written = write_and_sync(directory.get(), temporary, path, content, mode);
-  if (written && ::renameat(directory.get(), temporary.c_str(), directory.get(),
-                            parts.second.c_str()) != 0) {
+  if (written &&
+      ::renameat(directory.get(), temporary.c_str(), directory.get(), parts.second.c_str()) != 0) {
     written = failed("rename", path);
   }
   if (!written) {
@@ -188,7 +189,7 @@ Status write_file(const std::string& path, std::string_view content, bool create
 
 Status make_directories(const std::string& path, unsigned mode) {
   if (path.empty()) return fail(Code::invalid, "make directory: empty path");
-  for (std::size_t slash = path.find('/', 1); ; slash = path.find('/', slash + 1)) {
+  for (std::size_t slash = path.find('/', 1);; slash = path.find('/', slash + 1)) {
     const std::string part = path.substr(0, slash);
     if (::mkdir(part.c_str(), static_cast<mode_t>(mode)) != 0 && errno != EEXIST) {
       return failed("make directory", part);

@@ -40,8 +40,8 @@ struct Sha256::State {
 };
 
 Sha256::Sha256() : state_(std::make_unique<State>()) {
-  const bool ready = state_->context != nullptr &&
-                     EVP_DigestInit_ex(state_->context, EVP_sha256(), nullptr) == 1;
+  const bool ready =
+      state_->context != nullptr && EVP_DigestInit_ex(state_->context, EVP_sha256(), nullptr) == 1;
   MOORED_ASSERT(ready);
 }
 Sha256::~Sha256() = default;
@@ -101,8 +101,7 @@ bool base64_decode(std::string_view text, std::string& bytes) {
   bytes.reserve(text.size() / 4 * 3);
   for (std::size_t i = 0; i < text.size(); i += 4) {
     const bool last = i + 4 == text.size();
-    const std::size_t padding =
-        last && text[i + 3] == '=' ? (text[i + 2] == '=' ? 2U : 1U) : 0U;
+    const std::size_t padding = last && text[i + 3] == '=' ? (text[i + 2] == '=' ? 2U : 1U) : 0U;
     std::uint32_t group = 0;
     for (std::size_t k = 0; k < 4; ++k) {
       const int value = k >= 4 - padding ? 0 : digit_value(text[i + k]);

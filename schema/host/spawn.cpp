@@ -67,7 +67,8 @@ int set_signals_and_group(SpawnAttributes& attributes, bool new_session) {
 Status set_descriptors(SpawnAttributes& attributes, const SpawnRequest& request,
                        std::vector<UniqueFd>& copies) {
   int end = kFirstOwnDescriptor;
-  for (const auto& wish : request.descriptors) end = std::max(end, wish.second + 1);
+  for (const auto& wish : request.descriptors)
+    end = std::max(end, wish.second + 1);
   std::vector<bool> taken(static_cast<std::size_t>(end), false);
   int error = 0;
   for (const auto& wish : request.descriptors) {
@@ -94,7 +95,8 @@ Status set_descriptors(SpawnAttributes& attributes, const SpawnRequest& request,
 std::vector<char*> make_pointers(const std::vector<std::string>& texts) {
   std::vector<char*> pointers;
   pointers.reserve(texts.size() + 1);
-  for (const auto& text : texts) pointers.push_back(const_cast<char*>(text.c_str()));
+  for (const auto& text : texts)
+    pointers.push_back(const_cast<char*>(text.c_str()));
   pointers.push_back(nullptr);
   return pointers;
 }
@@ -153,7 +155,10 @@ class Conversation {
  public:
   Conversation(UniqueFd to, UniqueFd from, UniqueFd errors, std::string_view input,
                std::size_t limit)
-      : in_(std::move(to)), out_(std::move(from)), err_(std::move(errors)), input_(input),
+      : in_(std::move(to)),
+        out_(std::move(from)),
+        err_(std::move(errors)),
+        input_(input),
         limit_(limit) {
     for (const auto* fd : {&in_, &out_, &err_}) {
       ::fcntl(fd->get(), F_SETFL, O_NONBLOCK);
@@ -332,7 +337,8 @@ Result<std::uint64_t> read_start_time(pid_t pid) {
 
 Result<std::string> read_boot_id() {
   MOORED_TRY(auto text, read_file("/proc/sys/kernel/random/boot_id", 128));
-  while (!text.empty() && text.back() == '\n') text.pop_back();
+  while (!text.empty() && text.back() == '\n')
+    text.pop_back();
   return text;
 }
 

@@ -7,8 +7,8 @@
 
 #include <catch2/catch.hpp>
 #include <csignal>
-#include <thread>
 #include <string>
+#include <thread>
 
 #include "sandbox_fixture.hpp"
 #include "schema/host/file.hpp"
@@ -17,10 +17,10 @@ using namespace moored;
 using namespace std::chrono_literals;
 using moored::test::SandboxFixture;
 
-#define NEEDS_CONTAINERS()                              \
-  if (!SandboxFixture::is_possible()) {                 \
-    WARN("skipped: needs root and busybox-static");     \
-    return;                                             \
+#define NEEDS_CONTAINERS()                          \
+  if (!SandboxFixture::is_possible()) {             \
+    WARN("skipped: needs root and busybox-static"); \
+    return;                                         \
   }
 
 namespace {
@@ -35,7 +35,8 @@ std::string group_value(const SandboxFixture& fixture, const std::string& group,
   for (const auto& mount : SandboxFixture::cgroup_mounts()) {
     auto text = read_file(mount + fixture.cgroup_root() + "/" + group + "/" + file, 65536);
     if (!text) continue;
-    while (!text->empty() && text->back() == '\n') text->pop_back();
+    while (!text->empty() && text->back() == '\n')
+      text->pop_back();
     return *text;
   }
   return {};
@@ -160,8 +161,9 @@ TEST_CASE("a shared process namespace shows the other containers") {
   CHECK_FALSE(contains(seen, "me 1\n"));
   // The holder of the namespace is nobody's container.
   CHECK(fixture.sandbox().list_containers(pod.uid)->size() == 2);
-  CHECK(fixture.output_of("ls /proc/1/root/ 2>&1 | head -1; cat /proc/1/environ 2>/dev/null | wc -c")
-            .find("0\n") != std::string::npos);
+  CHECK(
+      fixture.output_of("ls /proc/1/root/ 2>&1 | head -1; cat /proc/1/environ 2>/dev/null | wc -c")
+          .find("0\n") != std::string::npos);
   REQUIRE(fixture.sandbox().signal_container(pod.uid, "sleeper", 0, SIGKILL, true));
   CHECK(fixture.wait_exit(pod.uid, "sleeper").exit_code == 137);
   CHECK(fixture.sandbox().remove_pod(pod.uid));
@@ -219,9 +221,10 @@ TEST_CASE("an exec probe runs inside the container with its rights") {
   probe.timeout = 10s;
 
   SECTION("success and output") {
-    probe.command = {"/bin/sh", "-c",
-                     "ls /tmp; id -u; grep -E '^(CapEff|CapBnd|Seccomp|NoNewPrivs):' /proc/self/status;"
-                     "ls /proc/self/fd; echo err >&2"};
+    probe.command = {
+        "/bin/sh", "-c",
+        "ls /tmp; id -u; grep -E '^(CapEff|CapBnd|Seccomp|NoNewPrivs):' /proc/self/status;"
+        "ls /proc/self/fd; echo err >&2"};
     const auto result = fixture.sandbox().run_probe(pod.uid, probe);
     REQUIRE(result);
     CHECK(result->outcome == ProbeResult::Outcome::success);
@@ -269,8 +272,9 @@ TEST_CASE("network probes come from inside the pod") {
   const auto pod = fixture.pod();
   fixture.make_pod(pod);
   auto spec = fixture.container(
-      "web", "mkdir /tmp/www && echo fine > /tmp/www/index.html && httpd -p 8080 -h /tmp/www && "
-             "echo up && sleep 1000");
+      "web",
+      "mkdir /tmp/www && echo fine > /tmp/www/index.html && httpd -p 8080 -h /tmp/www && "
+      "echo up && sleep 1000");
   fixture.make_and_start(pod.uid, spec);
   fixture.wait_log(spec, "up");
   ProbeRequest probe;
@@ -351,7 +355,8 @@ TEST_CASE("long and unfinished lines are kept byte for byte") {
 TEST_CASE("a terminal gives one stream") {
   NEEDS_CONTAINERS();
   SandboxFixture fixture;
-  auto spec = fixture.container("main", "test -t 0 && test -t 1 && test -t 2 && echo tty; ls /dev/console");
+  auto spec =
+      fixture.container("main", "test -t 0 && test -t 1 && test -t 2 && echo tty; ls /dev/console");
   spec.tty = true;
   const auto out = fixture.output_of(spec);
   CHECK(contains(out, "tty\r\n"));
@@ -365,8 +370,8 @@ TEST_CASE("many containers at once") {
   fixture.make_pod(pod);
   constexpr int kCount = 20;
   for (int i = 0; i < kCount; ++i) {
-    fixture.make_and_start(pod.uid, fixture.container("c" + std::to_string(i),
-                                                      "seq 1000; exit " + std::to_string(i)));
+    fixture.make_and_start(
+        pod.uid, fixture.container("c" + std::to_string(i), "seq 1000; exit " + std::to_string(i)));
   }
   for (int i = 0; i < kCount; ++i) {
     CHECK(fixture.wait_exit(pod.uid, "c" + std::to_string(i)).exit_code == i);

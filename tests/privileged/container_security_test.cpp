@@ -12,10 +12,10 @@
 using namespace moored;
 using moored::test::SandboxFixture;
 
-#define NEEDS_CONTAINERS()                              \
-  if (!SandboxFixture::is_possible()) {                 \
-    WARN("skipped: needs root and busybox-static");     \
-    return;                                             \
+#define NEEDS_CONTAINERS()                          \
+  if (!SandboxFixture::is_possible()) {             \
+    WARN("skipped: needs root and busybox-static"); \
+    return;                                         \
   }
 
 namespace {
@@ -106,9 +106,10 @@ TEST_CASE("what the kernel shows of itself is masked") {
   CHECK(fixture.output_of("cat /proc/kcore /proc/keys /proc/timer_list /proc/interrupts | wc -c") ==
         "0\n");
   CHECK(fixture.output_of("ls /sys/firmware | wc -l") == "0\n");
-  CHECK(fixture.output_of("for p in /proc/sys/kernel/hostname /proc/sysrq-trigger /sys/kernel/mm "
-                          "/proc/irq; do touch $p/x 2>/dev/null; echo h > $p 2>/dev/null && echo $p; "
-                          "done; echo end") == "end\n");
+  CHECK(
+      fixture.output_of("for p in /proc/sys/kernel/hostname /proc/sysrq-trigger /sys/kernel/mm "
+                        "/proc/irq; do touch $p/x 2>/dev/null; echo h > $p 2>/dev/null && echo $p; "
+                        "done; echo end") == "end\n");
 }
 
 TEST_CASE("only the usual devices can be opened") {
@@ -130,10 +131,12 @@ TEST_CASE("only the usual devices can be opened") {
 TEST_CASE("the system call filter refuses what it should") {
   NEEDS_CONTAINERS();
   SandboxFixture fixture;
-  auto spec = fixture.container("main", "unshare -U true; echo $?; unshare -n true; echo $?;"
-                                        "mount -t tmpfs t /tmp; echo $?");
+  auto spec = fixture.container("main",
+                                "unshare -U true; echo $?; unshare -n true; echo $?;"
+                                "mount -t tmpfs t /tmp; echo $?");
   spec.capabilities |= 1ULL << 21U;  // even SYS_ADMIN is needed for neither of the two
-  auto plain = fixture.container("plain", "unshare -U true; echo $?; mount -t tmpfs t /tmp; echo $?");
+  auto plain =
+      fixture.container("plain", "unshare -U true; echo $?; mount -t tmpfs t /tmp; echo $?");
   CHECK(fixture.output_of(plain) == "1\n1\n");
   CHECK(contains(fixture.log_text(plain, "stderr"), "not permitted"));
 }
@@ -143,8 +146,9 @@ TEST_CASE("a root that is read-only still has writable volumes") {
   SandboxFixture fixture;
   const std::string volume = fixture.scratch() + "/volume";
   REQUIRE(make_directories(volume, 0777));
-  auto spec = fixture.container("main", "touch /x; echo $?; touch /data/x; echo $?;"
-                                        "touch /dev/shm/x; echo $?");
+  auto spec = fixture.container("main",
+                                "touch /x; echo $?; touch /data/x; echo $?;"
+                                "touch /dev/shm/x; echo $?");
   spec.read_only_root = true;
   spec.mounts.push_back({volume, "/data", false, ""});
   CHECK(fixture.output_of(spec) == "1\n0\n0\n");
@@ -158,8 +162,9 @@ TEST_CASE("volumes: directories, files, read-only ones and sub-paths") {
   const std::string volume = fixture.scratch() + "/volume";
   REQUIRE(make_directories(volume + "/inner", 0755));
   REQUIRE(write_file(volume + "/file", "text", true, 0644));
-  auto spec = fixture.container("main", "cat /etc/config; touch /ro/x; echo $?; touch /sub/y; echo $?;"
-                                        "touch /made/z; echo $?; echo more >> /etc/config; echo $?");
+  auto spec = fixture.container("main",
+                                "cat /etc/config; touch /ro/x; echo $?; touch /sub/y; echo $?;"
+                                "touch /made/z; echo $?; echo more >> /etc/config; echo $?");
   spec.mounts.push_back({volume + "/file", "/etc/config", true, ""});
   spec.mounts.push_back({volume, "/ro", true, ""});
   spec.mounts.push_back({volume, "/sub", false, "inner"});
@@ -196,7 +201,8 @@ TEST_CASE("a sub-path or mount point never leads out") {
     CHECK_FALSE(path_exists("/made-here"));
   }
   SECTION("mounts over the kernel's own view are refused") {
-    for (const char* path : {"/proc", "/proc/self", "/proc/sys", "/sys", "/", "relative", "/a/../proc"}) {
+    for (const char* path :
+         {"/proc", "/proc/self", "/proc/sys", "/sys", "/", "relative", "/a/../proc"}) {
       auto spec = fixture.container("main", "exit 0");
       spec.mounts.push_back({volume, path, false, ""});
       INFO(path);
@@ -225,8 +231,7 @@ TEST_CASE("an image whose /proc or /dev is a link is refused") {
     const auto made = fixture.sandbox().create_container(pod.uid, spec);
     if (std::string(name) != "dev") CHECK_FALSE(made);
     CHECK(list_directory(canary)->empty());
-    static_cast<void>(
-        fixture.sandbox().signal_container(pod.uid, "main", 0, SIGKILL, true));
+    static_cast<void>(fixture.sandbox().signal_container(pod.uid, "main", 0, SIGKILL, true));
     if (made) fixture.wait_exit(pod.uid, "main");
     CHECK(fixture.sandbox().remove_container(pod.uid, "main", 0));
   }

@@ -14,10 +14,10 @@ using namespace std::chrono_literals;
 using moored::test::SandboxFixture;
 
 // Says why and leaves when containers cannot run here.
-#define NEEDS_CONTAINERS()                                                    \
-  if (!SandboxFixture::is_possible()) {                                       \
-    WARN("skipped: needs root and busybox-static");                           \
-    return;                                                                   \
+#define NEEDS_CONTAINERS()                          \
+  if (!SandboxFixture::is_possible()) {             \
+    WARN("skipped: needs root and busybox-static"); \
+    return;                                         \
   }
 
 TEST_CASE("a container runs, writes its log and leaves its exit code") {
@@ -53,7 +53,8 @@ TEST_CASE("a container that was told to stop says so in its own way") {
     CHECK(fixture.wait_exit(pod.uid, "main").exit_code == 5);
   }
   SECTION("pid 1 without a trap ignores TERM; KILL takes everything") {
-    const auto spec = fixture.container("main", "(trap '' TERM; sleep 1000) & echo ready; sleep 1000");
+    const auto spec =
+        fixture.container("main", "(trap '' TERM; sleep 1000) & echo ready; sleep 1000");
     fixture.make_and_start(pod.uid, spec);
     fixture.wait_log(spec, "ready");
     REQUIRE(fixture.sandbox().signal_container(pod.uid, "main", 0, SIGTERM, false));
@@ -240,7 +241,8 @@ TEST_CASE("the last words of a container are kept, up to 4096 bytes") {
   fixture.make_pod(pod);
   const std::string path = fixture.scratch() + "/termination-log";
   REQUIRE(write_file(path, "", true, 0666));
-  auto spec = fixture.container("main", "head -c 6000 /dev/zero | tr '\\0' x > /dev/termination-log");
+  auto spec =
+      fixture.container("main", "head -c 6000 /dev/zero | tr '\\0' x > /dev/termination-log");
   spec.termination_message_path = path;
   spec.mounts.push_back({path, "/dev/termination-log", false, ""});
   fixture.make_and_start(pod.uid, spec);
@@ -261,8 +263,8 @@ TEST_CASE("a failed creation leaves nothing behind and can be tried again") {
   CHECK(made.error().message.find("absent") != std::string::npos);
   CHECK(fixture.sandbox().list_containers(pod.uid)->empty());
   for (const auto& mount : SandboxFixture::cgroup_mounts()) {
-    CHECK_FALSE(path_exists(mount + fixture.cgroup_root() + "/pods/burstable/pod" + pod.uid +
-                            "/main-0"));
+    CHECK_FALSE(
+        path_exists(mount + fixture.cgroup_root() + "/pods/burstable/pod" + pod.uid + "/main-0"));
   }
   spec.mounts.clear();
   fixture.make_and_start(pod.uid, spec);

@@ -50,7 +50,9 @@ void bring_loopback_up() {
 
 }  // namespace
 
-bool SandboxFixture::is_possible() { return ::geteuid() == 0 && !find_busybox().empty(); }
+bool SandboxFixture::is_possible() {
+  return ::geteuid() == 0 && !find_busybox().empty();
+}
 
 SandboxFixture::SandboxFixture() {
   static int number = 0;
@@ -107,7 +109,9 @@ void SandboxFixture::kill_leftovers() {
   }
 }
 
-void SandboxFixture::stop() { sandbox_.reset(); }
+void SandboxFixture::stop() {
+  sandbox_.reset();
+}
 
 void SandboxFixture::restart() {
   sandbox_.reset();
@@ -127,9 +131,10 @@ void SandboxFixture::build_rootfs() const {
   REQUIRE(program);
   REQUIRE(write_file(rootfs_ + "/bin/busybox", *program, true, 0755));
   for (const char* applet :
-       {"sh", "cat", "sleep", "id", "mount", "touch", "stat", "ls", "echo", "head", "grep", "hostname",
-        "nc", "httpd", "dd", "wc", "readlink", "mkdir", "ps", "unshare", "mknod", "seq", "kill", "tail",
-        "true", "false", "printf", "yes", "cut", "tr", "ipcs", "sysctl", "rm", "pwd", "env"}) {
+       {"sh",   "cat",     "sleep",    "id",   "mount",  "touch", "stat", "ls",       "echo",
+        "head", "grep",    "hostname", "nc",   "httpd",  "dd",    "wc",   "readlink", "mkdir",
+        "ps",   "unshare", "mknod",    "seq",  "kill",   "tail",  "true", "false",    "printf",
+        "yes",  "cut",     "tr",       "ipcs", "sysctl", "rm",    "pwd",  "env"}) {
     REQUIRE(::symlink("busybox", (rootfs_ + "/bin/" + applet).c_str()) == 0);
   }
   REQUIRE(write_file(rootfs_ + "/etc/passwd", "root:x:0:0:root:/:/bin/sh\n", true, 0644));
@@ -251,7 +256,8 @@ std::vector<std::string> SandboxFixture::cgroup_mounts() {
   std::vector<std::string> mounts;
   const auto controllers = cgroup::read_controllers();
   if (controllers) {
-    for (const auto& entry : *controllers) mounts.push_back(entry.mount_point);
+    for (const auto& entry : *controllers)
+      mounts.push_back(entry.mount_point);
   }
   const auto mountinfo = read_file("/proc/self/mountinfo");
   if (mountinfo) mounts.push_back(cgroup::find_unified(*mountinfo));

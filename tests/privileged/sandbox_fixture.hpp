@@ -28,7 +28,8 @@ class SandboxFixture {
 
   PodSandboxSpec pod(const std::string& uid = "11111111-2222-3333-4444-555555555555") const;
   // /bin/sh -c script
-  ContainerSpec container(const std::string& name, const std::string& script, int attempt = 0) const;
+  ContainerSpec container(const std::string& name, const std::string& script,
+                          int attempt = 0) const;
   // Makes the pod with its network namespace, remembers it for the end.
   void make_pod(const PodSandboxSpec& spec);
   void make_and_start(const std::string& uid, const ContainerSpec& spec);

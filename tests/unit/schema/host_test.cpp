@@ -175,7 +175,8 @@ TEST_CASE("base64 agrees with RFC 4648 and is strict") {
     CHECK(base64_decode(row.second, back));
     CHECK(back == row.first);
   }
-  for (const char* bad : {"Zg", "Zg=", "Z===", "Zg==Zg==", "Zm9 ", "Zh==", "Zm9=", "Zm9-", "===="}) {
+  for (const char* bad :
+       {"Zg", "Zg=", "Z===", "Zg==Zg==", "Zm9 ", "Zh==", "Zm9=", "Zm9-", "===="}) {
     std::string back;
     INFO(bad);
     CHECK_FALSE(base64_decode(bad, back));
@@ -206,10 +207,10 @@ TEST_CASE("spawn places descriptors without one overwriting another") {
   second_write.reset();
   CHECK(wait_child(*child, 10s)->code == 0);
   std::array<char, 16> text{};
-  CHECK(std::string(text.data(), static_cast<std::size_t>(
-                                     ::read(first_read.get(), text.data(), text.size()))) == "one\n");
-  CHECK(std::string(text.data(), static_cast<std::size_t>(
-                                     ::read(second_read.get(), text.data(), text.size()))) == "two\n");
+  CHECK(std::string(text.data(), static_cast<std::size_t>(::read(first_read.get(), text.data(),
+                                                                 text.size()))) == "one\n");
+  CHECK(std::string(text.data(), static_cast<std::size_t>(::read(second_read.get(), text.data(),
+                                                                 text.size()))) == "two\n");
 }
 
 TEST_CASE("input reaches the child, and one that does not read it is no error") {
@@ -231,8 +232,8 @@ TEST_CASE("output above the limit is thrown away, not waited for") {
 
 TEST_CASE("at the deadline the whole group is killed") {
   const Scratch scratch;
-  const auto ran = run_command(
-      shell("sleep 1000 & echo $! > " + scratch.path + "/pid; wait"), "", 500ms);
+  const auto ran =
+      run_command(shell("sleep 1000 & echo $! > " + scratch.path + "/pid; wait"), "", 500ms);
   REQUIRE_FALSE(ran);
   CHECK(ran.error().code == Code::timeout);
   const auto pid = read_file(scratch.path + "/pid");
@@ -314,9 +315,11 @@ TEST_CASE("several threads may run commands at once") {
         if (ran) out[i] = ran->out;
       });
     }
-    for (auto& thread : threads) thread.join();
+    for (auto& thread : threads)
+      thread.join();
   }
-  for (std::size_t i = 0; i < out.size(); ++i) CHECK(out[i] == std::to_string(i));
+  for (std::size_t i = 0; i < out.size(); ++i)
+    CHECK(out[i] == std::to_string(i));
 }
 
 TEST_CASE("a process is identified by its start time and boot") {
