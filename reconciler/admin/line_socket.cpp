@@ -19,8 +19,8 @@ Result<sockaddr_un> make_address(const std::string& path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (path.size() >= sizeof address.sun_path) {
-    return Unexpected(Error{Code::invalid, "the socket's path is longer than 107 bytes: " + path,
-                            "PathTooLong", {}, {}}
+    return Unexpected(Error{
+        Code::invalid, "the socket's path is longer than 107 bytes: " + path, "PathTooLong", {}, {}}
                           .mend("choose a shorter --run-dir"));
   }
   std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
@@ -39,9 +39,9 @@ Status clear_path(const std::string& path) {
   if (::lstat(path.c_str(), &status) != 0) return {};
   if (!S_ISSOCK(status.st_mode)) return fail(Code::conflict, path + " exists and is no socket");
   if (connect_unix(path)) {
-    return Unexpected(Error{Code::conflict, "another daemon listens on " + path, "AddressInUse",
-                            {}, {}}
-                          .mend("stop it, or give this one another --run-dir"));
+    return Unexpected(
+        Error{Code::conflict, "another daemon listens on " + path, "AddressInUse", {}, {}}.mend(
+            "stop it, or give this one another --run-dir"));
   }
   if (::unlink(path.c_str()) != 0) return Unexpected(system_error(path, errno));
   return {};

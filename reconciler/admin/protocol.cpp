@@ -159,7 +159,8 @@ struct Writer {
     put_text(out, "pod", v.pod);
     put_text(out, "container", v.container);
     Value& command = out.put("command", Value::make_list());
-    for (const std::string& word : v.command) command.items.push_back(Value::of_text(word));
+    for (const std::string& word : v.command)
+      command.items.push_back(Value::of_text(word));
     out.put("timeoutMs", Value::of_integer(v.timeout.count()));
   }
   void operator()(const ImageImportVerb& v) {
@@ -177,9 +178,7 @@ struct Writer {
     put_text(out, "revision", v.revision);
     put_text(out, "unit", v.unit);
   }
-  void operator()(const DownVerb& v) {
-    out.put("keepImages", Value::of_boolean(v.keep_images));
-  }
+  void operator()(const DownVerb& v) { out.put("keepImages", Value::of_boolean(v.keep_images)); }
 };
 
 Value error_value(const Error& error) {
@@ -260,9 +259,9 @@ Result<AdminReply> decode_admin_reply(std::string_view line) {
 }
 
 std::optional<Code> find_code(std::string_view name) {
-  constexpr std::array<Code, 9> kCodes = {
-      Code::invalid,   Code::not_found, Code::conflict, Code::denied,  Code::unavailable,
-      Code::timeout,   Code::exhausted, Code::corrupt,  Code::internal};
+  constexpr std::array<Code, 9> kCodes = {Code::invalid,   Code::not_found,   Code::conflict,
+                                          Code::denied,    Code::unavailable, Code::timeout,
+                                          Code::exhausted, Code::corrupt,     Code::internal};
   for (const Code code : kCodes) {
     if (traits(code).name == name) return code;
   }

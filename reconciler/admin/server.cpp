@@ -38,7 +38,8 @@ Result<Peer> read_peer(int socket) {
   }
   const std::string pid = std::to_string(credentials.pid);
   std::string name = read_file("/proc/" + pid + "/comm", 64).value_or("unknown\n");
-  while (!name.empty() && name.back() == '\n') name.pop_back();
+  while (!name.empty() && name.back() == '\n')
+    name.pop_back();
   return Peer{credentials.uid, escape_text(name) + "[" + pid + "]"};
 }
 
@@ -133,7 +134,8 @@ void AdminServer::State::accept_all() {
       ::poll(&polled[1], 1, static_cast<int>(kPauseWithoutDescriptors.count()));
     }
   }
-  for (Connection& connection : connections) connection.thread.join();
+  for (Connection& connection : connections)
+    connection.thread.join();
 }
 
 void AdminServer::State::start(UniqueFd socket) {
@@ -141,7 +143,9 @@ void AdminServer::State::start(UniqueFd socket) {
   if (connections.size() >= kMaxConnections) {
     const Error full{Code::exhausted,
                      std::to_string(kMaxConnections) + " admin connections are open already",
-                     "TooManyConnections", {}, "wait for one of them to end"};
+                     "TooManyConnections",
+                     {},
+                     "wait for one of them to end"};
     if (!reply(socket.get(), refusal(full))) log(LogLevel::debug, "an admin client has gone");
     return;
   }

@@ -22,15 +22,14 @@ std::string join(const std::vector<std::string>& words) {
 }  // namespace
 
 std::string admin_verb_name(const AdminVerb& verb) {
-  return std::visit(Overloaded{[](const SyncVerb&) { return "sync"; },
-                               [](const ExecVerb&) { return "exec"; },
-                               [](const ImageImportVerb&) { return "image-import"; },
-                               [](const ImageListVerb&) { return "image-ls"; },
-                               [](const ImageRemoveVerb&) { return "image-rm"; },
-                               [](const PlanVerb&) { return "plan"; },
-                               [](const ConfirmVerb&) { return "confirm"; },
-                               [](const DownVerb&) { return "down"; }},
-                    verb);
+  return std::visit(
+      Overloaded{
+          [](const SyncVerb&) { return "sync"; }, [](const ExecVerb&) { return "exec"; },
+          [](const ImageImportVerb&) { return "image-import"; },
+          [](const ImageListVerb&) { return "image-ls"; },
+          [](const ImageRemoveVerb&) { return "image-rm"; }, [](const PlanVerb&) { return "plan"; },
+          [](const ConfirmVerb&) { return "confirm"; }, [](const DownVerb&) { return "down"; }},
+      verb);
 }
 
 std::string admin_verb_subject(const AdminVerb& verb) {

@@ -32,7 +32,9 @@ struct ImageImportVerb {
   std::string path;  // absolute
   std::string name;  // reference to give it; empty: the names inside the archive
 };
+// Names what is in the content store.
 struct ImageListVerb {};
+// Takes a name away; contents that nothing else names go with it.
 struct ImageRemoveVerb {
   std::string name;  // reference or digest
 };

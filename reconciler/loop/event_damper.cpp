@@ -7,9 +7,8 @@ namespace {
 
 std::string identity_of(const EventNote& note) {
   std::string out;
-  for (const std::string* part :
-       {&note.object.kind, &note.object.namespace_name, &note.object.name, &note.object.uid,
-        &note.reason, &note.message, &note.component}) {
+  for (const std::string* part : {&note.object.kind, &note.object.namespace_name, &note.object.name,
+                                  &note.object.uid, &note.reason, &note.message, &note.component}) {
     out += *part;
     out += '\0';
   }

@@ -37,11 +37,11 @@ void keep_start(PodObserved& newer, const PodObserved& older) {
 void Inbox::post(Fact fact, Cause cause) {
   {
     const std::lock_guard lock(mutex_);
-    const auto older = is_level(fact) ? std::find_if(facts_.rbegin(), facts_.rend(),
-                                                     [&](const PostedFact& waiting) {
-                                                       return replaces(fact, waiting.fact);
-                                                     })
-                                      : facts_.rend();
+    const auto older =
+        is_level(fact)
+            ? std::find_if(facts_.rbegin(), facts_.rend(),
+                           [&](const PostedFact& waiting) { return replaces(fact, waiting.fact); })
+            : facts_.rend();
     if (older != facts_.rend()) {
       if (auto* pod = std::get_if<PodObserved>(&fact)) {
         keep_start(*pod, std::get<PodObserved>(older->fact));
@@ -72,9 +72,10 @@ std::vector<PostedFact> Inbox::take(std::size_t limit) {
 void Inbox::put_back(std::vector<PostedFact> facts) {
   const std::lock_guard lock(mutex_);
   for (auto fact = facts.rbegin(); fact != facts.rend(); ++fact) {
-    const bool replaced = is_level(fact->fact) && std::any_of(facts_.begin(), facts_.end(), [&](const PostedFact& newer) {
-      return replaces(newer.fact, fact->fact);
-    });
+    const bool replaced = is_level(fact->fact) &&
+                          std::any_of(facts_.begin(), facts_.end(), [&](const PostedFact& newer) {
+                            return replaces(newer.fact, fact->fact);
+                          });
     if (!replaced) facts_.push_front(std::move(*fact));
   }
 }

@@ -121,7 +121,8 @@ void Loop::wake_owners(const RecordResult& recorded) {
 void Loop::wake_for(const Object& object, const StateView& view) {
   for (std::size_t i = 0; i < controllers_.size(); ++i) {
     if (&controllers_[i]->kind() == &object.kind()) queue_.add({i, object.key()});
-    for (ObjectKey& key : controllers_[i]->wakes(object, view)) queue_.add({i, std::move(key)});
+    for (ObjectKey& key : controllers_[i]->wakes(object, view))
+      queue_.add({i, std::move(key)});
   }
 }
 
@@ -131,7 +132,8 @@ void Loop::look_again(Now now) {
   relook_due_ = now.mono + options_.relook.value_or(Duration::zero());
   const auto view = store_.view();
   for (std::size_t i = 0; i < controllers_.size(); ++i) {
-    for (const Object& object : view->list(controllers_[i]->kind())) queue_.add({i, object.key()});
+    for (const Object& object : view->list(controllers_[i]->kind()))
+      queue_.add({i, object.key()});
   }
 }
 
@@ -171,7 +173,8 @@ void Loop::load_receipts() {
   for (const std::string& revision : current_revisions(*view)) {
     const auto steps = store_.read_receipt(sha_of_revision(revision));
     if (!steps) continue;
-    for (const ReceiptEntry& entry : *steps) known_steps_[revision].insert(entry.step);
+    for (const ReceiptEntry& entry : *steps)
+      known_steps_[revision].insert(entry.step);
   }
 }
 
@@ -189,7 +192,8 @@ void Loop::keep_receipts(Now now) {
   std::erase_if(known_steps_, [current = current_revisions(*view)](const auto& entry) {
     return current.count(entry.first) == 0;
   });
-  for (const ReceiptStep& step : plan.receipt) known_steps_[step.revision].insert(step.step);
+  for (const ReceiptStep& step : plan.receipt)
+    known_steps_[step.revision].insert(step.step);
 }
 
 void Loop::keep_house(Now now) {

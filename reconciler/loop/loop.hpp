@@ -24,7 +24,7 @@ struct LoopOptions {
   ReduceOptions reduce;
   std::optional<Duration> relook = std::chrono::seconds(60);  // nothing: never; simulations only
   std::optional<CompactOptions> compact = CompactOptions{};   // once an hour; nothing: never
-  std::size_t facts_at_once = 200;  // in one transaction
+  std::size_t facts_at_once = 200;                            // in one transaction
   std::size_t keys_at_once = 200;
 };
 
@@ -78,12 +78,12 @@ class Loop {
   KeyedQueue<Key> queue_;
   BackOff back_off_;
   EventDamper damper_;
-  std::size_t events_ = 0;                 // Event objects recorded
-  unsigned failed_commits_ = 0;            // of facts, in a row
-  MonoTime facts_due_{};                   // facts wait until then after a failed commit
+  std::size_t events_ = 0;       // Event objects recorded
+  unsigned failed_commits_ = 0;  // of facts, in a row
+  MonoTime facts_due_{};         // facts wait until then after a failed commit
   std::optional<MonoTime> relook_due_;
   std::optional<MonoTime> compact_due_;
-  bool changed_ = true;                    // since receipts were looked at last
+  bool changed_ = true;                                       // since receipts were looked at last
   std::map<std::string, std::set<std::string>> known_steps_;  // by revision
 };
 

@@ -72,8 +72,8 @@ std::string sha_of_revision(const std::string& revision) {
   return colon == std::string::npos ? revision : revision.substr(colon + 1);
 }
 
-Plan plan_receipts(const StateView& view,
-                   const std::map<std::string, std::set<std::string>>& known, Now now) {
+Plan plan_receipts(const StateView& view, const std::map<std::string, std::set<std::string>>& known,
+                   Now now) {
   std::map<std::string, PodProgress> reached;
   for (const Object& unit : view.list(kind_of<Kustomization>())) {
     const std::string& revision = unit.as<Kustomization>().status.last_applied_revision;
@@ -116,15 +116,15 @@ void add_commit_step(const Fact& fact, Plan& plan) {
     detail.put("committedAt", Value::of_text(format_time(*commit->committed_at)));
   }
   const ReceiptStep& first = plan.receipt.front();
-  plan.receipt.push_back({first.revision, std::string(kCommitStep), first.time,
-                          write_json(detail)});
+  plan.receipt.push_back(
+      {first.revision, std::string(kCommitStep), first.time, write_json(detail)});
 }
 
 ReceiptOutcome judge_receipt(const std::vector<ReceiptEntry>& steps, bool current) {
   const ReceiptEntry* last = nullptr;
   for (const ReceiptEntry& entry : steps) {
-    const bool ends = entry.step == "ready" || entry.step == "failed" ||
-                      entry.step == "refused" || entry.step == "held";
+    const bool ends = entry.step == "ready" || entry.step == "failed" || entry.step == "refused" ||
+                      entry.step == "held";
     if (ends && (last == nullptr || entry.time >= last->time)) last = &entry;
   }
   if (last == nullptr) return {current ? "progressing" : "superseded", {}, {}};

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "reconciler/core/plan.hpp"
-#include "reconciler/store/store.hpp"
+#include "reconciler/store/types.hpp"
 
 namespace moored {
 
@@ -18,18 +18,18 @@ std::string sha_of_revision(const std::string& revision);
 
 // Steps of applied revisions that have been reached and are not known yet: scheduled (every pod of
 // the newest templates is bound to a node) and started (each of them runs a container).
-Plan plan_receipts(const StateView& view,
-                   const std::map<std::string, std::set<std::string>>& known, Now now);
+Plan plan_receipts(const StateView& view, const std::map<std::string, std::set<std::string>>& known,
+                   Now now);
 
 // The step that carries the commit's author and subject into the receipt; not shown as a step.
 inline constexpr std::string_view kCommitStep = "commit";
 // Adds it when the plan of the fact brings the first step of a revision.
 void add_commit_step(const Fact& fact, Plan& plan);
 
-// What a revision has come to: ready, failed, refused, held, superseded or progressing, with the
-// reason (ImagePullBackOff, ProgressDeadlineExceeded, UnknownField, …) and the sentence behind it.
+// What a revision has come to, with the reason (ImagePullBackOff, ProgressDeadlineExceeded,
+// UnknownField, …) and the sentence behind it.
 struct ReceiptOutcome {
-  std::string word;
+  std::string word;  // ready, failed, refused, held, superseded, progressing
   std::string reason;
   std::string message;
 };

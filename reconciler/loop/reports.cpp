@@ -5,6 +5,7 @@
 
 #include "reconciler/controllers/health.hpp"
 #include "reconciler/loop/receipts.hpp"
+#include "reconciler/store/store.hpp"
 #include "schema/codec/text.hpp"
 #include "schema/model/flux.hpp"
 
@@ -19,7 +20,9 @@ void put_if(Value& map, std::string_view name, const std::string& text) {
   if (!text.empty()) put_text(map, name, text);
 }
 
-std::string full_name(const ObjectMeta& meta) { return meta.namespace_name + "/" + meta.name; }
+std::string full_name(const ObjectMeta& meta) {
+  return meta.namespace_name + "/" + meta.name;
+}
 
 void put_condition(Value& map, const std::vector<Condition>& conditions) {
   const Condition* ready = find_condition(conditions, "Ready");
@@ -46,16 +49,16 @@ Value unit_row(const Kustomization& unit) {
   Value row = Value::make_map();
   put_text(row, "name", full_name(unit.metadata));
   const auto& reference = unit.spec.source_ref;
-  put_text(row, "source", (reference.namespace_name.empty() ? unit.metadata.namespace_name
-                                                            : reference.namespace_name) +
-                              "/" + reference.name);
+  put_text(
+      row, "source",
+      (reference.namespace_name.empty() ? unit.metadata.namespace_name : reference.namespace_name) +
+          "/" + reference.name);
   put_text(row, "path", unit.spec.path);
   put_if(row, "revision", unit.status.last_applied_revision);
   put_if(row, "attempted", unit.status.last_attempted_revision);
   const auto& inventory = unit.status.inventory;
-  row.put("objects", Value::of_integer(inventory ? static_cast<std::int64_t>(
-                                                       inventory->entries.size())
-                                                 : 0));
+  row.put("objects",
+          Value::of_integer(inventory ? static_cast<std::int64_t>(inventory->entries.size()) : 0));
   put_condition(row, unit.status.conditions);
   if (unit.spec.suspend) row.put("suspended", Value::of_boolean(true));
   return row;
@@ -202,8 +205,8 @@ Value touched_objects(const std::vector<AuditEntry>& rows) {
     if (changes == nullptr) continue;
     for (const Value& change : changes->items) {
       const std::string object = text_in(change, "object");
-      const bool own = object.rfind("Kustomization/", 0) == 0 ||
-                       object.rfind("GitRepository/", 0) == 0;
+      const bool own =
+          object.rfind("Kustomization/", 0) == 0 || object.rfind("GitRepository/", 0) == 0;
       if (own && text_in(change, "verb") == "updated") continue;
       Value item = Value::make_map();
       copy(change, item, {"object", "verb", "resourceVersion"});
@@ -278,11 +281,11 @@ Result<Value> StoreReports::read_status() const {
   for (std::size_t i = 0; i < unwell.size() && i < kMaxNotReady; ++i) {
     not_ready.items.push_back(unwell_row(unwell[i]));
   }
-  const auto home =
-      view->find(key_of<Kustomization>("moored-system", "default"));
-  put_text(out, "revision", home ? home->as<Kustomization>().status.last_applied_revision
-                                 : units.items.empty() ? ""
-                                                       : text_in(units.items[0], "revision"));
+  const auto home = view->find(key_of<Kustomization>("moored-system", "default"));
+  put_text(out, "revision",
+           home                  ? home->as<Kustomization>().status.last_applied_revision
+           : units.items.empty() ? ""
+                                 : text_in(units.items[0], "revision"));
   out.put("ready", Value::of_boolean(ready && unwell.empty()));
   out.put("sources", std::move(sources));
   out.put("units", std::move(units));
@@ -316,14 +319,16 @@ Result<Value> StoreReports::read_history(const std::string& object, std::size_t 
   }
   MOORED_TRY(const auto rows, store_.read_audit(subject, limit));
   Value list = Value::make_list();
-  for (const AuditEntry& entry : rows) add_items(entry, subject, limit, list);
+  for (const AuditEntry& entry : rows)
+    add_items(entry, subject, limit, list);
   return items_of(std::move(list));
 }
 
 Result<Value> StoreReports::read_drift(std::size_t limit) const {
   MOORED_TRY(const auto records, store_.read_drift(limit));
   Value list = Value::make_list();
-  for (const DriftRecord& record : records) list.items.push_back(times_row(record));
+  for (const DriftRecord& record : records)
+    list.items.push_back(times_row(record));
   return items_of(std::move(list));
 }
 
@@ -336,8 +341,8 @@ Result<std::string> parse_object_name(const std::string& text) {
       parts.back() += letter;
     }
   }
-  const bool empty = std::any_of(parts.begin(), parts.end(),
-                                 [](const std::string& part) { return part.empty(); });
+  const bool empty =
+      std::any_of(parts.begin(), parts.end(), [](const std::string& part) { return part.empty(); });
   if (empty || parts.size() < 2 || parts.size() > 3) {
     return fail(Code::invalid, "an object is named KIND/NAME or KIND/NAMESPACE/NAME");
   }
@@ -366,9 +371,8 @@ std::string reason_in_text(const std::string& text) {
     const std::size_t end = std::min(text.find(": ", begin), text.size());
     const std::string part = text.substr(begin, end - begin);
     const bool word = !part.empty() && std::isupper(static_cast<unsigned char>(part[0])) != 0 &&
-                      std::all_of(part.begin(), part.end(), [](unsigned char letter) {
-                        return std::isalnum(letter) != 0;
-                      });
+                      std::all_of(part.begin(), part.end(),
+                                  [](unsigned char letter) { return std::isalnum(letter) != 0; });
     if (word) return part;
     begin = end + 2;
   }

@@ -3,10 +3,11 @@
 
 #include <string>
 
-#include "reconciler/store/store.hpp"
 #include "schema/ports/reports.hpp"
 
 namespace moored {
+
+class Store;
 
 // Stateless over the store, which must outlive it. Thread safe.
 class StoreReports final : public Reports {
@@ -16,7 +17,9 @@ class StoreReports final : public Reports {
 
   explicit StoreReports(const Store& store) : store_(store) {}
 
+  // Errors of all: those of the store's reads; what each asks beyond that is said there.
   Result<Value> read_status() const override;
+  // sha: at least four hexadecimal digits. Errors: not_found, conflict (Ambiguous), invalid.
   Result<Value> read_receipt(const std::string& sha) const override;
   // object: Kind/namespace/name, or as people write it: deploy/web, deployment/shop/web.
   // Errors: invalid (no such form), not_found (no such kind).

@@ -10,9 +10,12 @@ namespace {
 
 std::string_view verb_of(Change::Type type) {
   switch (type) {
-    case Change::Type::added: return "created";
-    case Change::Type::modified: return "updated";
-    case Change::Type::deleted: return "deleted";
+    case Change::Type::added:
+      return "created";
+    case Change::Type::modified:
+      return "updated";
+    case Change::Type::deleted:
+      return "deleted";
   }
   return "";
 }
@@ -152,11 +155,16 @@ AuditRow make_audit_row(AuditParts parts, AuditEnd& end) {
 
 std::string_view actor_name(Cause::Actor actor) {
   switch (actor) {
-    case Cause::Actor::commit: return "commit";
-    case Cause::Actor::controller: return "controller";
-    case Cause::Actor::kernel: return "kernel";
-    case Cause::Actor::operator_: return "operator";
-    case Cause::Actor::clock: return "clock";
+    case Cause::Actor::commit:
+      return "commit";
+    case Cause::Actor::controller:
+      return "controller";
+    case Cause::Actor::kernel:
+      return "kernel";
+    case Cause::Actor::operator_:
+      return "operator";
+    case Cause::Actor::clock:
+      return "clock";
   }
   return "";
 }

@@ -8,7 +8,9 @@
 namespace moored::store {
 namespace {
 
-std::int64_t micros(Time time) { return time.time_since_epoch().count(); }
+std::int64_t micros(Time time) {
+  return time.time_since_epoch().count();
+}
 
 // The newest version that is older than the window, by time and by size.
 Result<std::int64_t> read_cutoff(Connection& connection, const CompactOptions& options, Now now) {
@@ -38,15 +40,15 @@ Result<bool> compact_log(Connection& connection, const CompactOptions& options, 
   MOORED_CHECK(write_meta(connection, "compacted_events",
                           std::to_string(std::max({event_cutoff, cutoff, events_kept}))));
   const auto most = static_cast<std::int64_t>(options.max_rows);
-  MOORED_CHECK(connection.query(
-      "DELETE FROM revision WHERE rv IN ("
-      "SELECT o.rv FROM revision o WHERE o.rv <= max(?1, ?2) "
-      "AND (o.rv <= ?1 OR o.gvk = ?3) AND (o.deleted = 1 OR EXISTS ("
-      "SELECT 1 FROM revision n WHERE n.prev = o.rv AND n.gvk = o.gvk "
-      "AND n.namespace = o.namespace AND n.name = o.name "
-      "AND n.rv <= CASE WHEN o.gvk = ?3 THEN max(?1, ?2) ELSE ?1 END)) "
-      "ORDER BY o.rv LIMIT ?4)",
-      {cutoff, event_cutoff, std::string_view(events), most}));
+  MOORED_CHECK(
+      connection.query("DELETE FROM revision WHERE rv IN ("
+                       "SELECT o.rv FROM revision o WHERE o.rv <= max(?1, ?2) "
+                       "AND (o.rv <= ?1 OR o.gvk = ?3) AND (o.deleted = 1 OR EXISTS ("
+                       "SELECT 1 FROM revision n WHERE n.prev = o.rv AND n.gvk = o.gvk "
+                       "AND n.namespace = o.namespace AND n.name = o.name "
+                       "AND n.rv <= CASE WHEN o.gvk = ?3 THEN max(?1, ?2) ELSE ?1 END)) "
+                       "ORDER BY o.rv LIMIT ?4)",
+                       {cutoff, event_cutoff, std::string_view(events), most}));
   MOORED_TRY(const auto gone, connection.read_integer("SELECT changes()"));
   return gone == most;
 }
@@ -56,11 +58,13 @@ Status check_kept(Connection& connection, const Kind* kind, std::int64_t version
   MOORED_TRY(const auto kept,
              read_meta_number(connection, with_events ? "compacted_events" : "compacted", 0));
   if (version >= kept) return {};
-  return Unexpected(Error{Code::exhausted,
-                          "too old resource version: " + std::to_string(version) +
-                              ", history is kept from " + std::to_string(kept) + " on",
-                          "Expired", {}, {}}
-                        .mend("list again"));
+  return Unexpected(Error{
+      Code::exhausted,
+      "too old resource version: " + std::to_string(version) + ", history is kept from " +
+          std::to_string(kept) + " on",
+      "Expired",
+      {},
+      {}}.mend("list again"));
 }
 
 }  // namespace moored::store

@@ -2,7 +2,8 @@
 #pragma once
 
 #include "reconciler/store/connection.hpp"
-#include "reconciler/store/store.hpp"
+#include "reconciler/store/types.hpp"
+#include "schema/model/object.hpp"
 
 namespace moored::store {
 

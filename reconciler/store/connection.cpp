@@ -25,17 +25,17 @@ Unexpected store_error(int code, int extended, std::string_view text) {
                   "make room on the file system of the state directory");
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
-      return made(Code::unavailable, "the store is locked by another process: " + said,
-                  "StoreBusy", "end the program that holds the database open");
+      return made(Code::unavailable, "the store is locked by another process: " + said, "StoreBusy",
+                  "end the program that holds the database open");
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
       return made(Code::corrupt, "the store is damaged: " + said, "StoreCorrupt",
                   "set the database aside; it is rebuilt from Git and from what runs");
     case SQLITE_IOERR:
-      return made(Code::unavailable,
-                  "the disk failed under the store: " + said + " (" + std::to_string(extended) +
-                      ")",
-                  "StoreIo", "check the disk of the state directory");
+      return made(
+          Code::unavailable,
+          "the disk failed under the store: " + said + " (" + std::to_string(extended) + ")",
+          "StoreIo", "check the disk of the state directory");
     case SQLITE_CANTOPEN:
       return made(Code::not_found, "the store cannot be opened: " + said, "StoreAbsent",
                   "check the path and its rights");
@@ -88,10 +88,10 @@ class ResetOnExit {
 
 struct Connection::State {
   explicit State(const Options& options)
-      : database(options.path,
-                 options.writable ? SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE
-                                  : SQLite::OPEN_READONLY,
-                 static_cast<int>(options.busy_wait.count()), options.vfs) {}
+      : database(
+            options.path,
+            options.writable ? SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE : SQLite::OPEN_READONLY,
+            static_cast<int>(options.busy_wait.count()), options.vfs) {}
 
   // Prepared once; the map is bounded because statements are constants of this program.
   SQLite::Statement& prepare(std::string_view sql) {
@@ -150,7 +150,8 @@ Status Connection::query(std::string_view statement, std::initializer_list<Bind>
     const ResetOnExit reset(prepared);
     MOORED_ASSERT(prepared.getBindParameterCount() == static_cast<int>(values.size()));
     int index = 0;
-    for (const Bind& value : values) bind_value(prepared, ++index, value);
+    for (const Bind& value : values)
+      bind_value(prepared, ++index, value);
     while (prepared.executeStep()) {
       if (each) MOORED_CHECK(each(Row(&prepared)));
     }
@@ -192,8 +193,8 @@ Status Connection::read_together(const std::function<Status()>& body) {
 }
 
 Status Connection::skip_checkpoint_on_close() {
-  const int code = sqlite3_db_config(state_->database.getHandle(),
-                                     SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+  const int code =
+      sqlite3_db_config(state_->database.getHandle(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
   if (code != SQLITE_OK) return store_error(code, code, sqlite3_errstr(code));
   return {};
 }

@@ -26,8 +26,9 @@ Status check_pages(Connection& connection) {
   return connection.query("PRAGMA quick_check(1)", {}, [](const Row& row) -> Status {
     const std::string verdict = row.text(0);
     if (verdict == "ok") return {};
-    return Unexpected(Error{Code::corrupt, "the store is damaged: " + verdict, "StoreCorrupt", {}, {}}
-                          .mend("set the database aside; it is rebuilt from Git and what runs"));
+    return Unexpected(
+        Error{Code::corrupt, "the store is damaged: " + verdict, "StoreCorrupt", {}, {}}.mend(
+            "set the database aside; it is rebuilt from Git and what runs"));
   });
 }
 
@@ -38,14 +39,13 @@ Unexpected foreign() {
 }
 
 Unexpected newer(std::int64_t found, std::int64_t known) {
-  return Unexpected(Error{Code::conflict,
-                          "the store was written by a newer moored (schema " +
-                              std::to_string(found) + ", this program knows up to " +
-                              std::to_string(known) + ")",
-                          "StoreNewer",
-                          {},
-                          {}}
-                        .mend("start the newer version again"));
+  return Unexpected(Error{
+      Code::conflict,
+      "the store was written by a newer moored (schema " + std::to_string(found) +
+          ", this program knows up to " + std::to_string(known) + ")",
+      "StoreNewer",
+      {},
+      {}}.mend("start the newer version again"));
 }
 
 Status set_versions(Connection& connection, std::int64_t version) {
@@ -55,7 +55,9 @@ Status set_versions(Connection& connection, std::int64_t version) {
 
 }  // namespace
 
-std::span<const Migration> all_migrations() { return {}; }
+std::span<const Migration> all_migrations() {
+  return {};
+}
 
 Status upgrade(Connection& connection, std::int64_t version, std::span<const Migration> steps) {
   MOORED_TRY(const auto found, connection.read_integer("PRAGMA user_version"));
@@ -92,8 +94,8 @@ Result<Connection> open_writer(const DatabaseOptions& options) {
     if (row.text(0) == "wal") return {};
     return fail(Code::internal, "the file system does not carry SQLite's write-ahead log");
   }));
-  MOORED_CHECK(connection.run(options.durable ? "PRAGMA synchronous=FULL"
-                                              : "PRAGMA synchronous=OFF"));
+  MOORED_CHECK(
+      connection.run(options.durable ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=OFF"));
   MOORED_CHECK(connection.run("PRAGMA journal_size_limit=67108864"));
   if (!options.checkpoint_on_close) MOORED_CHECK(connection.skip_checkpoint_on_close());
   MOORED_CHECK(check_pages(connection));

@@ -10,7 +10,8 @@ namespace moored::store {
 
 // An immutable sorted map. with() and without() give a new map in O(log n) and leave the old one as
 // it is, so a copy is a consistent state for as long as somebody holds it. Thread safe to read.
-// A treap: ordered by key, balanced by a hash of the key, so the shape depends only on the contents.
+// A treap: ordered by key, balanced by a hash of the key, so the shape depends only on the
+// contents.
 template <class Key, class Value, class Hash = std::hash<Key>, class Less = std::less<Key>>
 class PersistentMap {
   struct Node;
@@ -45,8 +46,8 @@ class PersistentMap {
     const bool is_new = find(key) == nullptr;
     const std::uint64_t priority = mix(Hash{}(key));
     PersistentMap out;
-    out.root_ = insert(root_, std::make_shared<Node>(
-                                  Node{std::move(key), std::move(value), priority, {}, {}}));
+    out.root_ = insert(
+        root_, std::make_shared<Node>(Node{std::move(key), std::move(value), priority, {}, {}}));
     out.size_ = size_ + (is_new ? 1 : 0);
     return out;
   }

@@ -26,17 +26,18 @@ Result<std::vector<ReceiptEntry>> read_receipt_rows(Connection& connection,
   const std::string end = sha + "g";
   MOORED_CHECK(connection.query(
       "SELECT sha, revision, step, time, detail FROM receipt WHERE sha >= ? AND sha < ? "
-      "ORDER BY time, step", {std::string_view(sha), std::string_view(end)},
-      [&](const Row& row) -> Status {
-        out.push_back({row.text(0), row.text(1), row.text(2), Time(Duration(row.integer(3))),
-                       row.text(4)});
+      "ORDER BY time, step",
+      {std::string_view(sha), std::string_view(end)}, [&](const Row& row) -> Status {
+        out.push_back(
+            {row.text(0), row.text(1), row.text(2), Time(Duration(row.integer(3))), row.text(4)});
         found.insert(row.text(0));
         return {};
       }));
   if (found.empty()) return fail(Code::not_found, "no commit starts with " + sha);
   if (found.size() > 1) {
-    return Unexpected(Error{Code::conflict, "several commits start with " + sha, "Ambiguous", {}, {}}
-                          .mend("give more digits"));
+    return Unexpected(
+        Error{Code::conflict, "several commits start with " + sha, "Ambiguous", {}, {}}.mend(
+            "give more digits"));
   }
   return out;
 }
@@ -50,8 +51,8 @@ Result<std::vector<AuditEntry>> read_audit_rows(Connection& connection, const st
   };
   const auto most = static_cast<std::int64_t>(limit);
   if (subject.empty()) {
-    MOORED_CHECK(connection.query(
-        "SELECT seq, canonical_json FROM audit ORDER BY seq DESC LIMIT ?", {most}, each));
+    MOORED_CHECK(connection.query("SELECT seq, canonical_json FROM audit ORDER BY seq DESC LIMIT ?",
+                                  {most}, each));
   } else {
     MOORED_CHECK(connection.query(
         "SELECT a.seq, a.canonical_json FROM audit_subject o JOIN audit a ON a.seq = o.seq "

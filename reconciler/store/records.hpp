@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "reconciler/store/connection.hpp"
-#include "reconciler/store/store.hpp"
+#include "reconciler/store/types.hpp"
 
 namespace moored::store {
 
@@ -13,8 +13,7 @@ namespace moored::store {
 inline constexpr std::size_t kMinShaDigits = 4;
 
 // The steps of one commit by time. Errors: as Store::read_receipt.
-Result<std::vector<ReceiptEntry>> read_receipt_rows(Connection& connection,
-                                                    const std::string& sha);
+Result<std::vector<ReceiptEntry>> read_receipt_rows(Connection& connection, const std::string& sha);
 // Audit rows about an object or a revision (empty: all), newest first.
 Result<std::vector<AuditEntry>> read_audit_rows(Connection& connection, const std::string& subject,
                                                 std::size_t limit);

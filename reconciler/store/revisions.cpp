@@ -8,8 +8,8 @@ namespace {
 
 // Columns of one object, in the order object_of() reads them.
 constexpr int kColumnCount = 12;
-#define MOORED_REVISION_COLUMNS(t)                                                                \
-  t ".rv, " t ".gvk, " t ".namespace, " t ".name, " t ".sealed, " t ".json, " t ".digest, " t     \
+#define MOORED_REVISION_COLUMNS(t)                                                            \
+  t ".rv, " t ".gvk, " t ".namespace, " t ".name, " t ".sealed, " t ".json, " t ".digest, " t \
     ".source, " t ".unit, " t ".commit_id, " t ".file, " t ".line"
 
 std::string seal_context(std::string_view gvk, std::string_view namespace_name,
@@ -18,9 +18,13 @@ std::string seal_context(std::string_view gvk, std::string_view namespace_name,
          std::to_string(version);
 }
 
-std::int64_t micros(Time time) { return time.time_since_epoch().count(); }
+std::int64_t micros(Time time) {
+  return time.time_since_epoch().count();
+}
 
-Time time_of(std::int64_t value) { return Time(Duration(value)); }
+Time time_of(std::int64_t value) {
+  return Time(Duration(value));
+}
 
 Unexpected damaged(const std::string& what, const std::string& why) {
   return Unexpected(
@@ -39,8 +43,8 @@ Result<Object> object_of(const Row& row, int first, const Sealer& sealer) {
   std::string json = row.text(first + 5);
   if (json_digest(json) != row.text(first + 6)) return damaged(what, "contradicts its digest");
   if (row.integer(first + 4) != 0) {
-    auto clear = sealer.unseal(
-        json, seal_context(gvk, row.text(first + 2), row.text(first + 3), version));
+    auto clear =
+        sealer.unseal(json, seal_context(gvk, row.text(first + 2), row.text(first + 3), version));
     if (!clear) return Unexpected(std::move(clear).error().context("the recorded " + what));
     json = *std::move(clear);
   }
@@ -58,9 +62,9 @@ Result<Object> object_of(const Row& row, int first, const Sealer& sealer) {
 Status write_head(Connection& connection, const StagedRevision& row, const std::string& gvk) {
   const ObjectKey key = row.change.object.key();
   if (row.change.type == Change::Type::deleted) {
-    return connection.query("DELETE FROM head WHERE gvk=? AND namespace=? AND name=?",
-                            {std::string_view(gvk), std::string_view(key.namespace_name),
-                             std::string_view(key.name)});
+    return connection.query(
+        "DELETE FROM head WHERE gvk=? AND namespace=? AND name=?",
+        {std::string_view(gvk), std::string_view(key.namespace_name), std::string_view(key.name)});
   }
   return connection.query(
       "INSERT INTO head (gvk, namespace, name, rv) VALUES (?,?,?,?) "
@@ -82,8 +86,8 @@ Status write_revision(Connection& connection, const StagedRevision& row, const S
   const std::int64_t version = row.change.resource_version;
   std::string stored = row.json;
   if (row.secret) {
-    MOORED_TRY(stored, sealer.seal(row.json, seal_context(gvk, key.namespace_name, key.name,
-                                                          version)));
+    MOORED_TRY(stored,
+               sealer.seal(row.json, seal_context(gvk, key.namespace_name, key.name, version)));
   }
   const std::string digest = json_digest(stored);
   MOORED_CHECK(connection.query(
@@ -94,8 +98,8 @@ Status write_revision(Connection& connection, const StagedRevision& row, const S
        std::string_view(key.namespace_name), std::string_view(key.name), optional_number(row.prev),
        std::int64_t{row.change.type == Change::Type::deleted}, std::int64_t{row.secret},
        Blob{stored}, std::string_view(digest), micros(time), optional_number(row.cause),
-       std::string_view(from.source), std::string_view(from.unit),
-       std::string_view(from.revision), std::string_view(from.file), std::int64_t{from.line}}));
+       std::string_view(from.source), std::string_view(from.unit), std::string_view(from.revision),
+       std::string_view(from.file), std::int64_t{from.line}}));
   return write_head(connection, row, gvk);
 }
 
@@ -105,9 +109,8 @@ Status write_audit(Connection& connection, const AuditRow& row) {
       {row.seq, kAuditHashVersion, std::string_view(row.prev_hash),
        std::string_view(row.canonical_json), std::string_view(row.hash)}));
   for (const std::string& subject : row.subjects) {
-    MOORED_CHECK(
-        connection.query("INSERT OR IGNORE INTO audit_subject (subject, seq) VALUES (?,?)",
-                         {std::string_view(subject), row.seq}));
+    MOORED_CHECK(connection.query("INSERT OR IGNORE INTO audit_subject (subject, seq) VALUES (?,?)",
+                                  {std::string_view(subject), row.seq}));
   }
   return {};
 }
@@ -176,9 +179,12 @@ Status write_stage(Connection& connection, const Stage& stage, const Sealer& sea
   for (const StagedRevision& row : stage.revisions()) {
     MOORED_CHECK(write_revision(connection, row, sealer, stage.now().wall));
   }
-  for (const AuditRow& row : stage.audit()) MOORED_CHECK(write_audit(connection, row));
-  for (const ReceiptStep& step : stage.receipt()) MOORED_CHECK(write_receipt(connection, step));
-  for (const DriftRecord& record : stage.drift()) MOORED_CHECK(write_drift(connection, record));
+  for (const AuditRow& row : stage.audit())
+    MOORED_CHECK(write_audit(connection, row));
+  for (const ReceiptStep& step : stage.receipt())
+    MOORED_CHECK(write_receipt(connection, step));
+  for (const DriftRecord& record : stage.drift())
+    MOORED_CHECK(write_drift(connection, record));
   if (!stage.revisions().empty()) {
     MOORED_CHECK(write_meta(connection, "resource_version",
                             std::to_string(stage.state().resource_version())));
@@ -208,9 +214,10 @@ Result<Snapshot> read_heads_at(Connection& connection, const Sealer& sealer,
                                std::int64_t resource_version) {
   Snapshot state;
   MOORED_CHECK(connection.query(
-      "SELECT " MOORED_REVISION_COLUMNS("r") " FROM revision r WHERE r.deleted = 0 AND r.rv = ("
-      "SELECT max(n.rv) FROM revision n WHERE n.gvk = r.gvk AND n.namespace = r.namespace "
-      "AND n.name = r.name AND n.rv <= ?)",
+      "SELECT " MOORED_REVISION_COLUMNS(
+          "r") " FROM revision r WHERE r.deleted = 0 AND r.rv = ("
+               "SELECT max(n.rv) FROM revision n WHERE n.gvk = r.gvk AND n.namespace = r.namespace "
+               "AND n.name = r.name AND n.rv <= ?)",
       {resource_version}, [&](const Row& row) -> Status {
         MOORED_TRY(auto object, object_of(row, 0, sealer));
         state = state.with(object, resource_version);
@@ -243,15 +250,16 @@ Result<std::vector<Change>> read_changes(Connection& connection, const Sealer& s
   const auto most = static_cast<std::int64_t>(limit);
   if (kind == nullptr) {
     MOORED_CHECK(connection.query(
-        "SELECT " MOORED_REVISION_COLUMNS("r") ", " MOORED_REVISION_COLUMNS("p")
-        ", r.deleted, r.prev FROM revision r LEFT JOIN revision p ON p.rv = r.prev "
-        "WHERE r.rv > ? ORDER BY r.rv LIMIT ?", {after, most}, each));
+        "SELECT " MOORED_REVISION_COLUMNS("r") ", " MOORED_REVISION_COLUMNS(
+            "p") ", r.deleted, r.prev FROM revision r LEFT JOIN revision p ON p.rv = r.prev "
+                 "WHERE r.rv > ? ORDER BY r.rv LIMIT ?",
+        {after, most}, each));
   } else {
     const std::string gvk = gvk_text(*kind);
     MOORED_CHECK(connection.query(
-        "SELECT " MOORED_REVISION_COLUMNS("r") ", " MOORED_REVISION_COLUMNS("p")
-        ", r.deleted, r.prev FROM revision r LEFT JOIN revision p ON p.rv = r.prev "
-        "WHERE r.rv > ? AND +r.gvk = ? ORDER BY r.rv LIMIT ?",
+        "SELECT " MOORED_REVISION_COLUMNS("r") ", " MOORED_REVISION_COLUMNS(
+            "p") ", r.deleted, r.prev FROM revision r LEFT JOIN revision p ON p.rv = r.prev "
+                 "WHERE r.rv > ? AND +r.gvk = ? ORDER BY r.rv LIMIT ?",
         {after, std::string_view(gvk), most}, each));
   }
   return out;
@@ -281,7 +289,9 @@ Result<std::vector<DriftRecord>> read_drift_rows(Connection& connection, std::si
   return out;
 }
 
-std::string gvk_text(const Kind& kind) { return kind.api_version() + "/" + std::string(kind.kind); }
+std::string gvk_text(const Kind& kind) {
+  return kind.api_version() + "/" + std::string(kind.kind);
+}
 
 const Kind* find_gvk(std::string_view text) {
   const auto slash = text.rfind('/');

@@ -27,16 +27,18 @@ unsigned char* bytes_of(std::string& text, std::size_t offset = 0) {
 }
 
 Unexpected unsealable() {
-  return Unexpected(Error{Code::corrupt, "a sealed value cannot be opened", "SealBroken", {}, {}}
-                        .mend("put back the key file that belongs to this database"));
+  return Unexpected(
+      Error{Code::corrupt, "a sealed value cannot be opened", "SealBroken", {}, {}}.mend(
+          "put back the key file that belongs to this database"));
 }
 
 Status check_mode(const std::string& path) {
   struct stat status {};
   if (::stat(path.c_str(), &status) != 0) return Unexpected(system_error(path, errno));
   if ((status.st_mode & 077U) != 0) {
-    return Unexpected(Error{Code::denied, path + " can be read by others", "KeyExposed", {}, {}}
-                          .mend("chmod 0600 " + path + ", then renew the secrets it sealed"));
+    return Unexpected(
+        Error{Code::denied, path + " can be read by others", "KeyExposed", {}, {}}.mend(
+            "chmod 0600 " + path + ", then renew the secrets it sealed"));
   }
   return {};
 }
@@ -96,8 +98,8 @@ Result<std::string> Sealer::unseal(std::string_view sealed, std::string_view con
                          bytes_of(sealed)) == 1 &&
       EVP_DecryptUpdate(cipher.get(), nullptr, &written, bytes_of(context),
                         static_cast<int>(context.size())) == 1 &&
-      EVP_DecryptUpdate(cipher.get(), bytes_of(out), &written,
-                        bytes_of(sealed.substr(kNonceBytes)), static_cast<int>(size)) == 1 &&
+      EVP_DecryptUpdate(cipher.get(), bytes_of(out), &written, bytes_of(sealed.substr(kNonceBytes)),
+                        static_cast<int>(size)) == 1 &&
       EVP_CIPHER_CTX_ctrl(cipher.get(), EVP_CTRL_GCM_SET_TAG, kTagBytes, tag.data()) == 1 &&
       EVP_DecryptFinal_ex(cipher.get(), rest, &written) == 1;
   if (!opened) return unsealable();

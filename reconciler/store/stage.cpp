@@ -110,8 +110,10 @@ Status Stage::add(const Plan& plan, const Cause& cause) {
 
 // What may fail comes first: the rest is only taken when all of that was.
 Status Stage::add_all(const Plan& plan, AuditParts& parts) {
-  for (const Write& write : plan.writes) MOORED_CHECK(add_write(write, parts));
-  for (const DriftRecord& record : plan.drift) add_drift(record, parts);
+  for (const Write& write : plan.writes)
+    MOORED_CHECK(add_write(write, parts));
+  for (const DriftRecord& record : plan.drift)
+    add_drift(record, parts);
   for (const OperatorActed& acted : plan.operators) {
     parts.operators.items.push_back(audit_operator(acted));
   }
@@ -122,9 +124,13 @@ Status Stage::add_all(const Plan& plan, AuditParts& parts) {
 Status Stage::add_write(const Write& write, AuditParts& parts) {
   MOORED_CHECK(check_key(write.type == Write::Type::remove ? write.key : write.object.key()));
   switch (write.type) {
-    case Write::Type::put: return add_put(write, parts);
-    case Write::Type::status: return add_status(write, parts);
-    case Write::Type::remove: add_remove(write, parts); return {};
+    case Write::Type::put:
+      return add_put(write, parts);
+    case Write::Type::status:
+      return add_status(write, parts);
+    case Write::Type::remove:
+      add_remove(write, parts);
+      return {};
   }
   return {};
 }
@@ -135,8 +141,8 @@ Status Stage::add_put(const Write& write, AuditParts& parts) {
   if (previous && !uid.empty() && uid != previous->meta().uid) {
     return fail(Code::conflict, write.object.key().text() + " was replaced by another object");
   }
-  MOORED_TRY(auto next, as_stored(write.object.kind(), encode(write.object),
-                                  write.object.provenance()));
+  MOORED_TRY(auto next,
+             as_stored(write.object.kind(), encode(write.object), write.object.provenance()));
   return record(std::move(next), previous, write.reason, parts);
 }
 

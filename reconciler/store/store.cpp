@@ -42,11 +42,12 @@ Result<UniqueFd> take_lock(const std::string& directory) {
   auto lock = lock_file(path);
   if (!lock && lock.error().code == Code::conflict) {
     const auto holder = read_file(path, 64);
-    return Unexpected(
-        Error{Code::conflict,
-              "another daemon has this store open (pid " + holder.value_or("unknown") + ")",
-              "StoreLocked", {}, {}}
-            .mend("stop it, or give this one another --state-dir"));
+    return Unexpected(Error{
+        Code::conflict,
+        "another daemon has this store open (pid " + holder.value_or("unknown") + ")",
+        "StoreLocked",
+        {},
+        {}}.mend("stop it, or give this one another --state-dir"));
   }
   if (lock) MOORED_CHECK(write_file(path, std::to_string(::getpid())));
   return lock;
@@ -72,9 +73,9 @@ Result<std::string> settle_store_id(Connection& writer, const StoreOptions& opti
   }
   MOORED_TRY(const auto digest, read_meta(writer, "key_digest"));
   if (digest == sealer.digest(known)) return known;
-  return Unexpected(Error{Code::corrupt, "the key file does not belong to this database",
-                          "SealBroken", {}, {}}
-                        .mend("put back seal.key from the same backup as moored.db"));
+  return Unexpected(
+      Error{Code::corrupt, "the key file does not belong to this database", "SealBroken", {}, {}}
+          .mend("put back seal.key from the same backup as moored.db"));
 }
 
 }  // namespace
@@ -121,7 +122,8 @@ Status Store::State::load() {
   if (!hash.empty()) ledger.audit.hash = std::move(hash);
   MOORED_TRY(const auto drift, read_drift_rows(opened, kRememberedDrift));
   ledger.drift = {};
-  for (const DriftRecord& record : drift) ledger.drift = ledger.drift.with(record.id, record);
+  for (const DriftRecord& record : drift)
+    ledger.drift = ledger.drift.with(record.id, record);
   MOORED_TRY(auto state, read_heads(opened, sealer));
   writer.emplace(std::move(opened));
   publish(state);
@@ -183,7 +185,9 @@ Status Store::Batch::add(const Plan& plan, const Cause& cause) {
   return pending_->stage.add(plan, cause);
 }
 
-const StateView& Store::Batch::view() const { return pending_->stage.state(); }
+const StateView& Store::Batch::view() const {
+  return pending_->stage.state();
+}
 
 Result<RecordResult> Store::Batch::commit() {
   State& state = *pending_->owner->state_;
@@ -196,15 +200,16 @@ Result<RecordResult> Store::Batch::commit() {
     MOORED_CHECK(state.reload_after_failure());
     return fail(Code::unavailable, "the store was opened anew; try again");
   }
-  auto written = state.writer->transact(
-      [&] { return write_stage(*state.writer, stage, state.sealer); });
+  auto written =
+      state.writer->transact([&] { return write_stage(*state.writer, stage, state.sealer); });
   if (!written) {
     const std::string& reason = written.error().reason;
     state.must_reopen = reason != "StoreFull" && reason != "StoreBusy";
     return Unexpected(std::move(written).error());
   }
   state.ledger = stage.ledger();
-  for (const StagedRevision& row : stage.revisions()) result.changes.push_back(row.change);
+  for (const StagedRevision& row : stage.revisions())
+    result.changes.push_back(row.change);
   state.publish(stage.state());
   return result;
 }
@@ -223,7 +228,8 @@ Result<RecordResult> Store::record(const Plan& plan, const Cause& cause, Now now
 
 Result<RecordResult> Store::record_all(std::span<const CausedPlan> plans, Now now) {
   Batch batch = begin(now);
-  for (const CausedPlan& one : plans) MOORED_CHECK(batch.add(one.plan, one.cause));
+  for (const CausedPlan& one : plans)
+    MOORED_CHECK(batch.add(one.plan, one.cause));
   return batch.commit();
 }
 
@@ -241,7 +247,9 @@ Result<bool> Store::compact(const CompactOptions& options, Now now) {
 
 // ---- reading ------------------------------------------------------------------------------------
 
-const std::string& Store::store_id() const { return state_->ledger.store_id; }
+const std::string& Store::store_id() const {
+  return state_->ledger.store_id;
+}
 
 std::shared_ptr<const StateView> Store::view() const {
   return state_->current.with(
@@ -283,7 +291,9 @@ void Store::unsubscribe(int token) {
   state_->listeners.with([&](State::Listeners& all) { all.by_token.erase(token); });
 }
 
-Result<AuditVerdict> Store::verify_audit() const { return state_->readers.get(&verify_chain); }
+Result<AuditVerdict> Store::verify_audit() const {
+  return state_->readers.get(&verify_chain);
+}
 
 Result<std::vector<DriftRecord>> Store::read_drift(std::size_t limit) const {
   return state_->readers.get(

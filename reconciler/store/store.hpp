@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "reconciler/core/plan.hpp"
+#include "reconciler/store/types.hpp"
 #include "schema/ports/state_view.hpp"
 
 namespace moored {
@@ -32,31 +33,8 @@ struct StoreOptions {
   std::chrono::milliseconds busy_wait{5'000};  // for another program that holds the file
 };
 
-// How much history is kept. Events keep a day.
-struct CompactOptions {
-  Duration keep = std::chrono::hours(24 * 90);
-  std::int64_t max_bytes = 4LL << 30U;  // of object JSON in the revision log
-  std::size_t max_rows = 5'000;         // deleted by one call, so that the writer is not held up
-};
-
-// A step of a receipt as it was first seen, and a row of the audit chain.
-struct ReceiptEntry {
-  std::string sha;
-  std::string revision;
-  std::string step;
-  Time time;
-  std::string detail;
-};
-struct AuditEntry {
-  std::int64_t seq = 0;
-  std::string canonical_json;
-};
-// The chain as it was found.
-struct AuditVerdict {
-  std::int64_t rows = 0;
-  std::string hash;  // of the last row: note it elsewhere to prove that nothing was cut off
-};
-
+// Owns the database and the newest state in memory. One writer's thread; everything const may be
+// called on any thread.
 class Store final : public StateSource, public RevisionSignal {
  public:
   // Collects plans and writes them in one transaction. Writer's thread only; at most one at a time.

@@ -11,9 +11,9 @@ namespace moored::store {
 namespace {
 
 Unexpected broken(std::int64_t seq, const std::string& what) {
-  return Unexpected(Error{Code::corrupt, "audit row " + std::to_string(seq) + " " + what,
-                          "AuditBroken", {}, {}}
-                        .mend("compare with a backup or an export made before"));
+  return Unexpected(
+      Error{Code::corrupt, "audit row " + std::to_string(seq) + " " + what, "AuditBroken", {}, {}}
+          .mend("compare with a backup or an export made before"));
 }
 
 Status check_row(const Row& row, AuditEnd& end) {
@@ -57,8 +57,7 @@ Status check_revisions(Connection& connection) {
         }
         const auto told = digests.find(row.integer(0));
         if (told != digests.end() && told->second == json_digest(row.text(1))) return Status();
-        return broken(seq, "does not fit the recorded version " +
-                               std::to_string(row.integer(0)));
+        return broken(seq, "does not fit the recorded version " + std::to_string(row.integer(0)));
       });
 }
 

@@ -1,8 +1,8 @@
-// Checking the audit chain.
+// Checking the audit chain: every link, its end, and the revisions that it vouches for.
 #pragma once
 
 #include "reconciler/store/connection.hpp"
-#include "reconciler/store/store.hpp"
+#include "reconciler/store/types.hpp"
 
 namespace moored::store {
 

@@ -24,7 +24,8 @@ struct BackOff {
   // The wait after so many failures in a row (1 and more), without jitter.
   Duration after(unsigned failures) const {
     Duration wait = first;
-    for (unsigned i = 1; i < failures && wait < longest; ++i) wait *= 2;
+    for (unsigned i = 1; i < failures && wait < longest; ++i)
+      wait *= 2;
     return std::min(wait, longest);
   }
 };

@@ -18,7 +18,7 @@ struct Mark {
 // One node of a document. Numbers keep their text, so that nothing is rounded on the way.
 struct Value {
   enum class Type { null, boolean, integer, real, text, list, map };
-  using Member = std::pair<Value, Value>;  // key (a text node with its mark), value
+  struct Member;  // first: the key, a text node with its mark; second: the value
 
   Type type = Type::null;
   Mark mark;
@@ -38,6 +38,13 @@ struct Value {
   Value& put(std::string_view key, Value value);
   bool is_map() const { return type == Type::map; }
   bool is_list() const { return type == Type::list; }
+};
+
+// Not a std::pair: Clang 14 needs all of one before Value is complete.
+struct Value::Member {
+  Member(Value key, Value value) : first(std::move(key)), second(std::move(value)) {}
+  Value first;
+  Value second;
 };
 
 }  // namespace moored

@@ -40,8 +40,9 @@ class EchoVerbs : public AdminVerbs {
   }
   Result<Value> exec(const ExecVerb& verb, AdminProgress&) override {
     if (verb.pod == "absent") {
-      return Unexpected(Error{Code::not_found, "no such pod", "NotFound", {"a.yaml", 3, 4, "x"}, ""}
-                            .mend("see kubectl get pods"));
+      return Unexpected(
+          Error{Code::not_found, "no such pod", "NotFound", {"a.yaml", 3, 4, "x"}, ""}.mend(
+              "see kubectl get pods"));
     }
     return result_of("output", verb.command.back());
   }
@@ -200,7 +201,8 @@ TEST_CASE("requests that are not understood are refused in words") {
 
 TEST_CASE("replies carry progress, results and whole errors") {
   AdminReply failed;
-  failed.error = Error{Code::exhausted, "too much", "Limit", {"a.yaml", 3, 4, "spec.x"}, "take less"};
+  failed.error =
+      Error{Code::exhausted, "too much", "Limit", {"a.yaml", 3, 4, "spec.x"}, "take less"};
   const auto back = decode_admin_reply(encode_admin_reply(failed));
   REQUIRE(back->error->code == Code::exhausted);
   REQUIRE(back->error->text() == failed.error->text());
@@ -216,8 +218,9 @@ TEST_CASE("replies carry progress, results and whole errors") {
 TEST_CASE("a verb is carried out, its steps shown, its result given") {
   Desk desk;
   std::vector<std::string> steps;
-  const auto result = desk.client().ask(SyncVerb{"a/b", false, milliseconds(1)},
-                                        [&](const Value& step) { steps.push_back(write_json(step)); });
+  const auto result =
+      desk.client().ask(SyncVerb{"a/b", false, milliseconds(1)},
+                        [&](const Value& step) { steps.push_back(write_json(step)); });
   REQUIRE(result.has_value());
   REQUIRE(result->find("synced")->scalar == "a/b");
   REQUIRE(steps == std::vector<std::string>{"\"looking\"", R"({"source":"a/b"})"});
@@ -323,8 +326,7 @@ TEST_CASE("connections are bounded") {
     REQUIRE(admin::write_line(socket->get(), encode_admin_request(DownVerb{})));
     held.push_back(*std::move(socket));
   }
-  REQUIRE(desk.facts.wait_for(AdminServer::kMaxConnections).size() ==
-          AdminServer::kMaxConnections);
+  REQUIRE(desk.facts.wait_for(AdminServer::kMaxConnections).size() == AdminServer::kMaxConnections);
   const auto one_more = desk.client().ask(ImageListVerb{});
   REQUIRE_FALSE(one_more.has_value());
   REQUIRE((one_more.error().reason == "TooManyConnections" ||
@@ -332,7 +334,8 @@ TEST_CASE("connections are bounded") {
   held.clear();
   desk.facts.wait_for(2 * AdminServer::kMaxConnections);
   Result<Value> later = desk.client().ask(ImageListVerb{});
-  for (int i = 0; i < 1'000 && !later; ++i) later = desk.client().ask(ImageListVerb{});
+  for (int i = 0; i < 1'000 && !later; ++i)
+    later = desk.client().ask(ImageListVerb{});
   REQUIRE(later.has_value());
 }
 

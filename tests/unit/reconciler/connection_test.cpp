@@ -121,14 +121,13 @@ TEST_CASE("a query that was stopped half-way holds nothing open") {
   REQUIRE(reader.has_value());
   REQUIRE(writer.run("CREATE TABLE t (x INTEGER, y TEXT)"));
   REQUIRE(writer.run("INSERT INTO t VALUES (1, ''), (2, '')"));
-  const Status stopped = reader->query("SELECT x FROM t", {}, [](const Row&) -> Status {
-    return fail(Code::invalid, "enough");
-  });
+  const Status stopped = reader->query(
+      "SELECT x FROM t", {}, [](const Row&) -> Status { return fail(Code::invalid, "enough"); });
   REQUIRE(stopped.error().message == "enough");
   const std::string text(4'000, 'x');
   for (int i = 0; i < 3'000; ++i) {
-    REQUIRE(writer.query("UPDATE t SET y = ? WHERE x = 1",
-                         {std::string_view(i % 2 == 0 ? text : "")}));
+    REQUIRE(
+        writer.query("UPDATE t SET y = ? WHERE x = 1", {std::string_view(i % 2 == 0 ? text : "")}));
   }
   REQUIRE(std::filesystem::file_size(directory.file("moored.db-wal")) < (12U << 20U));
   REQUIRE(writer.read_integer("PRAGMA wal_checkpoint(TRUNCATE)").value_or(-1) == 0);

@@ -99,8 +99,9 @@ class OneAnswer {
 };
 
 std::string ok(const std::string& body, const std::string& status = "200 OK") {
-  return "HTTP/1.1 " + status + "\r\nContent-Type: application/json\r\nContent-Length: " +
-         std::to_string(body.size()) + "\r\nConnection: close\r\n\r\n" + body;
+  return "HTTP/1.1 " + status +
+         "\r\nContent-Type: application/json\r\nContent-Length: " + std::to_string(body.size()) +
+         "\r\nConnection: close\r\n\r\n" + body;
 }
 
 std::optional<Options> parse(std::vector<const char*> words, int& code) {
@@ -158,12 +159,12 @@ TEST_CASE("the command line is read", "[ctl]") {
   CHECK(command_of<ConfirmCommand>({"confirm", "abc"}).revision == "abc");
   CHECK(command_of<ValidateCommand>({"validate", ".", "--pod-security", "restricted"}).level ==
         AdmissionPolicy::Level::restricted);
-  const auto logs = command_of<LogsCommand>({"logs", "-f", "web", "-n", "shop", "-c", "c",
-                                             "--tail", "0"});
+  const auto logs =
+      command_of<LogsCommand>({"logs", "-f", "web", "-n", "shop", "-c", "c", "--tail", "0"});
   CHECK(logs.follow);
   CHECK(logs.tail == 0U);
-  const auto exec = command_of<ExecCommand>({"exec", "-n", "shop", "web", "--", "sh", "-c",
-                                             "exit 7", "-o", "--wait"});
+  const auto exec = command_of<ExecCommand>(
+      {"exec", "-n", "shop", "web", "--", "sh", "-c", "exit 7", "-o", "--wait"});
   CHECK(exec.pod == "web");
   CHECK(exec.namespace_name == "shop");
   CHECK(exec.command == std::vector<std::string>{"sh", "-c", "exit 7", "-o", "--wait"});
@@ -185,10 +186,16 @@ TEST_CASE("common options may stand before and behind the command", "[ctl]") {
 }
 
 TEST_CASE("a wrong command line exits 1", "[ctl]") {
-  for (const auto& words : std::vector<std::vector<const char*>>{
-           {}, {"bogus"}, {"trace"}, {"status", "-o", "markdown"}, {"plan", "-o", "xml"},
-           {"plan", "--ref", "a", "--path", "b"}, {"exec", "web"}, {"image"},
-           {"validate", ".", "--pod-security", "none"}}) {
+  for (const auto& words :
+       std::vector<std::vector<const char*>>{{},
+                                             {"bogus"},
+                                             {"trace"},
+                                             {"status", "-o", "markdown"},
+                                             {"plan", "-o", "xml"},
+                                             {"plan", "--ref", "a", "--path", "b"},
+                                             {"exec", "web"},
+                                             {"image"},
+                                             {"validate", ".", "--pod-security", "none"}}) {
     int code = 0;
     CHECK_FALSE(parse(words, code));
     CHECK(code == 1);
@@ -247,15 +254,15 @@ TEST_CASE("an answer is read, as are errors and their reasons", "[ctl]") {
     Code code;
     std::string message;
   };
-  for (const auto& row : {
-           Row{ok(R"({"kind":"Status","message":"no such","reason":"NotFound"})", "404 X"),
-               Code::not_found, "no such"},
-           Row{ok("busy", "503 X"), Code::unavailable, "busy"},
-           Row{ok("{", "200 OK"), Code::corrupt, "JSON"},
-           Row{"HTTP/1.1 302 X\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n",
-               Code::invalid, "302"},
-           Row{"garbage\r\n\r\n", Code::unavailable, "no answer"},
-           Row{"", Code::unavailable, "no answer"}}) {
+  for (const auto& row :
+       {Row{ok(R"({"kind":"Status","message":"no such","reason":"NotFound"})", "404 X"),
+            Code::not_found, "no such"},
+        Row{ok("busy", "503 X"), Code::unavailable, "busy"},
+        Row{ok("{", "200 OK"), Code::corrupt, "JSON"},
+        Row{"HTTP/1.1 302 X\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n",
+            Code::invalid, "302"},
+        Row{"garbage\r\n\r\n", Code::unavailable, "no answer"},
+        Row{"", Code::unavailable, "no answer"}}) {
     CAPTURE(row.response);
     OneAnswer bad(row.response);
     const auto failed = ApiClient::create(bad.url())->get_json("/status");
@@ -271,8 +278,10 @@ TEST_CASE("an answer is read, as are errors and their reasons", "[ctl]") {
 
 TEST_CASE("a stream is handed on as it comes, to its end", "[ctl]") {
   const std::string large(200'000, 'x');
-  OneAnswer server("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n"
-                   "Connection: close\r\n\r\n6\r\nline 1\r\n30d40\r\n" + large + "\r\n0\r\n\r\n");
+  OneAnswer server(
+      "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n"
+      "Connection: close\r\n\r\n6\r\nline 1\r\n30d40\r\n" +
+      large + "\r\n0\r\n\r\n");
   std::string got;
   const auto done = ApiClient::create(server.url())->stream("/log", [&](std::string_view piece) {
     got += piece;
@@ -321,8 +330,7 @@ TEST_CASE("a directory is validated without a daemon", "[ctl]") {
                 "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: b}\ndato: {}\n---\na: [\n");
   const Printed bad = carry(options);
   CHECK(bad.code == kFailed);
-  CHECK(bad.out.find("UnknownField " + directory.path() + "/sub/b.yaml:4:1") !=
-        std::string::npos);
+  CHECK(bad.out.find("UnknownField " + directory.path() + "/sub/b.yaml:4:1") != std::string::npos);
   CHECK(bad.out.find("SyntaxError " + directory.path() + "/sub/b.yaml:") != std::string::npos);
   options.output = Output::json;
   const auto report = read_json(carry(options).out);

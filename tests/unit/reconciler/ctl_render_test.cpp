@@ -17,7 +17,9 @@ Value json(const std::string& text) {
 }
 
 // Noon of a day, without colour.
-Look plain() { return {false, *parse_time("2026-01-02T12:00:00Z")}; }
+Look plain() {
+  return {false, *parse_time("2026-01-02T12:00:00Z")};
+}
 
 constexpr const char* kRevision = "main@sha1:1a2b3c4d5e6f7a8b9c0d1a2b3c4d5e6f7a8b9c0d";
 
@@ -198,7 +200,8 @@ TEST_CASE("a plan that is too long for a comment is cut", "[ctl]") {
   }
   REQUIRE(changes != nullptr);
   const Value update = changes->items[1];
-  for (int i = 0; i < 2000; ++i) changes->items.push_back(update);
+  for (int i = 0; i < 2000; ++i)
+    changes->items.push_back(update);
   const std::string markdown = render_plan_markdown(plan);
   CHECK(markdown.size() < 200'000);
   CHECK(markdown.find("shows the rest") != std::string::npos);
@@ -206,7 +209,8 @@ TEST_CASE("a plan that is too long for a comment is cut", "[ctl]") {
 
 TEST_CASE("images, sync and validation are short", "[ctl]") {
   CHECK(render_images(json(R"({"images": [{"name": "web:1", "digest": "sha256:0123456789abcdef",
-                                           "size": 3565158}]})"), plain()) ==
+                                           "size": 3565158}]})"),
+                      plain()) ==
         "NAME   DIGEST               SIZE\n"
         "web:1  sha256:0123456789ab  3.4 MiB\n");
   CHECK(render_sync(json(with_revision(R"({"revision": "REV", "outcome": "ready",
@@ -218,8 +222,8 @@ TEST_CASE("images, sync and validation are short", "[ctl]") {
   CHECK(render_validation(json(R"({"valid": true, "files": 1, "objects": 3})"), plain()) ==
         "1 file, 3 objects: valid\n");
   CHECK(render_validation(json(R"({"valid": false, "files": 2, "objects": 0, "errorCount": 150,
-    "errors": [{"reason": "R", "message": "m", "file": "f", "line": 1}]})"), plain()) ==
-        "error    R f:1: m\n2 files, 0 objects: 150 errors\n");
+    "errors": [{"reason": "R", "message": "m", "file": "f", "line": 1}]})"),
+                          plain()) == "error    R f:1: m\n2 files, 0 objects: 150 errors\n");
 }
 
 TEST_CASE("foreign text never reaches the terminal raw", "[ctl]") {

@@ -21,10 +21,16 @@ struct FaultFile {
   char name[128];
 };
 
-FaultFile* mine(sqlite3_file* file) { return reinterpret_cast<FaultFile*>(file); }
-sqlite3_file* real(sqlite3_file* file) { return mine(file)->real; }
+FaultFile* mine(sqlite3_file* file) {
+  return reinterpret_cast<FaultFile*>(file);
+}
+sqlite3_file* real(sqlite3_file* file) {
+  return mine(file)->real;
+}
 
-int close_file(sqlite3_file* file) { return real(file)->pMethods->xClose(real(file)); }
+int close_file(sqlite3_file* file) {
+  return real(file)->pMethods->xClose(real(file));
+}
 int read_file_at(sqlite3_file* file, void* out, int size, sqlite3_int64 offset) {
   return real(file)->pMethods->xRead(real(file), out, size, offset);
 }
@@ -64,25 +70,45 @@ int check_lock(sqlite3_file* file, int* out) {
 int file_control(sqlite3_file* file, int what, void* argument) {
   return real(file)->pMethods->xFileControl(real(file), what, argument);
 }
-int sector_size(sqlite3_file* file) { return real(file)->pMethods->xSectorSize(real(file)); }
+int sector_size(sqlite3_file* file) {
+  return real(file)->pMethods->xSectorSize(real(file));
+}
 // Nothing is promised: a write may be torn, and may arrive before an earlier one.
-int device_traits(sqlite3_file*) { return 0; }
+int device_traits(sqlite3_file*) {
+  return 0;
+}
 int map_shared(sqlite3_file* file, int page, int size, int extend, void volatile** out) {
   return real(file)->pMethods->xShmMap(real(file), page, size, extend, out);
 }
 int lock_shared(sqlite3_file* file, int offset, int n, int flags) {
   return real(file)->pMethods->xShmLock(real(file), offset, n, flags);
 }
-void shared_barrier(sqlite3_file* file) { real(file)->pMethods->xShmBarrier(real(file)); }
+void shared_barrier(sqlite3_file* file) {
+  real(file)->pMethods->xShmBarrier(real(file));
+}
 int unmap_shared(sqlite3_file* file, int remove) {
   return real(file)->pMethods->xShmUnmap(real(file), remove);
 }
 
-const sqlite3_io_methods kMethods = {
-    2,           close_file,   read_file_at, write_file_at, truncate_file, sync_file,
-    file_size,   lock_file_at, unlock_file,  check_lock,    file_control,  sector_size,
-    device_traits, map_shared, lock_shared,  shared_barrier, unmap_shared, nullptr,
-    nullptr};
+const sqlite3_io_methods kMethods = {2,
+                                     close_file,
+                                     read_file_at,
+                                     write_file_at,
+                                     truncate_file,
+                                     sync_file,
+                                     file_size,
+                                     lock_file_at,
+                                     unlock_file,
+                                     check_lock,
+                                     file_control,
+                                     sector_size,
+                                     device_traits,
+                                     map_shared,
+                                     lock_shared,
+                                     shared_barrier,
+                                     unmap_shared,
+                                     nullptr,
+                                     nullptr};
 
 // The file system with the name of its disk; the system's own does the work.
 struct FaultVfs {
@@ -91,7 +117,9 @@ struct FaultVfs {
   sqlite3_vfs* real;
 };
 
-FaultVfs* mine(sqlite3_vfs* vfs) { return reinterpret_cast<FaultVfs*>(vfs); }
+FaultVfs* mine(sqlite3_vfs* vfs) {
+  return reinterpret_cast<FaultVfs*>(vfs);
+}
 
 int open_file(sqlite3_vfs* vfs, const char* path, sqlite3_file* out, int flags, int* out_flags) {
   FaultFile* file = mine(out);
@@ -180,9 +208,12 @@ std::map<std::string, std::string> cut_power(const std::vector<DiskStep>& steps,
   for (std::size_t i = 0; i < n; ++i) {
     const DiskStep& step = steps[i];
     switch (step.type) {
-      case DiskStep::Type::acknowledge: break;
+      case DiskStep::Type::acknowledge:
+        break;
       case DiskStep::Type::write:
-      case DiskStep::Type::truncate: waiting[step.file].push_back(&step); break;
+      case DiskStep::Type::truncate:
+        waiting[step.file].push_back(&step);
+        break;
       case DiskStep::Type::remove:
         durable.erase(step.file);
         waiting.erase(step.file);

@@ -11,7 +11,7 @@ namespace moored::test {
 // What one call did to one file.
 struct DiskStep {
   enum class Type { write, truncate, sync, remove, acknowledge } type = Type::write;
-  std::string file;      // last part of the path
+  std::string file;         // last part of the path
   std::int64_t offset = 0;  // truncate: the new size; acknowledge: the version
   std::string bytes;
 };
@@ -41,7 +41,7 @@ class FaultDisk {
   const std::vector<DiskStep>& steps() const { return steps_; }
 
   // ---- for the file system itself ----
-  int before_change();               // an SQLite result code
+  int before_change();  // an SQLite result code
   void remember(DiskStep step);
 
  private:

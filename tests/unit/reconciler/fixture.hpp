@@ -104,7 +104,9 @@ Plan remove_plan(const std::string& name) {
   return plan;
 }
 
-inline Cause test_cause() { return {Cause::Actor::controller, "tester", "because"}; }
+inline Cause test_cause() {
+  return {Cause::Actor::controller, "tester", "because"};
+}
 
 // Records a plan that must be taken.
 inline RecordResult record(Store& store, const Plan& plan, Now now = at(0)) {

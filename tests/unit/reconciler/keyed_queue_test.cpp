@@ -9,7 +9,9 @@ namespace {
 using std::chrono::minutes;
 using std::chrono::seconds;
 
-MonoTime at(std::int64_t second) { return MonoTime(Duration(seconds(second))); }
+MonoTime at(std::int64_t second) {
+  return MonoTime(Duration(seconds(second)));
+}
 
 TEST_CASE("a key is held once and comes out in order") {
   KeyedQueue<std::string> queue;
@@ -116,7 +118,8 @@ TEST_CASE("jitter comes from the seed alone") {
   const auto due = [](std::uint64_t seed) {
     KeyedQueue<int> queue;
     SeededRandom random(seed);
-    for (int key = 0; key < 20; ++key) queue.failed(key, at(0), random);
+    for (int key = 0; key < 20; ++key)
+      queue.failed(key, at(0), random);
     return *queue.next_due(at(0));
   };
   REQUIRE(due(5) == due(5));

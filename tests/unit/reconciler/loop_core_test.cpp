@@ -122,8 +122,8 @@ Object declared(const Deployment& deployment) {
   auto complete = deployment;
   complete.spec.strategy.type = "RollingUpdate";
   complete.spec.pod_template.spec.restart_policy = "Always";
-  return make_object(complete, {"moored-system/default", "moored-system/default", kRevision,
-                                "web.yaml", 1});
+  return make_object(complete,
+                     {"moored-system/default", "moored-system/default", kRevision, "web.yaml", 1});
 }
 
 TEST_CASE("a commit becomes ready pods, a receipt and a status, and then all is quiet") {
@@ -146,7 +146,8 @@ TEST_CASE("a commit becomes ready pods, a receipt and a status, and then all is 
   REQUIRE(receipt->find("outcome")->scalar == "ready");
   REQUIRE(receipt->find("commit")->find("subject")->scalar == "First");
   std::set<std::string> steps;
-  for (const Value& step : receipt->find("steps")->items) steps.insert(step.find("name")->scalar);
+  for (const Value& step : receipt->find("steps")->items)
+    steps.insert(step.find("name")->scalar);
   REQUIRE(steps == std::set<std::string>{"seen", "fetched", "rendered", "validated", "planned",
                                          "committed", "scheduled", "started", "ready"});
 
@@ -176,8 +177,7 @@ TEST_CASE("a restart in the middle of a roll-out ends where an unbroken one does
     const auto web = machine.store->view()->find(key_of<Deployment>("default", "web"));
     REQUIRE(web.has_value());
     const auto& result = web->as<Deployment>().status;
-    return std::pair(result.available_replicas,
-                     machine.store->view()->list(kind_of<Pod>()).size());
+    return std::pair(result.available_replicas, machine.store->view()->list(kind_of<Pod>()).size());
   };
   REQUIRE(ended(false) == std::pair<std::int32_t, std::size_t>(2, 2));
   REQUIRE(ended(true) == ended(false));

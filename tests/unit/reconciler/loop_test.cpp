@@ -155,12 +155,12 @@ TEST_CASE("a fact that cannot be recorded is left out, the others are taken") {
 
 TEST_CASE("a change wakes its own key, and the writer reads its own writes") {
   std::vector<std::string> looked;
-  House house(controllers_of(make(kind_of<ConfigMap>(), [&](const ObjectKey& key,
-                                                            const PlanContext& context) {
-    const auto object = context.view.find(key);
-    looked.push_back(key.name + (object ? object->as<ConfigMap>().data.at("key") : "-"));
-    return Plan{};
-  })));
+  House house(controllers_of(
+      make(kind_of<ConfigMap>(), [&](const ObjectKey& key, const PlanContext& context) {
+        const auto object = context.view.find(key);
+        looked.push_back(key.name + (object ? object->as<ConfigMap>().data.at("key") : "-"));
+        return Plan{};
+      })));
   house.inbox.post(write_fact("a", "1"), test_cause());
   house.settle(at(0));
   REQUIRE(looked == std::vector<std::string>{"a1"});
@@ -195,13 +195,13 @@ TEST_CASE("owners of the old and the new version are woken") {
 
 TEST_CASE("a chain of controllers comes to rest") {
   // Counts a number up to five, one step at a time.
-  House house(controllers_of(make(kind_of<ConfigMap>(), [](const ObjectKey& key,
-                                                           const PlanContext& context) {
-    const auto object = context.view.find(key);
-    const int count = object ? std::stoi(object->as<ConfigMap>().data.at("key")) : 5;
-    if (count >= 5) return Plan{};
-    return put_plan(make_config(key.name, std::to_string(count + 1)));
-  })));
+  House house(controllers_of(
+      make(kind_of<ConfigMap>(), [](const ObjectKey& key, const PlanContext& context) {
+        const auto object = context.view.find(key);
+        const int count = object ? std::stoi(object->as<ConfigMap>().data.at("key")) : 5;
+        if (count >= 5) return Plan{};
+        return put_plan(make_config(key.name, std::to_string(count + 1)));
+      })));
   house.inbox.post(write_fact("a", "0"), test_cause());
   const int steps = house.settle(at(0));
   REQUIRE(house.text_of("a") == "5");
@@ -258,13 +258,13 @@ TEST_CASE("a look again comes round by the clock, and can be switched off") {
 
 TEST_CASE("a plan asks to be called again at a time") {
   std::vector<std::int64_t> times;
-  House house(controllers_of(make(kind_of<ConfigMap>(), [&](const ObjectKey& key,
-                                                            const PlanContext& context) {
-    times.push_back(context.now.mono.time_since_epoch() / std::chrono::seconds(1));
-    Plan plan;
-    if (times.size() < 3) plan.requeues.push_back({key, std::chrono::seconds(10)});
-    return plan;
-  })));
+  House house(controllers_of(
+      make(kind_of<ConfigMap>(), [&](const ObjectKey& key, const PlanContext& context) {
+        times.push_back(context.now.mono.time_since_epoch() / std::chrono::seconds(1));
+        Plan plan;
+        if (times.size() < 3) plan.requeues.push_back({key, std::chrono::seconds(10)});
+        return plan;
+      })));
   house.inbox.post(write_fact("a", "1"), test_cause());
   Now now = at(0);
   for (int guard = 0; guard < 10; ++guard) {
@@ -278,12 +278,12 @@ TEST_CASE("a plan asks to be called again at a time") {
 TEST_CASE("a refused plan backs off alone and is tried again") {
   int tries = 0;
   bool broken = true;
-  House house(controllers_of(make(kind_of<ConfigMap>(), [&](const ObjectKey& key,
-                                                            const PlanContext&) {
-    if (key.name != "bad") return put_plan(make_config("good", "done"));
-    ++tries;
-    return broken ? put_plan(ConfigMap{}) : Plan{};
-  })));
+  House house(
+      controllers_of(make(kind_of<ConfigMap>(), [&](const ObjectKey& key, const PlanContext&) {
+        if (key.name != "bad") return put_plan(make_config("good", "done"));
+        ++tries;
+        return broken ? put_plan(ConfigMap{}) : Plan{};
+      })));
   house.inbox.post(write_fact("bad", "1"), test_cause());
   house.inbox.post(write_fact("good", "1"), test_cause());
   house.settle(at(0));
@@ -334,7 +334,8 @@ TEST_CASE("notes become counted events in the transaction of their plan") {
   auto events = house.store->view()->list(kind_of<Event>());
   REQUIRE(events.size() == 1);
   REQUIRE(events[0].as<Event>().count == 1);
-  for (int i = 0; i < 50; ++i) house.inbox.post(event, test_cause());
+  for (int i = 0; i < 50; ++i)
+    house.inbox.post(event, test_cause());
   house.settle(at(0));
   REQUIRE(house.store->view()->resource_version() == 1);
   house.inbox.post(event, test_cause());
@@ -356,7 +357,8 @@ TEST_CASE("a storm of different notes is bounded") {
   EventNote note;
   note.message = "again";
   REQUIRE(damper.admit({note, note, note}, at(0).mono).size() == 1);
-  for (std::size_t i = 0; i < 2 * EventDamper::kMaxRepeats; ++i) damper.admit({note}, at(0).mono);
+  for (std::size_t i = 0; i < 2 * EventDamper::kMaxRepeats; ++i)
+    damper.admit({note}, at(0).mono);
   REQUIRE(damper.admit({note}, at(9).mono).size() == EventDamper::kMaxRepeats);
 }
 

@@ -215,7 +215,10 @@ TEST_CASE("the outcome of a revision") {
        true,
        "failed",
        "ProgressDeadlineExceeded"},
-      {"refused", {entry("seen", 1), entry("refused", 2, "UnknownField")}, true, "refused",
+      {"refused",
+       {entry("seen", 1), entry("refused", 2, "UnknownField")},
+       true,
+       "refused",
        "UnknownField"},
       {"held", {entry("held", 2, "PruneGuard")}, true, "held", "PruneGuard"},
       {"failed, then well", {entry("failed", 2, "A: b"), entry("ready", 3)}, true, "ready", ""},
@@ -359,14 +362,12 @@ TEST_CASE("objects are named as people name them") {
 
 TEST_CASE("credentials in a URL are masked") {
   const std::vector<std::pair<const char*, const char*>> cases = {
-      {"https://a:b@host/x", "https://***@host/x"},
-      {"https://token@host", "https://***@host"},
-      {"https://a@b:c@host/x", "https://***@host/x"},
-      {"https://host/x@y", "https://host/x@y"},
-      {"ssh://git@host/x", "ssh://***@host/x"},
-      {"/srv/git", "/srv/git"},
+      {"https://a:b@host/x", "https://***@host/x"},   {"https://token@host", "https://***@host"},
+      {"https://a@b:c@host/x", "https://***@host/x"}, {"https://host/x@y", "https://host/x@y"},
+      {"ssh://git@host/x", "ssh://***@host/x"},       {"/srv/git", "/srv/git"},
   };
-  for (const auto& [given, expected] : cases) REQUIRE(mask_url(given) == expected);
+  for (const auto& [given, expected] : cases)
+    REQUIRE(mask_url(given) == expected);
 }
 
 }  // namespace

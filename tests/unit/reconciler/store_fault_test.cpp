@@ -48,8 +48,8 @@ void fail_every_step(FaultDisk::Fault fault, bool lasting) {
     const bool reached = disk.has_failed();
     disk.heal();
     if (!outcome) {
-      REQUIRE(outcome.error().code == (fault == FaultDisk::Fault::full ? Code::exhausted
-                                                                       : Code::unavailable));
+      REQUIRE(outcome.error().code ==
+              (fault == FaultDisk::Fault::full ? Code::exhausted : Code::unavailable));
       REQUIRE(store->view()->resource_version() == before->resource_version());
       REQUIRE(text_of(*store, "a") == "1");
     }
@@ -207,7 +207,8 @@ TEST_CASE("a killed daemon loses nothing that it acknowledged") {
       acknowledged = version;
     }
     REQUIRE(::kill(child, SIGKILL) == 0);
-    while (::read(in.get(), &version, sizeof version) == sizeof version) acknowledged = version;
+    while (::read(in.get(), &version, sizeof version) == sizeof version)
+      acknowledged = version;
     int status = 0;
     REQUIRE(::waitpid(child, &status, 0) == child);
     REQUIRE(WIFSIGNALED(status));

@@ -23,7 +23,7 @@ using store::PersistentMap;
 using store::Sealer;
 
 TEST_CASE("a sharing map agrees with a plain one, and old versions stay") {
-  SeededRandom random(GENERATE(1, 2, 3));
+  SeededRandom random(GENERATE(1U, 2U, 3U));
   PersistentMap<int, std::string> shared;
   std::map<int, std::string> plain;
   std::vector<std::pair<PersistentMap<int, std::string>, std::map<int, std::string>>> versions;
@@ -63,7 +63,8 @@ TEST_CASE("a sharing map agrees with a plain one, and old versions stay") {
 
 TEST_CASE("a walk of the sharing map begins where it is told and ends when it is told") {
   PersistentMap<int, int> map;
-  for (int key = 0; key < 100; key += 2) map = map.with(key, key);
+  for (int key = 0; key < 100; key += 2)
+    map = map.with(key, key);
   for (int first = 0; first < 99; ++first) {
     std::vector<int> seen;
     map.visit_from(first, [&](int key, int) {
@@ -222,7 +223,8 @@ TEST_CASE("long changes are cut in the audit and what is left out is counted") {
   auto store = open_store(store_options(directory));
   auto config = make_config("a", "1");
   record(*store, put_plan(config));
-  for (int i = 0; i < 80; ++i) config.data["k" + std::to_string(i)] = std::string(5'000, 'x');
+  for (int i = 0; i < 80; ++i)
+    config.data["k" + std::to_string(i)] = std::string(5'000, 'x');
   record(*store, put_plan(config));
   const auto rows = store->read_audit("", 1);
   const auto row = read_json((*rows)[0].canonical_json);
@@ -252,7 +254,8 @@ TEST_CASE("an edited, removed or reordered audit row is found, offline too") {
   const TestDirectory directory;
   {
     auto store = open_store(store_options(directory));
-    for (int i = 0; i < 5; ++i) record(*store, put_plan(make_config("a", std::to_string(i))));
+    for (int i = 0; i < 5; ++i)
+      record(*store, put_plan(make_config("a", std::to_string(i))));
     REQUIRE(store->verify_audit()->rows == 5);
   }
   REQUIRE(verify_audit_offline(directory.path())->rows == 5);
@@ -271,9 +274,10 @@ TEST_CASE("an edited, removed or reordered audit row is found, offline too") {
       Tampering{"hash edited", "UPDATE audit SET hash = upper(hash) WHERE seq = 4", "row 4"},
       Tampering{"a rule from the future", "UPDATE audit SET hash_version = 9 WHERE seq = 1",
                 "row 1"},
-      Tampering{"a recorded object edited",
-                "UPDATE revision SET json = CAST(replace(json, '\"3\"', '\"8\"') AS BLOB) WHERE rv = 4",
-                "row 4"});
+      Tampering{
+          "a recorded object edited",
+          "UPDATE revision SET json = CAST(replace(json, '\"3\"', '\"8\"') AS BLOB) WHERE rv = 4",
+          "row 4"});
   INFO(tampering.name);
   tamper(directory, tampering.statements);
   const auto verdict = verify_audit_offline(directory.path());
@@ -307,7 +311,8 @@ TEST_CASE("objects of unknown kinds and heads without a revision are called so")
 TEST_CASE("history that is forgotten is answered with Expired, the rest stays exact") {
   const TestDirectory directory;
   auto store = open_store(store_options(directory));
-  for (int i = 0; i < 10; ++i) record(*store, put_plan(make_config("a", std::to_string(i))), at(i));
+  for (int i = 0; i < 10; ++i)
+    record(*store, put_plan(make_config("a", std::to_string(i))), at(i));
   record(*store, put_plan(make_config("b", "1")), at(10));
   record(*store, remove_plan<ConfigMap>("b"), at(11));
   for (int i = 0; i < 3; ++i) {
@@ -344,7 +349,8 @@ TEST_CASE("history is bounded in bytes and forgotten in small steps") {
   options.max_bytes = 10'000;
   options.max_rows = 10;
   int calls = 1;
-  while (*store->compact(options, at(1))) ++calls;
+  while (*store->compact(options, at(1)))
+    ++calls;
   REQUIRE(calls >= 3);
   REQUIRE(store->changes_since(nullptr, 5, 100).error().reason == "Expired");
   REQUIRE(store->changes_since(nullptr, 39, 100)->size() == 1);

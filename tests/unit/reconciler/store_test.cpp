@@ -1,8 +1,8 @@
 // The store through its front door: what is recorded, counted, kept and given back.
 #include "reconciler/store/store.hpp"
 
-#include <catch2/catch.hpp>
 #include <atomic>
+#include <catch2/catch.hpp>
 #include <thread>
 
 #include "schema/codec/codec.hpp"
@@ -209,7 +209,8 @@ TEST_CASE("lists are by namespace and name; owned objects by uid") {
   const TestDirectory directory;
   auto store = open_store(store_options(directory));
   Plan plan;
-  for (const char* name : {"c", "a", "b"}) plan.put(make_object(make_config(name, "1")), "test");
+  for (const char* name : {"c", "a", "b"})
+    plan.put(make_object(make_config(name, "1")), "test");
   auto other = make_config("a", "1");
   other.metadata.namespace_name = "apple";
   plan.put(make_object(other), "test");
@@ -377,7 +378,8 @@ TEST_CASE("readers on other threads see whole commits only") {
     record(*store, plan);
   }
   stop = true;
-  for (std::thread& reader : readers) reader.join();
+  for (std::thread& reader : readers)
+    reader.join();
   REQUIRE(torn == 0);
   REQUIRE(failed == 0);
 }
