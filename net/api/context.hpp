@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "net/api/change_feed.hpp"
 #include "net/api/encoding.hpp"
 #include "schema/base/time.hpp"
 #include "schema/ports/reports.hpp"
@@ -53,6 +54,7 @@ struct ApiContext {
   const Clock& clock;
   EncodingCache& cache;
   StreamCount& streams;
+  ChangeFeed& feed;
   std::string address;  // HOST:PORT, for the old discovery document
   std::string log_dir;  // where container logs are; empty: this process keeps none
 };

@@ -10,11 +10,13 @@ namespace moored::net {
 struct ApiServer::State {
   State(const StateSource& source, RevisionSignal& signal_, const Reports& reports,
         const Clock& clock)
-      : signal(signal_), context{source, reports, clock, cache, streams, {}, {}} {}
+      : signal(signal_), feed(source), context{source,  reports, clock, cache,
+                                               streams, feed,    {},    {}} {}
 
   RevisionSignal& signal;
   api::EncodingCache cache;
   api::StreamCount streams;
+  api::ChangeFeed feed;
   api::ApiContext context;
   std::unique_ptr<api::RestRoutes> routes;
   std::unique_ptr<api::Transport> transport;  // dies first: its connections use all the others

@@ -303,7 +303,8 @@ void Transport::stop() {
 
 TransportCounters Transport::counters() const {
   auto counters = state_->counters();
-  for (const auto& connection : state_->snapshot()) counters.waiting += connection->waiting();
+  for (const auto& connection : state_->snapshot())
+    counters.waiting += connection->waiting();
   return counters;
 }
 

@@ -190,18 +190,17 @@ void WatchStream::send_change(const Change& change, const Now& now, std::string&
 // False: the stream cannot go on.
 bool WatchStream::send_changes(const Now& now, std::string& out) {
   while (out.size() < kPullBytes) {
-    // Read before the changes, so that an empty answer means: nothing up to here.
-    const auto known = context_.state.view()->resource_version();
-    const auto changes =
-        context_.state.changes_since(target_.resource->stored, position_, kWatchBatch);
-    if (!changes) {
-      out += R"({"type":"ERROR","object":)" + status_json(failure_of(changes.error())) + "}\n";
+    const auto reading = context_.feed.read(*target_.resource->stored, position_, kWatchBatch);
+    if (!reading) {
+      out += R"({"type":"ERROR","object":)" + status_json(failure_of(reading.error())) + "}\n";
       return false;
     }
-    for (const auto& change : *changes)
+    for (const auto& change : reading->changes) {
       send_change(change, now, out);
-    if (changes->size() < kWatchBatch) {
-      position_ = std::max(position_, known);
+      if (out.size() >= kPullBytes) return true;  // the rest is read again from position_
+    }
+    if (reading->changes.size() < kWatchBatch) {
+      position_ = std::max(position_, reading->known);
       return true;
     }
   }
@@ -278,7 +277,7 @@ Response start_watch(const Target& target, const Query& query, const Choice& cho
   const bool from_state = asked == 0 || options->initial_events;
   if (!from_state) {
     // Only asked whether the point is still kept; the stream reads the changes itself.
-    const auto kept = context.state.changes_since(target.resource->stored, asked, 1);
+    const auto kept = context.feed.read(*target.resource->stored, asked, 1);
     if (!kept) return refuse(failure_of(kept.error()));
   }
   StreamPlace place(context.streams);

@@ -291,7 +291,8 @@ struct FakeApi {
   FakeClock clock;
   net::api::EncodingCache cache;
   net::api::StreamCount streams;
-  net::api::ApiContext context{state, reports, clock, cache, streams, "127.0.0.1:6446", {}};
+  net::api::ChangeFeed feed{state};
+  net::api::ApiContext context{state, reports, clock, cache, streams, feed, "127.0.0.1:6446", {}};
 
   net::api::Response get(const std::string& target, const std::string& accept = {}) {
     return ask("GET", target, accept);

@@ -127,7 +127,7 @@ TEST_CASE("api routes: a failing check makes the whole fail") {
   };
   FakeApi api;
   Broken broken;
-  ApiContext context{api.state, broken, api.clock, api.cache, api.streams, {}, {}};
+  ApiContext context{api.state, broken, api.clock, api.cache, api.streams, api.feed, {}, {}};
   Request request;
   request.method = "GET";
   struct Row {

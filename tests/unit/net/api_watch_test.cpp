@@ -125,6 +125,26 @@ TEST_CASE("api watch: a pull stays within its bytes") {
   CHECK(total > 2 * Stream::kPullBytes);
 }
 
+TEST_CASE("api watch: big changes go out one by one, not as a batch") {
+  FakeApi api;
+  const auto start = api.state.put(make_pod("a"));
+  Watch watch(api, "resourceVersion=" + std::to_string(start));
+  for (int i = 0; i < 20; ++i) {
+    auto pod = make_pod("a");
+    pod.metadata.annotations = {{"n", std::to_string(i)}, {"big", std::string(200'000, 'x')}};
+    api.state.put(pod);
+  }
+  int events = 0;
+  while (true) {
+    std::string out;
+    REQUIRE(watch.response.stream->pull(api.clock.now(), out));
+    if (out.empty()) break;
+    CHECK(out.size() < Stream::kPullBytes + 210'000);
+    events += static_cast<int>(std::count(out.begin(), out.end(), '\n'));
+  }
+  CHECK(events == 20);
+}
+
 TEST_CASE("api watch: a change is told from the selector's point of view") {
   struct Row {
     const char* selector;
@@ -281,6 +301,58 @@ TEST_CASE("api watch: what cannot start is refused before the stream") {
     CHECK(at(body_of(response), "reason") == row.reason);
   }
   CHECK(api.streams.open() == 0);
+}
+
+TEST_CASE("api watch: many watches read a change from the store once") {
+  FakeApi api;
+  const auto start = api.state.put(make_pod("a"));
+  std::vector<Watch> watches;
+  for (int i = 0; i < 100; ++i) {
+    watches.emplace_back(api, "resourceVersion=" + std::to_string(start));
+    CHECK(watches.back().events().empty());
+  }
+  const auto before = api.feed.store_reads();
+  for (int i = 0; i < 10; ++i) {
+    api.state.put(make_pod("b-" + std::to_string(i)));
+    for (auto& watch : watches)
+      CHECK(watch.events().size() == 1);
+  }
+  CHECK(api.feed.store_reads() == before + 10);
+}
+
+TEST_CASE("api watch: a start point before the shared tail is read from the store") {
+  FakeApi api;
+  const auto start = api.state.put(make_pod("a"));
+  Watch early(api, "resourceVersion=" + std::to_string(start));
+  early.events();
+  const auto many = static_cast<int>(ChangeFeed::kMostChanges) + 500;
+  for (int i = 0; i < many; ++i)
+    api.state.put(make_pod("b-" + std::to_string(i)));
+  Watch recent(api, "resourceVersion=" + std::to_string(start + many - 1));
+  CHECK(recent.events().size() == 1);
+  // This one fell behind the tail, and catches up without missing a change.
+  Lines seen;
+  while (seen.size() < static_cast<std::size_t>(many)) {
+    const auto events = early.events();
+    if (events.empty()) break;
+    seen.insert(seen.end(), events.begin(), events.end());
+  }
+  REQUIRE(seen.size() == static_cast<std::size_t>(many));
+  CHECK(seen.front() == "ADDED b-0");
+  CHECK(seen.back() == "ADDED b-" + std::to_string(many - 1));
+}
+
+TEST_CASE("api watch: the shared tail starts anew when the store forgot what it missed") {
+  FakeApi api;
+  const auto start = api.state.put(make_pod("a"));
+  Watch watch(api, "resourceVersion=" + std::to_string(start));
+  watch.events();
+  api.state.pass(10);
+  api.state.forget_before(start + 10);
+  CHECK(api.get("/api/v1/pods?watch=1&resourceVersion=" + std::to_string(start)).status == 410);
+  Watch fresh(api, "resourceVersion=" + std::to_string(start + 10));
+  api.state.put(make_pod("b"));
+  CHECK(fresh.events() == Lines{"ADDED b"});
 }
 
 TEST_CASE("api watch: a watcher that fell behind the history is told so and ends") {
