@@ -95,7 +95,7 @@ Failure failure_of(const Error& error) {
   const auto& row = traits(error.code);
   Failure failure;
   failure.code = row.http_status;
-  failure.reason = row.reason;
+  failure.reason = error.reason.empty() ? std::string(row.reason) : error.reason;
   failure.message = error.message;
   if (failure.code == 429) failure.retry_after = 1;
   return failure;

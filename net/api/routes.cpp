@@ -42,8 +42,11 @@ Response list_paths() {
     out += "," + quoted(path);
     last = path;
   }
-  out +=
-      R"(,"/drift","/healthz","/history","/livez","/metrics","/openapi/v3","/readyz","/status","/version"]})";
+  for (const auto* path : {"/drift", "/healthz", "/history", "/livez", "/metrics", "/openapi/v3",
+                           "/readyz", "/status", "/version"}) {
+    out += "," + quoted(path);
+  }
+  out += "]}";
   return make_json(std::move(out));
 }
 

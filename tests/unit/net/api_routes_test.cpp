@@ -214,7 +214,8 @@ TEST_CASE("api failure: codes, reasons and details of a Status") {
                         {{Code::timeout, "m", {}, {}, {}}, 504, "Timeout"},
                         {{Code::exhausted, "m", {}, {}, {}}, 429, "TooManyRequests"},
                         {{Code::exhausted, "m", "Expired", {}, {}}, 410, "Expired"},
-                        {{Code::internal, "m", {}, {}, {}}, 500, "InternalError"}}) {
+                        {{Code::conflict, "m", "Ambiguous", {}, {}}, 409, "Ambiguous"},
+           {{Code::internal, "m", {}, {}, {}}, 500, "InternalError"}}) {
     const auto failure = failure_of(row.error);
     CHECK(failure.code == row.code);
     CHECK(failure.reason == row.reason);
