@@ -169,6 +169,12 @@ Status PodActor::reset(const std::string& uid) const { return sandbox_.remove_po
 
 Status PodActor::remove(const Pod& pod, bool with_logs) const {
   const std::string& uid = pod.metadata.uid;
+  // A container that was made and never started still waits: it would keep the shim alive.
+  const auto left = sandbox_.list_containers(uid);
+  for (const auto& one : left.value_or(std::vector<ContainerReport>{})) {
+    if (one.phase == ContainerPhase::exited) continue;
+    MOORED_CHECK(sandbox_.signal_container(uid, one.name, one.attempt, kKillSignal, true));
+  }
   MOORED_CHECK(sandbox_.remove_pod(uid));
   if (!pod.spec.host_network) MOORED_CHECK(network_.remove(uid));
   MOORED_CHECK(volumes_.remove(uid));

@@ -82,11 +82,15 @@ void recall_running(const Pod& pod, const Container& container, const ContainerS
   }
 }
 
-void recall_exited(const ContainerReport& report, ContainerMemory& of, Now now) {
+// lost: the shim is dead, so that a death by SIGKILL says nothing about the program.
+void recall_exited(const ContainerReport& report, bool lost, ContainerMemory& of, Now now) {
   of.uncollected.push_back(report.attempt);
   const bool known = of.exit && strip_container_id(of.exit->container_id) == report.container_id;
   if (known) return;
   auto exit = make_exit(report, now.wall);
+  if (lost && exit.exit_code == 137 && !report.oom_killed) {
+    exit = make_lost_exit(report.container_id, report.started_at, *exit.finished_at);
+  }
   if (of.exit) of.earlier = std::move(of.exit);
   of.attempt = report.attempt;
   of.container_id = report.container_id;
@@ -141,7 +145,7 @@ ContainerMemory recall_container(const Pod& pod, const Container& container,
   if (newest->phase == ContainerPhase::running) {
     recall_running(pod, container, status, *newest, of, now);
   } else if (newest->phase == ContainerPhase::exited) {
-    recall_exited(*newest, of, now);
+    recall_exited(*newest, !alive, of, now);
   } else if (of.attempt >= newest->attempt) {
     of.attempt = newest->attempt - 1;  // made, never started: the same attempt is tried again
   }

@@ -32,6 +32,8 @@ class SandboxFixture {
                           int attempt = 0) const;
   // Makes the pod with its network namespace, remembers it for the end.
   void make_pod(const PodSandboxSpec& spec);
+  // Makes sure that a pod made by others goes away at the end.
+  void remember(const std::string& uid) { uids_.push_back(uid); }
   void make_and_start(const std::string& uid, const ContainerSpec& spec);
   // Waits for the exit event or state; fails the test after 20 s.
   ContainerReport wait_exit(const std::string& uid, const std::string& name, int attempt = 0);

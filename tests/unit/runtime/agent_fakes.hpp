@@ -221,6 +221,7 @@ class FakeSandbox final : public Sandbox {
   }
   Result<std::vector<ContainerReport>> list_containers(const std::string& uid) override {
     std::vector<ContainerReport> found;
+    if (pods.count(uid) == 0) return fail(Code::not_found, "no such pod");
     for (const auto& [key, report] : pods[uid].containers) found.push_back(report);
     return found;
   }
