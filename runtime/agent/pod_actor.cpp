@@ -231,6 +231,12 @@ Result<ContainerSpec> PodActor::make_spec(const ActorPod& pod, const Container& 
   const std::string etc = volumes_.get_pod_directory(of.metadata.uid) + "/etc";
   MOORED_TRY(spec.mounts, make_mounts(of, container, volumes_.get_places(of), etc,
                                       environment.by_name()));
+  Mount message;
+  message.destination = spec.termination_message_path;
+  MOORED_TRY(message.source, volumes_.make_message_file(of.metadata.uid, container.name,
+                                                        outcome.action.attempt));
+  spec.termination_message_path = message.source;
+  spec.mounts.push_back(std::move(message));
   return spec;
 }
 

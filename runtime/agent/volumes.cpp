@@ -185,6 +185,19 @@ Result<bool> VolumeStore::refresh(const FieldContext& context, const StateView& 
   return any;
 }
 
+Result<std::string> VolumeStore::make_message_file(const std::string& uid,
+                                                   const std::string& container,
+                                                   int attempt) const {
+  const std::string directory = get_pod_directory(uid) + "/messages";
+  MOORED_CHECK(make_directories(directory, 0711));
+  const std::string start = directory + "/" + container + "-";
+  ::unlink((start + std::to_string(attempt - 2)).c_str());
+  const std::string path = start + std::to_string(attempt);
+  MOORED_CHECK(write_file(path, "", true, 0666));
+  if (::chmod(path.c_str(), 0666) != 0) return Unexpected(system_error("set mode", errno));
+  return path;
+}
+
 Status VolumeStore::remove(const std::string& uid) const {
   const std::string volumes = get_pod_directory(uid) + "/volumes";
   const auto names = list_directory(volumes);

@@ -34,6 +34,10 @@ class VolumeStore {
   VolumePlaces get_places(const Pod& pod) const;
   // The pod's own directory, for its /etc files.
   std::string get_pod_directory(const std::string& uid) const;
+  // Makes the empty file that one attempt may leave its last words in, writable for everybody, and
+  // removes that of the attempt before the last. Gives its path.
+  Result<std::string> make_message_file(const std::string& uid, const std::string& container,
+                                        int attempt) const;
   // Unmounts and removes everything of a pod; a missing one is success.
   Status remove(const std::string& uid) const;
 

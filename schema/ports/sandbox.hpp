@@ -70,7 +70,7 @@ struct ContainerSpec {
   CgroupLimits limits;
   int oom_score_adjust = 0;
   std::string log_path;                     // on the host
-  std::string termination_message_path;     // in the container; the sandbox makes and mounts the file
+  std::string termination_message_path;     // on the host, among the mounts; read at the exit
   bool tty = false;
   bool stdin_open = false;
   int stop_signal = 15;

@@ -213,7 +213,7 @@ TEST_CASE("what a real program sees of its pod", "[agent]") {
       "see",
       "cat /cfg/greeting; echo; cat /sec/key; echo; stat -f -c %T /sec; id -u; id -G; hostname; "
       "echo $NAME $IP; cat /etc/hosts | tail -1; pwd; touch /sec/x 2>/dev/null || echo ro; "
-      "stat -c %a /cfg/greeting; cat /one");
+      "stat -L -c %a /cfg/greeting; cat /one");
   Volume config;
   config.name = "config";
   config.config_map = ConfigMapVolume{};

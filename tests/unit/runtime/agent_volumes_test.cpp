@@ -260,7 +260,10 @@ TEST_CASE("B40 B43 B45 volumes of a pod from its first to its last moment", "[ag
   std::ofstream(volumes + "/scratch/kept") << "mine";
 
   const auto& spec = bench.sandbox.pods["uid-app"].specs.begin()->second;
-  REQUIRE(spec.mounts.size() == 5);
+  REQUIRE(spec.mounts.size() == 6);
+  CHECK(spec.mounts[5].destination == "/dev/termination-log");
+  CHECK(spec.mounts[5].source == spec.termination_message_path);
+  CHECK(mode_of(spec.termination_message_path) == 0666);
   CHECK(spec.mounts[0].destination == "/scratch");
   CHECK_FALSE(spec.mounts[0].read_only);
   CHECK(spec.mounts[1].destination == "/etc/app");
