@@ -8,6 +8,7 @@
 #include "schema/model/flux.hpp"
 #include "schema/model/object.hpp"
 #include "schema/model/pod.hpp"
+#include "schema/model/replication_controller.hpp"
 
 namespace moored {
 
@@ -18,6 +19,7 @@ std::span<const Kind* const> all_kinds() {
       &kind_of<ConfigMap>(),
       &kind_of<Secret>(),
       &kind_of<Pod>(),
+      &kind_of<ReplicationController>(),
       &kind_of<Service>(),
       &kind_of<Endpoints>(),
       &kind_of<Node>(),

@@ -83,7 +83,6 @@ constexpr UnsupportedKind kRows[] = {
     {"apps", "", "StatefulSet", kWorkload, kUseDeployment},
     {"apps", "", "DaemonSet", kWorkload, kUseDeployment},
     {"apps", "", "ControllerRevision", "moored keeps the history itself", kRemove},
-    {"", "", "ReplicationController", "it is the forerunner of the Deployment", kUseDeployment},
     {"", "", "PodTemplate", "nothing uses it by itself",
      "write the template into a Deployment (apps/v1)"},
     {"batch", "", "Job", kTasks, kUsePod},
