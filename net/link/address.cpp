@@ -42,8 +42,12 @@ std::optional<Ipv4> take_ipv4(std::string_view& text) {
 
 }  // namespace
 
-Ipv4 Ipv4Prefix::first() const { return {address.value & network_mask(length)}; }
-Ipv4 Ipv4Prefix::last() const { return {address.value | ~network_mask(length)}; }
+Ipv4 Ipv4Prefix::first() const {
+  return {address.value & network_mask(length)};
+}
+Ipv4 Ipv4Prefix::last() const {
+  return {address.value | ~network_mask(length)};
+}
 
 std::optional<Ipv4> parse_ipv4(std::string_view text) {
   const auto address = take_ipv4(text);

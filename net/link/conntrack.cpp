@@ -22,8 +22,12 @@ struct Tuple {
   std::uint16_t destination_port = 0;
 };
 
-Ipv4 read_ipv4(const nlattr* attribute) { return {ntohl(mnl_attr_get_u32(attribute))}; }
-std::uint16_t read_port(const nlattr* attribute) { return ntohs(mnl_attr_get_u16(attribute)); }
+Ipv4 read_ipv4(const nlattr* attribute) {
+  return {ntohl(mnl_attr_get_u32(attribute))};
+}
+std::uint16_t read_port(const nlattr* attribute) {
+  return ntohs(mnl_attr_get_u16(attribute));
+}
 
 Tuple parse_tuple(const nlattr* parent) {
   Tuple tuple;

@@ -13,10 +13,10 @@ namespace moored::net {
 struct Flow {
   std::uint8_t protocol = 0;  // 6 TCP, 17 UDP
   Ipv4 source;
-  Ipv4 destination;           // as the sender addressed it
+  Ipv4 destination;  // as the sender addressed it
   std::uint16_t source_port = 0;
   std::uint16_t destination_port = 0;
-  Ipv4 answerer;              // who really answers: differs after address translation
+  Ipv4 answerer;  // who really answers: differs after address translation
   std::uint16_t answerer_port = 0;
 };
 

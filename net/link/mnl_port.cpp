@@ -54,7 +54,9 @@ void each_nested(const nlattr* parent,
   walk(first, first + mnl_attr_get_payload_len(parent), take);
 }
 
-void MnlPort::Close::operator()(mnl_socket* socket) const { mnl_socket_close(socket); }
+void MnlPort::Close::operator()(mnl_socket* socket) const {
+  mnl_socket_close(socket);
+}
 
 Result<MnlPort> MnlPort::open(int family, unsigned groups) {
   mnl_socket* socket = mnl_socket_open2(family, SOCK_CLOEXEC);
@@ -70,7 +72,9 @@ Result<MnlPort> MnlPort::open(int family, unsigned groups) {
   return port;
 }
 
-int MnlPort::descriptor() const { return mnl_socket_get_fd(socket_.get()); }
+int MnlPort::descriptor() const {
+  return mnl_socket_get_fd(socket_.get());
+}
 
 Status MnlPort::talk(nlmsghdr* request, std::string_view what,
                      const std::function<void(const nlmsghdr*)>& take) {
@@ -118,7 +122,8 @@ Result<bool> MnlPort::drain(const std::function<void(const nlmsghdr*)>& take) {
     if (got < 0) return Unexpected(system_error("read netlink events", errno));
     int left = static_cast<int>(got);
     const auto* message = reinterpret_cast<const nlmsghdr*>(buffer.data());
-    for (; mnl_nlmsg_ok(message, left); message = mnl_nlmsg_next(message, &left)) take(message);
+    for (; mnl_nlmsg_ok(message, left); message = mnl_nlmsg_next(message, &left))
+      take(message);
   }
 }
 

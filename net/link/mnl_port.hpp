@@ -30,7 +30,8 @@ class MnlPort {
 
   // Sends a request and hands each answer to take, until the kernel acknowledges or ends the
   // dump. The request's sequence number and acknowledge flag are set here.
-  // Errors: those of the kernel's answer; timeout; unavailable (the table changed while it was dumped).
+  // Errors: those of the kernel's answer; timeout; unavailable (the table changed while it was
+  // dumped).
   Status talk(nlmsghdr* request, std::string_view what,
               const std::function<void(const nlmsghdr*)>& take = {});
   // Hands every message that has already arrived to take, without waiting. False: some were lost.

@@ -18,7 +18,9 @@ namespace {
 
 constexpr const char* kOwnNamespace = "/proc/thread-self/ns/net";
 
-Status failed(const std::string& what) { return Unexpected(system_error(what, errno)); }
+Status failed(const std::string& what) {
+  return Unexpected(system_error(what, errno));
+}
 
 // Runs on a thread of its own, because a thread's namespace must not leak into the daemon.
 Status run_on_thread(const std::function<Status()>& work) {
@@ -98,7 +100,8 @@ Status write_sysctl(const std::string& path, const std::string& value) {
 
 Result<std::string> read_sysctl(const std::string& path) {
   MOORED_TRY(auto text, read_file("/proc/sys/net/" + path, 4096));
-  while (!text.empty() && text.back() == '\n') text.pop_back();
+  while (!text.empty() && text.back() == '\n')
+    text.pop_back();
   return text;
 }
 

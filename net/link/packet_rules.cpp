@@ -14,7 +14,9 @@ constexpr std::chrono::seconds kTimeout{30};
 constexpr std::size_t kListingBytes = 32U << 20U;
 
 // The first line of what nft complained about, without its drawing of the place.
-std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
+std::string first_line(const std::string& text) {
+  return text.substr(0, text.find('\n'));
+}
 
 class NftProgram final : public PacketRules {
  public:
@@ -50,7 +52,8 @@ class NftProgram final : public PacketRules {
     std::vector<std::string> names;
     std::istringstream words(listing);
     std::string table, family, name;
-    while (words >> table >> family >> name) names.push_back(name);
+    while (words >> table >> family >> name)
+      names.push_back(name);
     return names;
   }
 
@@ -65,7 +68,10 @@ class NftProgram final : public PacketRules {
     if (!output) return Unexpected(std::move(output).error().context("packet rules"));
     if (output->status.code == 0) return std::move(output->out);
     return Unexpected(Error{output->status.code ? Code::invalid : Code::unavailable,
-                            "nft: " + first_line(output->err), "RulesRefused", {}, {}});
+                            "nft: " + first_line(output->err),
+                            "RulesRefused",
+                            {},
+                            {}});
   }
 
   std::string program_;

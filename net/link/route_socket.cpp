@@ -52,7 +52,9 @@ class Request {
   alignas(nlmsghdr) std::array<char, 1024> buffer_{};
 };
 
-Ipv4 read_ipv4(const nlattr* attribute) { return {ntohl(mnl_attr_get_u32(attribute))}; }
+Ipv4 read_ipv4(const nlattr* attribute) {
+  return {ntohl(mnl_attr_get_u32(attribute))};
+}
 
 void read_mac(const nlattr* attribute, MacAddress& mac) {
   if (mnl_attr_get_payload_len(attribute) == mac.size()) {

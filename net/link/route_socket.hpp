@@ -49,9 +49,9 @@ struct LinkAddress {
 // A route of the main table. Exactly one of link, gateway and unreachable says where it leads.
 struct Route {
   Ipv4Prefix destination;
-  int index = 0;                  // outgoing link; 0: none (unreachable)
+  int index = 0;  // outgoing link; 0: none (unreachable)
   std::optional<Ipv4> gateway;
-  std::optional<Ipv4> source;     // preferred source address
+  std::optional<Ipv4> source;  // preferred source address
   bool unreachable = false;
   bool operator==(const Route&) const = default;
 };

@@ -13,7 +13,9 @@
 namespace moored::net {
 namespace {
 
-constexpr int message_type(int type) { return (NFNL_SUBSYS_NFTABLES << 8) | type; }
+constexpr int message_type(int type) {
+  return (NFNL_SUBSYS_NFTABLES << 8) | type;
+}
 
 RuleGeneration parse_generation(const nlmsghdr* message) {
   RuleGeneration out;

@@ -12,8 +12,8 @@ namespace moored::net {
 
 // The state of all rules of a network namespace after one transaction, and who made it.
 struct RuleGeneration {
-  std::uint32_t id = 0;   // grows by one with each transaction of anybody
-  std::string author;     // "nft[1234]"; empty when the kernel does not say
+  std::uint32_t id = 0;  // grows by one with each transaction of anybody
+  std::string author;    // "nft[1234]"; empty when the kernel does not say
 };
 
 // A seam of the tests. Not thread safe.

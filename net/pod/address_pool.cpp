@@ -13,8 +13,8 @@ namespace {
 constexpr std::string_view kHeader = "moored-addresses 1";
 
 Unexpected corrupt(int line, const std::string& what) {
-  return Unexpected(Error{Code::corrupt, "address file, line " + std::to_string(line) + ": " + what,
-                          {}, {}, {}});
+  return Unexpected(
+      Error{Code::corrupt, "address file, line " + std::to_string(line) + ": " + what, {}, {}, {}});
 }
 
 bool read_seconds(const std::string& text, std::int64_t& seconds) {
@@ -25,7 +25,8 @@ bool read_seconds(const std::string& text, std::int64_t& seconds) {
 std::vector<std::string> split_words(const std::string& line) {
   std::istringstream stream(line);
   std::vector<std::string> words;
-  for (std::string word; stream >> word;) words.push_back(word);
+  for (std::string word; stream >> word;)
+    words.push_back(word);
   return words;
 }
 
@@ -82,8 +83,11 @@ Result<Allocation> AddressPool::allocate(const std::string& uid, Time now) {
     adopt(uid, allocation);
     return allocation;
   }
-  return Unexpected(Error{Code::exhausted, "no pod address is free in " + format(prefix_),
-                          "AddressesExhausted", {}, "give the daemon a larger --pod-cidr"});
+  return Unexpected(Error{Code::exhausted,
+                          "no pod address is free in " + format(prefix_),
+                          "AddressesExhausted",
+                          {},
+                          "give the daemon a larger --pod-cidr"});
 }
 
 void AddressPool::adopt(const std::string& uid, const Allocation& allocation) {
@@ -124,9 +128,9 @@ Result<AddressPool> AddressPool::parse(std::string_view text, Ipv4Prefix prefix,
   if (!std::getline(lines, line) || line != kHeader) return corrupt(1, "not an address file");
   for (int number = 2; std::getline(lines, line); ++number) {
     const auto words = split_words(line);
-    const auto address = words.size() < 2 ? std::nullopt
-                                          : parse_ipv4(words[0] == "pod" && words.size() == 4
-                                                           ? words[2] : words[1]);
+    const auto address =
+        words.size() < 2 ? std::nullopt
+                         : parse_ipv4(words[0] == "pod" && words.size() == 4 ? words[2] : words[1]);
     std::int64_t seconds = 0;
     if (!address) return corrupt(number, "no address");
     if (words[0] == "next" && words.size() == 2) {

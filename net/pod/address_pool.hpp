@@ -53,8 +53,8 @@ class AddressPool {
   std::string link_prefix_;
   Ipv4 next_;
   std::map<std::string, Allocation> allocations_;
-  std::map<Ipv4, std::string> used_;   // address to uid
-  std::map<Ipv4, Time> resting_;       // address to the time it was given back
+  std::map<Ipv4, std::string> used_;  // address to uid
+  std::map<Ipv4, Time> resting_;      // address to the time it was given back
 };
 
 // True for what may name files and links: 1 to 63 characters of a-z, 0-9 and '-'.

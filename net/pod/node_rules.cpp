@@ -62,8 +62,12 @@ constexpr std::string_view kClaimChain = "instance_";
 
 }  // namespace
 
-std::string pod_table(const std::string& instance) { return "moored_" + instance; }
-std::string link_prefix(const std::string& instance) { return "m" + instance; }
+std::string pod_table(const std::string& instance) {
+  return "moored_" + instance;
+}
+std::string link_prefix(const std::string& instance) {
+  return "m" + instance;
+}
 
 std::string render_node_rules(const NodeRuleOptions& options) {
   const auto table = pod_table(options.instance);
@@ -118,7 +122,8 @@ std::string render_shared(const SharedState& state) {
   out += fmt::format("table ip {} {{\n  set opened {{\n    type ifname\n", kSharedTable);
   if (!state.opened.empty()) {
     std::string names;
-    for (const auto& name : state.opened) names += (names.empty() ? "\"" : ", \"") + name + '"';
+    for (const auto& name : state.opened)
+      names += (names.empty() ? "\"" : ", \"") + name + '"';
     out += "    elements = { " + names + " }\n";
   }
   out += "  }\n";
@@ -136,11 +141,10 @@ std::string render_shared(const SharedState& state) {
 }
 
 bool is_plain_link_name(std::string_view name) {
-  return !name.empty() && name.size() <= 15 &&
-         std::all_of(name.begin(), name.end(), [](char c) {
-           return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                  c == '.' || c == '_' || c == '-';
-         });
+  return !name.empty() && name.size() <= 15 && std::all_of(name.begin(), name.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+           c == '_' || c == '-';
+  });
 }
 
 }  // namespace moored::net

@@ -13,10 +13,10 @@ namespace moored::net {
 
 // What the rules of one instance depend on.
 struct NodeRuleOptions {
-  std::string instance;             // six hex digits
+  std::string instance;  // six hex digits
   Ipv4Prefix pods;
   Ipv4Prefix services;
-  std::vector<int> refused_ports;   // TCP ports of the node that pods must not reach
+  std::vector<int> refused_ports;  // TCP ports of the node that pods must not reach
 };
 
 // Names of an instance's things in the kernel.

@@ -27,8 +27,11 @@ std::string link_name(const std::vector<Link>& links, int index) {
 }
 
 Unexpected taken(const Ipv4Prefix& range, const std::string& by, const char* flag) {
-  return Unexpected(Error{Code::conflict, format(range) + " is already used by " + by, "RangeInUse",
-                          {}, std::string("choose another range with ") + flag});
+  return Unexpected(Error{Code::conflict,
+                          format(range) + " is already used by " + by,
+                          "RangeInUse",
+                          {},
+                          std::string("choose another range with ") + flag});
 }
 
 bool same_shape(const Route& a, const Route& b) {
@@ -56,7 +59,9 @@ Status check_route(const NodeRuleOptions& options, const Route& route,
   return {};
 }
 
-std::string forwarding_path(const std::string& link) { return "ipv4/conf/" + link + "/forwarding"; }
+std::string forwarding_path(const std::string& link) {
+  return "ipv4/conf/" + link + "/forwarding";
+}
 
 Result<SharedState> read_shared(PacketRules& rules) {
   const auto listing = rules.read_table(std::string(kSharedTable));
@@ -88,7 +93,8 @@ Status check_ranges(const NodeRuleOptions& options, const std::vector<Route>& ro
       if (options.services.overlaps(other)) return taken(options.services, by, "--service-cidr");
     }
   }
-  for (const auto& route : routes) MOORED_CHECK(check_route(options, route, links));
+  for (const auto& route : routes)
+    MOORED_CHECK(check_route(options, route, links));
   return {};
 }
 
@@ -96,7 +102,8 @@ std::vector<std::string> plan_forwarding(const std::vector<Route>& routes,
                                          const std::vector<Link>& links,
                                          const SharedState& shared) {
   std::set<int> leads_out;
-  for (const auto& route : routes) leads_out.insert(route.index);
+  for (const auto& route : routes)
+    leads_out.insert(route.index);
   std::vector<std::string> names;
   for (const auto& link : links) {
     const bool foreign = !link.loopback && !is_pod_link(link.name, shared);
@@ -126,7 +133,8 @@ Result<std::vector<std::string>> claim_node(const NodeRuleOptions& options, Rout
   }
   // Remembered before it is done, so that a crash in between can still be put back.
   if (!(after == before)) MOORED_CHECK(rules.apply(render_shared(after)));
-  for (const auto& name : closed) MOORED_CHECK(write_sysctl(forwarding_path(name), "1"));
+  for (const auto& name : closed)
+    MOORED_CHECK(write_sysctl(forwarding_path(name), "1"));
   return closed;
 }
 

@@ -24,8 +24,7 @@ Status check_ranges(const NodeRuleOptions& options, const std::vector<Route>& ro
 // Links whose forwarding our pods need: every one that a route leads out of, apart from the
 // loopback and the ends of pods. Pure; sorted.
 std::vector<std::string> plan_forwarding(const std::vector<Route>& routes,
-                                         const std::vector<Link>& links,
-                                         const SharedState& shared);
+                                         const std::vector<Link>& links, const SharedState& shared);
 
 // Enters this instance in the shared table and switches forwarding on where it is needed,
 // remembering where it was off. Idempotent; returns the links it had to switch on.

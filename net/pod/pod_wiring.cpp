@@ -56,7 +56,8 @@ Status wire_inside(const PodWiring& wanted) {
   MOORED_TRY(const auto link, socket.read_link(kPodLink));
   MOORED_CHECK(socket.set_up(link.index));
   MOORED_CHECK(socket.put_address({link.index, {wanted.address, 32}}));
-  for (const auto& route : make_pod_routes(link.index)) MOORED_CHECK(socket.put_route(route));
+  for (const auto& route : make_pod_routes(link.index))
+    MOORED_CHECK(socket.put_route(route));
   return socket.put_neighbour({link.index, kGateway, kHostMac});
 }
 
@@ -88,8 +89,8 @@ Result<Link> make_pair_of_links(RouteSocket& host, const PodWiring& wanted, int 
   auto present = host.read_link(wanted.link);
   if (present && inside && inside->peer_index == present->index) return present;
   if (present) MOORED_CHECK(host.delete_link(present->index));
-  VethPair pair{wanted.link, kHostMac, kPodLink, make_pod_mac(wanted.address), inside_fd,
-                wanted.mtu_bytes};
+  VethPair pair{wanted.link, kHostMac,        kPodLink, make_pod_mac(wanted.address),
+                inside_fd,   wanted.mtu_bytes};
   MOORED_CHECK(host.add_veth(pair));
   return host.read_link(wanted.link);
 }
@@ -110,8 +111,8 @@ void plan_inside(const PodWiring& wanted, const InsideTables& inside,
     faults.push_back({"route", "in the pod: " + describe(route), "missing"});
   }
   if (!contains(inside.neighbours, Neighbour{index, kGateway, kHostMac})) {
-    faults.push_back({"neighbour", "in the pod: " + format(kGateway) + " at " + format(kHostMac),
-                      "missing"});
+    faults.push_back(
+        {"neighbour", "in the pod: " + format(kGateway) + " at " + format(kHostMac), "missing"});
   }
 }
 
@@ -127,9 +128,11 @@ MacAddress make_pod_mac(Ipv4 address) {
 Result<HostTables> read_host_tables(RouteSocket& host) {
   HostTables tables;
   MOORED_TRY(const auto links, host.read_links());
-  for (const auto& link : links) tables.links[link.name] = link;
+  for (const auto& link : links)
+    tables.links[link.name] = link;
   MOORED_TRY(const auto routes, host.read_routes());
-  for (const auto& route : routes) tables.routes[route.destination] = route;
+  for (const auto& route : routes)
+    tables.routes[route.destination] = route;
   MOORED_TRY(tables.neighbours, host.read_neighbours());
   return tables;
 }
@@ -157,7 +160,8 @@ std::vector<WireFault> plan_repair(const PodWiring& wanted, const HostTables& ho
   if (!inside) return {{"namespace", "pinned on " + wanted.pin, "not pinned"}};
   std::vector<WireFault> faults;
   const auto found = host.links.find(wanted.link);
-  if (found == host.links.end() || !inside->link || inside->link->peer_index != found->second.index) {
+  if (found == host.links.end() || !inside->link ||
+      inside->link->peer_index != found->second.index) {
     return {{"link", wanted.link + " paired with the pod's eth0",
              found == host.links.end() ? "missing" : "not paired"}};
   }
@@ -171,8 +175,8 @@ std::vector<WireFault> plan_repair(const PodWiring& wanted, const HostTables& ho
   }
   const auto neighbour = make_host_neighbour(wanted, link.index);
   if (!contains(host.neighbours, neighbour)) {
-    faults.push_back({"neighbour", format(neighbour.address) + " at " + format(neighbour.mac),
-                      "missing"});
+    faults.push_back(
+        {"neighbour", format(neighbour.address) + " at " + format(neighbour.mac), "missing"});
   }
   plan_inside(wanted, *inside, faults);
   return faults;

@@ -12,10 +12,10 @@ namespace moored::net {
 
 // What is wanted for one pod.
 struct PodWiring {
-  std::string pin;     // file on which the namespace is pinned
-  std::string link;    // name of the host end
+  std::string pin;   // file on which the namespace is pinned
+  std::string link;  // name of the host end
   Ipv4 address;
-  Ipv4 node_address;   // sender of what the node sends to the pod
+  Ipv4 node_address;  // sender of what the node sends to the pod
   int mtu_bytes = 1500;
 };
 
@@ -28,7 +28,7 @@ MacAddress make_pod_mac(Ipv4 address);
 
 // The node's tables, read once for all pods.
 struct HostTables {
-  std::map<std::string, Link> links;             // by name
+  std::map<std::string, Link> links;  // by name
   std::map<Ipv4Prefix, Route> routes;
   std::vector<Neighbour> neighbours;
 };
@@ -47,7 +47,7 @@ Result<InsideTables> read_inside_tables(const std::string& pin);
 
 // One difference, worded as drift.
 struct WireFault {
-  std::string field;     // namespace, link, address, route, neighbour
+  std::string field;  // namespace, link, address, route, neighbour
   std::string desired;
   std::string observed;
   bool operator==(const WireFault&) const = default;

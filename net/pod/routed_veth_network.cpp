@@ -4,11 +4,13 @@
 #include <set>
 #include <thread>
 
+#include "net/link/conntrack.hpp"
 #include "net/link/namespaces.hpp"
 #include "net/link/packet_rules.hpp"
 #include "net/pod/address_pool.hpp"
 #include "net/pod/node_wiring.hpp"
 #include "schema/base/guarded.hpp"
+#include "schema/base/log.hpp"
 #include "schema/host/file.hpp"
 #include "schema/host/sha256.hpp"
 
@@ -68,6 +70,8 @@ class RoutedVethNetwork::State {
   const PodNetworkOptions options;
   const Clock& clock;
   const std::unique_ptr<PacketRules> rules;
+  KernelFlowTable flows;
+  bool told_flows = false;
   int mtu_bytes = 1500;
   Guarded<Inner> inner;
 };
@@ -134,7 +138,9 @@ Status RoutedVethNetwork::State::correct_rules(Inner& in, std::vector<NetworkDri
   const auto listing = rules->read_table(table());
   if (!listing && listing.error().code != Code::not_found) return Unexpected(listing.error());
   if (!listing || *listing != in.listing) {
-    drift.push_back({{}, "rule", "table ip " + table() + " sha256:" + sha256_hex(in.listing),
+    drift.push_back({{},
+                     "rule",
+                     "table ip " + table() + " sha256:" + sha256_hex(in.listing),
                      listing ? "sha256:" + sha256_hex(*listing) : "missing"});
     MOORED_CHECK(put_rules(in));
   }
@@ -182,6 +188,16 @@ Status RoutedVethNetwork::State::remove_pod(Inner& in, const std::string& uid) {
   const auto* allocation = in.pool.find(uid);
   if (allocation == nullptr) return remove_pin(pin(uid));
   MOORED_CHECK(unwire_pod(in.host, wiring(uid, *allocation, in)));
+  // The next pod with this address must not get packets of old conversations. Tracking may be
+  // absent from the kernel, and the minute of rest covers most of them: not worth a failure.
+  const auto forgotten = flows.forget([address = allocation->address](const Flow& flow) {
+    return flow.answerer == address || flow.source == address;
+  });
+  if (!forgotten && !told_flows) {
+    told_flows = true;
+    log(LogLevel::warning, "connections of removed pods cannot be forgotten",
+        {{"error", forgotten.error().text()}});
+  }
   in.pool.release(uid, clock.now().wall);
   return save(in);
 }
@@ -210,7 +226,8 @@ Status RoutedVethNetwork::State::correct_pod(Inner& in, const std::string& uid,
 // so that only what is seen twice is a stray.
 Status RoutedVethNetwork::State::correct_strays(Inner& in, std::vector<NetworkDrift>& drift) {
   std::set<std::string> owned;
-  for (const auto& [uid, allocation] : in.pool.allocations()) owned.insert(allocation.link);
+  for (const auto& [uid, allocation] : in.pool.allocations())
+    owned.insert(allocation.link);
   std::set<std::string> seen;
   MOORED_TRY(const auto links, in.host.read_links());
   for (const auto& link : links) {
@@ -277,7 +294,8 @@ Result<std::vector<NetworkDrift>> RoutedVethNetwork::correct() {
   std::vector<NetworkDrift> drift;
   std::vector<std::string> uids;
   auto status = state_->inner.with([&](Inner& in) -> Status {
-    for (const auto& row : in.pool.allocations()) uids.push_back(row.first);
+    for (const auto& row : in.pool.allocations())
+      uids.push_back(row.first);
     MOORED_CHECK(state_->correct_node(in, drift));
     MOORED_CHECK(state_->correct_rules(in, drift));
     return state_->correct_strays(in, drift);
@@ -286,9 +304,8 @@ Result<std::vector<NetworkDrift>> RoutedVethNetwork::correct() {
   // One lock for each pod, so that starts of pods do not wait for the whole look; and one pod
   // that cannot be repaired does not keep the others from it.
   for (const auto& uid : uids) {
-    auto repaired = state_->inner.with([&](Inner& in) {
-      return state_->correct_pod(in, uid, drift);
-    });
+    auto repaired =
+        state_->inner.with([&](Inner& in) { return state_->correct_pod(in, uid, drift); });
     if (!repaired) drift.push_back({uid, "network", "repaired", repaired.error().text()});
   }
   return drift;
@@ -301,10 +318,12 @@ std::string RoutedVethNetwork::node_address() const {
 Status RoutedVethNetwork::remove_all() {
   return state_->inner.with([&](Inner& in) -> Status {
     std::vector<std::string> uids;
-    for (const auto& row : in.pool.allocations()) uids.push_back(row.first);
+    for (const auto& row : in.pool.allocations())
+      uids.push_back(row.first);
     const auto pins = list_directory(state_->pin_directory());
     if (pins) uids.insert(uids.end(), pins->begin(), pins->end());
-    for (const auto& uid : uids) MOORED_CHECK(state_->remove_pod(in, uid));
+    for (const auto& uid : uids)
+      MOORED_CHECK(state_->remove_pod(in, uid));
     return state_->remove_node(in);
   });
 }

@@ -12,12 +12,12 @@
 namespace moored::net {
 
 struct PodNetworkOptions {
-  std::string instance;         // six hex digits of the state directory's id
-  std::string state_directory;  // the address file is <state>/network/addresses
-  std::string run_directory;    // namespaces are pinned on <run>/net/<uid>
+  std::string instance;                       // six hex digits of the state directory's id
+  std::string state_directory;                // the address file is <state>/network/addresses
+  std::string run_directory;                  // namespaces are pinned on <run>/net/<uid>
   Ipv4Prefix pods{Ipv4{0x0ad10000}, 16};      // 10.209.0.0/16
   Ipv4Prefix services{Ipv4{0x0ad20000}, 16};  // 10.210.0.0/16
-  std::vector<int> refused_ports;  // TCP ports of the node that pods must not reach
+  std::vector<int> refused_ports;             // TCP ports of the node that pods must not reach
   std::string nft_program = "/usr/sbin/nft";
 };
 

@@ -30,8 +30,8 @@ std::string render_dispatch(const VirtualPort& port) {
   std::string map;
   for (std::size_t i = 0; i < port.backends.size(); ++i) {
     const auto& backend = port.backends[i];
-    map += fmt::format("{}{} : {} . {}", i == 0 ? "" : ", ", i, format(backend.address),
-                       backend.port);
+    map +=
+        fmt::format("{}{} : {} . {}", i == 0 ? "" : ", ", i, format(backend.address), backend.port);
   }
   return fmt::format("meta l4proto {} dnat ip to {} mod {} map {{ {} }}", port.protocol,
                      port.sticky ? "jhash ip saddr" : "numgen random", port.backends.size(), map);
@@ -170,7 +170,8 @@ const VirtualPort* find_udp(const ServiceTable& services, const std::string& key
 
 // Judges a flow by one Service port that changed.
 bool is_stale_for(const Flow& flow, const VirtualPort& port, const VirtualPort* after) {
-  const bool addressed = port.port != 0 && flow.destination == port.address && flow.destination_port == port.port;
+  const bool addressed =
+      port.port != 0 && flow.destination == port.address && flow.destination_port == port.port;
   const bool by_node = port.node_port != 0 && flow.destination_port == port.node_port &&
                        flow.answerer != flow.destination;
   if (!addressed && !by_node) return false;

@@ -16,8 +16,8 @@
 namespace moored::net {
 
 struct RuleOptions {
-  std::string instance;   // six hex digits
-  Ipv4Prefix services;    // range of ClusterIPs: whatever stays unanswered in it is refused
+  std::string instance;  // six hex digits
+  Ipv4Prefix services;   // range of ClusterIPs: whatever stays unanswered in it is refused
 };
 
 // moored_<instance>_services: a table of its own, so that the pods' guard is never in between.

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <optional>
+#include <set>
+#include <sstream>
 
 #include "schema/base/log.hpp"
 #include "schema/host/unique_fd.hpp"
@@ -29,7 +31,23 @@ Cause kernel_cause(const std::string& observation) {
   return {Cause::Actor::kernel, "moored-proxy", observation};
 }
 
-// What differs between two sets of blocks: names, with both texts.
+// The lines of a that b lacks; all of them when only the order differs.
+std::string lines_beyond(const std::string& a, const std::string& b) {
+  std::set<std::string> known;
+  std::istringstream others(b);
+  for (std::string line; std::getline(others, line);)
+    known.insert(line);
+  std::string out;
+  std::istringstream own(a);
+  for (std::string line; std::getline(own, line);) {
+    if (known.count(line) != 0) continue;
+    const auto text = line.find_first_not_of(" \t");
+    if (text != std::string::npos) out += (out.empty() ? "" : "; ") + line.substr(text);
+  }
+  return out;
+}
+
+// What differs between two sets of blocks: names, with the lines that only one side has.
 struct BlockFault {
   std::string block;
   std::string desired;
@@ -37,17 +55,21 @@ struct BlockFault {
 };
 std::vector<BlockFault> compare_blocks(const Blocks& desired, const Blocks& observed) {
   if (observed.empty() && !desired.empty()) return {{"table", "present", "missing"}};
+  const auto or_order = [](const std::string& lines) {
+    return lines.empty() ? std::string("nothing else, in its order") : lines;
+  };
   std::vector<BlockFault> faults;
   for (const auto& [name, text] : desired) {
     const auto found = observed.find(name);
     if (found == observed.end()) {
-      faults.push_back({name, text, "missing"});
+      faults.push_back({name, "present", "missing"});
     } else if (found->second != text) {
-      faults.push_back({name, text, found->second});
+      faults.push_back({name, or_order(lines_beyond(text, found->second)),
+                        or_order(lines_beyond(found->second, text))});
     }
   }
   for (const auto& [name, text] : observed) {
-    if (desired.count(name) == 0) faults.push_back({name, "absent", text});
+    if (desired.count(name) == 0) faults.push_back({name, "absent", lines_beyond(text, {})});
   }
   return faults;
 }
@@ -103,8 +125,8 @@ class ServiceProxy::State {
   const Clock& clock;
   UniqueFd wake_fd;
 
-  std::optional<ServiceTable> applied;  // what the kernel holds; nothing: not known
-  std::int64_t seen = 0;                // resource version that applied was made of
+  std::optional<ServiceTable> applied;    // what the kernel holds; nothing: not known
+  std::int64_t seen = 0;                  // resource version that applied was made of
   std::optional<std::uint32_t> verified;  // rule generation known to hold exactly applied
   std::optional<Blocks> desired_blocks;   // of applied
   std::string last_error;
@@ -169,7 +191,8 @@ Status ServiceProxy::State::look(bool patient) {
 
 // ---- changing the kernel -----------------------------------------------------------------------
 
-// One transaction. When it was the only one since the kernel was last known to be right, it still is.
+// One transaction. When it was the only one since the kernel was last known to be right, it still
+// is.
 Status ServiceProxy::State::apply(const std::string& script) {
   const auto before = kernel.events->read();
   const bool was_right = before && verified && before->id == *verified;
@@ -211,8 +234,8 @@ Status ServiceProxy::State::program(const ServiceTable& wanted, bool& changed) {
 
 void ServiceProxy::State::forget_flows(const ServiceTable& before, const ServiceTable& after) {
   if (!has_udp_change(before, after)) return;
-  const auto forgotten = kernel.flows->forget(
-      [&](const Flow& flow) { return is_stale(flow, before, after); });
+  const auto forgotten =
+      kernel.flows->forget([&](const Flow& flow) { return is_stale(flow, before, after); });
   // Without it old UDP flows end by their own time-out: late, not wrong for ever.
   if (!forgotten) {
     log(LogLevel::warning, "UDP clients may reach an old endpoint until their flow times out",
@@ -319,9 +342,13 @@ ServiceProxy::ServiceProxy(ProxyOptions options, ProxyKernel kernel, const State
                                      clock)) {}
 ServiceProxy::~ServiceProxy() = default;
 
-Status ServiceProxy::step() { return state_->look(false); }
+Status ServiceProxy::step() {
+  return state_->look(false);
+}
 
-Status ServiceProxy::sweep() { return state_->compare({}); }
+Status ServiceProxy::sweep() {
+  return state_->compare({});
+}
 
 Status ServiceProxy::remove_all() {
   auto& s = *state_;
@@ -385,8 +412,8 @@ void ServiceProxy::run(std::stop_token stop) {
 
 Result<ProxyKernel> open_proxy_kernel(std::string nft_program) {
   MOORED_TRY(auto events, make_rule_events());
-  return ProxyKernel{make_packet_rules(std::move(nft_program)),
-                     std::make_unique<KernelFlowTable>(), std::move(events)};
+  return ProxyKernel{make_packet_rules(std::move(nft_program)), std::make_unique<KernelFlowTable>(),
+                     std::move(events)};
 }
 
 }  // namespace moored::net

@@ -64,8 +64,8 @@ std::vector<Backend> choose_backends(const std::vector<const EndpointSlice*>& sl
     for (const auto& endpoint : slice->endpoints) {
       const auto fitness = judge(endpoint.conditions, publish_not_ready);
       // All addresses of one endpoint are the same pod; the first stands for it.
-      const auto address = endpoint.addresses.empty() ? std::nullopt
-                                                      : parse_ipv4(endpoint.addresses.front());
+      const auto address =
+          endpoint.addresses.empty() ? std::nullopt : parse_ipv4(endpoint.addresses.front());
       if (!address || fitness == Fitness::unfit) continue;
       (fitness == Fitness::ready ? ready : terminating).insert({*address, number});
     }
@@ -156,7 +156,8 @@ ServiceTable plan_services(const std::vector<Object>& services,
       table.emplace("Service/" + name + ':' + port.name + '/' + entry.protocol, std::move(entry));
     }
   }
-  for (const auto& object : pods) plan_host_ports(object.as<Pod>(), taken, table);
+  for (const auto& object : pods)
+    plan_host_ports(object.as<Pod>(), taken, table);
   return table;
 }
 

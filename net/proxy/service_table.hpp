@@ -21,14 +21,14 @@ struct Backend {
 
 // One port of one Service, or one hostPort of one Pod.
 struct VirtualPort {
-  ObjectKey owner;               // Service or Pod
-  std::string label;             // namespace/name:port, for people
-  std::string protocol;          // tcp, udp or sctp
-  Ipv4 address;                  // the ClusterIP or hostIP; 0.0.0.0: none
+  ObjectKey owner;       // Service or Pod
+  std::string label;     // namespace/name:port, for people
+  std::string protocol;  // tcp, udp or sctp
+  Ipv4 address;          // the ClusterIP or hostIP; 0.0.0.0: none
   std::uint16_t port = 0;
-  std::uint16_t node_port = 0;   // on every address of the node; 0: none
-  bool sticky = false;           // sessionAffinity: ClientIP
-  std::vector<Backend> backends; // sorted, each once; empty: connections are refused
+  std::uint16_t node_port = 0;    // on every address of the node; 0: none
+  bool sticky = false;            // sessionAffinity: ClientIP
+  std::vector<Backend> backends;  // sorted, each once; empty: connections are refused
   bool operator==(const VirtualPort&) const = default;
 };
 

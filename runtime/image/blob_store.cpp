@@ -16,7 +16,9 @@ namespace {
 
 constexpr std::size_t kChunkBytes = 256U << 10U;
 
-Unexpected failed(const std::string& what) { return Unexpected(system_error(what, errno)); }
+Unexpected failed(const std::string& what) {
+  return Unexpected(system_error(what, errno));
+}
 
 Unexpected mismatch(const std::string& what) {
   return Unexpected(Error{Code::corrupt, what, "DigestMismatch", {}, {}});
@@ -110,8 +112,7 @@ Result<UniqueFd> BlobStore::open_blob(const std::string& digest) const {
   return fd;
 }
 
-Result<Blob> BlobStore::add_file(int fd, const std::string& digest,
-                                 std::int64_t size_bytes) const {
+Result<Blob> BlobStore::add_file(int fd, const std::string& digest, std::int64_t size_bytes) const {
   if (contains(digest)) return Blob{digest, size_bytes};
   MOORED_TRY(auto writer, start());
   MOORED_CHECK(copy_into(fd, writer));
@@ -133,7 +134,8 @@ Result<Blob> BlobStore::add_text(std::string_view text) const {
 Result<std::string> BlobStore::read_document(const std::string& digest) const {
   if (!is_digest(digest)) return fail(Code::invalid, "not a digest: " + digest);
   MOORED_TRY(auto text, read_file(path(digest), kMaxDocumentBytes));
-  if ("sha256:" + sha256_hex(text) != digest) return mismatch("the blob " + digest + " was changed");
+  if ("sha256:" + sha256_hex(text) != digest)
+    return mismatch("the blob " + digest + " was changed");
   return text;
 }
 

@@ -20,8 +20,11 @@ class Faults {
   }
   bool empty() const { return text_.empty(); }
   Unexpected error() const {
-    return Unexpected(Error{Code::invalid, "the image's configuration is not usable: " + text_,
-                            "ConfigInvalid", {}, {}});
+    return Unexpected(Error{Code::invalid,
+                            "the image's configuration is not usable: " + text_,
+                            "ConfigInvalid",
+                            {},
+                            {}});
   }
 
  private:
@@ -70,8 +73,8 @@ bool is_account(std::string_view text) {
     return read.ec == std::errc() && number <= kMaxUserId;
   }
   const auto word = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           c == '_' || c == '-' || c == '.';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '-' || c == '.';
   };
   const bool starts_well = text.front() == '_' || (text.front() >= 'a' && text.front() <= 'z') ||
                            (text.front() >= 'A' && text.front() <= 'Z');
@@ -81,9 +84,9 @@ bool is_account(std::string_view text) {
 void check_user(const std::string& user, Faults& faults) {
   if (user.empty()) return;
   const auto colon = user.find(':');
-  const bool good = is_account(std::string_view(user).substr(0, colon)) &&
-                    (colon == std::string::npos ||
-                     is_account(std::string_view(user).substr(colon + 1)));
+  const bool good =
+      is_account(std::string_view(user).substr(0, colon)) &&
+      (colon == std::string::npos || is_account(std::string_view(user).substr(colon + 1)));
   if (!good) faults.add("User", quoted(user) + " is neither a name nor a number in range");
 }
 
@@ -128,7 +131,9 @@ Status check_platform(const Value& root, Faults& faults) {
   return Unexpected(Error{Code::not_found,
                           "the image is for " + system + '/' + architecture +
                               ", this machine is linux/" + std::string(get_architecture()),
-                          "PlatformMismatch", {}, {}});
+                          "PlatformMismatch",
+                          {},
+                          {}});
 }
 
 void read_diff_ids(const Value& root, std::vector<std::string>& diff_ids, Faults& faults) {
@@ -145,7 +150,8 @@ void read_diff_ids(const Value& root, std::vector<std::string>& diff_ids, Faults
 
 Value make_list(const std::vector<std::string>& texts) {
   auto list = Value::make_list();
-  for (const auto& text : texts) list.items.push_back(Value::of_text(text));
+  for (const auto& text : texts)
+    list.items.push_back(Value::of_text(text));
   return list;
 }
 
@@ -197,7 +203,8 @@ std::string make_configuration(const ImageReport& process, const std::string& di
   put_text("StopSignal", process.stop_signal);
   if (!process.volumes.empty()) {
     auto volumes = Value::make_map();
-    for (const auto& path : process.volumes) volumes.put(path, Value::make_map());
+    for (const auto& path : process.volumes)
+      volumes.put(path, Value::make_map());
     config.put("Volumes", std::move(volumes));
   }
   auto root = Value::make_map();

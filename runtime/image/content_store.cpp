@@ -46,8 +46,10 @@ Result<Record> read_record(const std::string& path) {
 }
 
 Unexpected not_present(const std::string& reference) {
-  return Unexpected(Error{Code::not_found, "the image " + reference + " is not on this machine",
-                          "ErrImagePull", {},
+  return Unexpected(Error{Code::not_found,
+                          "the image " + reference + " is not on this machine",
+                          "ErrImagePull",
+                          {},
                           "import it: moorctl image import " + reference + " PATH"});
 }
 
@@ -140,13 +142,16 @@ Result<ImageReport> ContentStore::State::install(const FoundImage& image,
                             "the image has " + std::to_string(manifest.layers.size()) +
                                 " layers, its configuration names " +
                                 std::to_string(configuration.diff_ids.size()),
-                            "ManifestInvalid", {}, {}});
+                            "ManifestInvalid",
+                            {},
+                            {}});
   }
   std::vector<std::string> layer_blobs;
-  for (const auto& layer : manifest.layers) layer_blobs.push_back(layer.digest);
+  for (const auto& layer : manifest.layers)
+    layer_blobs.push_back(layer.digest);
   if (request.progress) {
-    request.progress({"unpacking " + std::to_string(layer_blobs.size()) + " layers of " +
-                      names.front()});
+    request.progress(
+        {"unpacking " + std::to_string(layer_blobs.size()) + " layers of " + names.front()});
   }
   MOORED_TRY(const auto chain,
              layers.ensure(configuration.diff_ids, layer_blobs, blobs, options.limits));
@@ -169,7 +174,8 @@ Result<ContentStore::State::Marks> ContentStore::State::mark() const {
     MOORED_TRY(const auto manifest_json, blobs.read_document(record.digest));
     MOORED_TRY(const auto manifest, parse_document(manifest_json));
     marks.blobs.insert(manifest.configuration.digest);
-    for (const auto& layer : manifest.layers) marks.blobs.insert(layer.digest);
+    for (const auto& layer : manifest.layers)
+      marks.blobs.insert(layer.digest);
     MOORED_TRY(const auto configuration_json, blobs.read_document(manifest.configuration.digest));
     MOORED_TRY(const auto configuration, parse_configuration(configuration_json));
     const auto own = make_chain_ids(configuration.diff_ids);
@@ -238,8 +244,11 @@ Result<std::vector<std::string>> choose_names(const FoundImage& image, const std
   if (!given.empty()) {
     MOORED_TRY(const auto name, parse_image_name(given));
     if (!name.digest.empty()) {
-      return Unexpected(Error{Code::invalid, "an image is imported under a tag, not under a digest",
-                              "InvalidImageName", {}, "leave @sha256:… out"});
+      return Unexpected(Error{Code::invalid,
+                              "an image is imported under a tag, not under a digest",
+                              "InvalidImageName",
+                              {},
+                              "leave @sha256:… out"});
     }
     out.push_back(name.text());
     return out;
@@ -250,8 +259,11 @@ Result<std::vector<std::string>> choose_names(const FoundImage& image, const std
     if (!bare && name) out.push_back(name->text());
   }
   if (!out.empty()) return out;
-  return Unexpected(Error{Code::invalid, "the archive does not say how its image is called",
-                          "InvalidImageName", {}, "give a name: moorctl image import NAME PATH"});
+  return Unexpected(Error{Code::invalid,
+                          "the archive does not say how its image is called",
+                          "InvalidImageName",
+                          {},
+                          "give a name: moorctl image import NAME PATH"});
 }
 
 }  // namespace
@@ -263,8 +275,7 @@ Result<std::vector<ImageReport>> ContentStore::import(const ImportRequest& reque
     MOORED_TRY(const auto names, choose_names({}, request.name));
   }
   const auto scratch = make_scratch_name(s.options.directory + "/ingest");
-  auto found = take_in(request.path, scratch, request.name, s.blobs, *s.unpacker,
-                       s.options.limits);
+  auto found = take_in(request.path, scratch, request.name, s.blobs, *s.unpacker, s.options.limits);
   const auto cleared = remove_tree(scratch);
   std::vector<ImageReport> out;
   auto status = [&]() -> Status {
@@ -300,8 +311,8 @@ Result<std::vector<std::string>> ContentStore::remove(
   MOORED_TRY(const auto name, by_digest ? Result<ImageName>(ImageName{{}, {}, reference})
                                         : parse_image_name(reference));
   for (const auto& record : records) {
-    const bool meant = name.digest.empty() ? record.name == name.text()
-                                           : record.digest == name.digest;
+    const bool meant =
+        name.digest.empty() ? record.name == name.text() : record.digest == name.digest;
     if (!meant) continue;
     if (unlink(s.record_path(record.name).c_str()) < 0 && errno != ENOENT) {
       return Unexpected(system_error("remove the name " + record.name, errno));

@@ -14,20 +14,20 @@
 namespace moored::image {
 
 struct ContentStoreOptions {
-  std::string directory;   // <state-dir>/images
-  LayerLimits limits;      // bytes: of a whole image
+  std::string directory;  // <state-dir>/images
+  LayerLimits limits;     // bytes: of a whole image
 };
 
 // A step of an import, for the waiting person.
 struct ImportStep {
-  std::string text;        // such as "unpacked layer 2 of 5"
+  std::string text;  // such as "unpacked layer 2 of 5"
 };
 
 // What to take in, and from where.
 struct ImportRequest {
-  std::string path;        // absolute: OCI layout directory, archive of one, docker-save archive,
-                           // root directory, or a tar of one
-  std::string name;        // reference to give it; empty: the names that the archive says
+  std::string path;  // absolute: OCI layout directory, archive of one, docker-save archive,
+                     // root directory, or a tar of one
+  std::string name;  // reference to give it; empty: the names that the archive says
   std::function<void(const ImportStep&)> progress;  // may be empty; called on the same thread
 };
 

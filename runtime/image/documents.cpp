@@ -147,7 +147,9 @@ Result<Document> parse_document(std::string_view json, std::string_view media_ty
     return Unexpected(Error{Code::exhausted,
                             "the image has " + std::to_string(out.layers.size()) +
                                 " layers, at most " + std::to_string(kMaxLayers) + " are allowed",
-                            "LayerLimit", {}, {}});
+                            "LayerLimit",
+                            {},
+                            {}});
   }
   return out;
 }
@@ -159,8 +161,8 @@ Result<std::vector<Descriptor>> choose_platform(const std::vector<Descriptor>& e
     if (entry.operating_system == "unknown") continue;  // an attestation
     const bool silent = entry.operating_system.empty() && entry.architecture.empty();
     const bool plain = entry.variant.empty() || entry.variant == "v8";
-    if (silent || (entry.operating_system == "linux" && plain &&
-                   entry.architecture == get_architecture())) {
+    if (silent ||
+        (entry.operating_system == "linux" && plain && entry.architecture == get_architecture())) {
       fitting.push_back(entry);
     }
     seen += (seen.empty() ? "" : ", ") + platform_text(entry);
@@ -169,7 +171,9 @@ Result<std::vector<Descriptor>> choose_platform(const std::vector<Descriptor>& e
   return Unexpected(Error{Code::not_found,
                           "the image is for " + (seen.empty() ? std::string("no platform") : seen) +
                               ", this machine is linux/" + std::string(get_architecture()),
-                          "PlatformMismatch", {}, {}});
+                          "PlatformMismatch",
+                          {},
+                          {}});
 }
 
 Result<std::vector<SavedImage>> parse_saved_images(std::string_view json) {
@@ -184,7 +188,8 @@ Result<std::vector<SavedImage>> parse_saved_images(std::string_view json) {
     const auto collect = [&](std::string_view key, std::vector<std::string>& into) {
       const auto* list = item.find(key);
       if (list == nullptr) return;
-      for (const auto& entry : list->items) into.push_back(entry.scalar);
+      for (const auto& entry : list->items)
+        into.push_back(entry.scalar);
     };
     collect("RepoTags", image.names);
     collect("Layers", image.layers);
@@ -195,8 +200,7 @@ Result<std::vector<SavedImage>> parse_saved_images(std::string_view json) {
   return out;
 }
 
-std::string make_manifest(const std::string& configuration,
-                          const std::vector<Descriptor>& layers) {
+std::string make_manifest(const std::string& configuration, const std::vector<Descriptor>& layers) {
   const auto describe = [](const std::string& type, const std::string& digest, std::int64_t size) {
     auto value = Value::make_map();
     value.put("mediaType", Value::of_text(type));

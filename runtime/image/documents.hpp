@@ -21,7 +21,7 @@ struct Descriptor {
   std::string media_type;
   std::string digest;
   std::int64_t size_bytes = 0;
-  std::string reference;       // annotation org.opencontainers.image.ref.name
+  std::string reference;  // annotation org.opencontainers.image.ref.name
   std::string operating_system, architecture, variant;  // empty: not said
 };
 
@@ -55,7 +55,8 @@ struct ImageConfiguration {
 // Errors: invalid (ConfigInvalid, naming every bad field), not_found (PlatformMismatch).
 Result<ImageConfiguration> parse_configuration(std::string_view json);
 
-// ---- documents of our own making, for images that come without -----------------------------------
+// ---- documents of our own making, for images that come without
+// -----------------------------------
 struct BuiltImage {
   std::string configuration;  // JSON
   std::string manifest;       // JSON

@@ -21,7 +21,9 @@ namespace {
 
 constexpr int kMaxDepth = 256;
 
-Unexpected failed(const std::string& what) { return Unexpected(system_error(what, errno)); }
+Unexpected failed(const std::string& what) {
+  return Unexpected(system_error(what, errno));
+}
 
 // Writes a directory tree as a tar, by descriptors, names in order.
 class TreePacker {
@@ -31,7 +33,8 @@ class TreePacker {
   Status pack(int directory, const std::string& prefix, int depth) {
     if (depth > kMaxDepth) return fail(Code::exhausted, prefix + " is too deep");
     MOORED_TRY(const auto names, list(directory));
-    for (const auto& name : names) MOORED_CHECK(pack_entry(directory, name, prefix + name, depth));
+    for (const auto& name : names)
+      MOORED_CHECK(pack_entry(directory, name, prefix + name, depth));
     return {};
   }
 
@@ -69,8 +72,8 @@ class TreePacker {
   }
 
   Status pack_directory(int parent, const std::string& name, LayerEntry entry, int depth) {
-    const UniqueFd inner(openat(parent, name.c_str(),
-                                O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    const UniqueFd inner(
+        openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (!inner) return failed("open " + entry.name);
     entry.type = LayerEntry::Type::directory;
     entry.name += '/';
@@ -136,8 +139,10 @@ Result<std::vector<std::string>> texts_of(const Value& value, const std::string&
   if (value.type == Value::Type::text) return std::vector<std::string>{value.scalar};
   for (const auto& item : value.items) {
     if (item.type != Value::Type::text) {
-      return Unexpected(Error{Code::invalid, field + " holds something that is not a text",
-                              "ConfigInvalid", {{}, item.mark.line, item.mark.column, field},
+      return Unexpected(Error{Code::invalid,
+                              field + " holds something that is not a text",
+                              "ConfigInvalid",
+                              {{}, item.mark.line, item.mark.column, field},
                               "quote it"});
     }
     out.push_back(item.scalar);
@@ -149,7 +154,8 @@ Result<std::vector<std::string>> texts_of(const Value& value, const std::string&
 Result<std::vector<std::string>> environment_of(const Value& value) {
   if (!value.is_map()) return texts_of(value, "env");
   std::vector<std::string> out;
-  for (const auto& [name, text] : value.members) out.push_back(name.scalar + '=' + text.scalar);
+  for (const auto& [name, text] : value.members)
+    out.push_back(name.scalar + '=' + text.scalar);
   return out;
 }
 
@@ -169,9 +175,12 @@ Status read_member(const std::string& key, const Value& value, ImageReport& out)
   } else if (key == "stopSignal") {
     out.stop_signal = value.scalar;
   } else {
-    return Unexpected(Error{Code::invalid, "unknown field " + key, "ConfigInvalid",
-                            {{}, value.mark.line, value.mark.column, key},
-                            "known are entrypoint, cmd, env, user, workingDir, stopSignal, volumes"});
+    return Unexpected(
+        Error{Code::invalid,
+              "unknown field " + key,
+              "ConfigInvalid",
+              {{}, value.mark.line, value.mark.column, key},
+              "known are entrypoint, cmd, env, user, workingDir, stopSignal, volumes"});
   }
   return {};
 }
@@ -184,8 +193,8 @@ Result<ImageReport> parse_description(std::string_view text, const std::string& 
   if (!diagnostics.ok()) return Unexpected(Error(diagnostics.errors().front()));
   ImageReport out;
   if (documents.size() != 1 || !documents.front().is_map()) {
-    return Unexpected(Error{Code::invalid, "the description is not one map", "ConfigInvalid",
-                            {file, 1, 1, {}}, {}});
+    return Unexpected(Error{
+        Code::invalid, "the description is not one map", "ConfigInvalid", {file, 1, 1, {}}, {}});
   }
   for (const auto& [key, value] : documents.front().members) {
     auto status = read_member(key.scalar, value, out);
@@ -201,7 +210,8 @@ Result<FoundImage> take_in_root(const std::string& path, const BlobStore& store)
   ImageReport process;
   process.command = {"/bin/sh"};
   std::string plain = path;
-  while (plain.size() > 1 && plain.back() == '/') plain.pop_back();
+  while (plain.size() > 1 && plain.back() == '/')
+    plain.pop_back();
   for (const char* suffix : {".yaml", ".yml", ".json"}) {
     const auto text = read_file(plain + suffix, kMaxDocumentBytes);
     if (!text) continue;

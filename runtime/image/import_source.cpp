@@ -18,7 +18,9 @@ namespace {
 
 constexpr std::string_view kTarLayer = "application/vnd.oci.image.layer.v1.tar";
 
-Unexpected failed(const std::string& what) { return Unexpected(system_error(what, errno)); }
+Unexpected failed(const std::string& what) {
+  return Unexpected(system_error(what, errno));
+}
 
 Unexpected refuse(Code code, const char* reason, const std::string& what) {
   return Unexpected(Error{code, what, reason, {}, {}});
@@ -33,7 +35,8 @@ Result<UniqueFd> open_inside(int root, const std::string& name) {
   if (!fd) return failed("open " + name);
   struct stat state {};
   if (fstat(fd.get(), &state) < 0) return failed("look at " + name);
-  if (!S_ISREG(state.st_mode)) return refuse(Code::invalid, "ManifestInvalid", name + " is no file");
+  if (!S_ISREG(state.st_mode))
+    return refuse(Code::invalid, "ManifestInvalid", name + " is no file");
   return fd;
 }
 
@@ -72,7 +75,8 @@ class Layout {
       return take(fitting.front(), depth + 1);
     }
     MOORED_CHECK(take_blob(document.configuration));
-    for (const auto& layer : document.layers) MOORED_CHECK(take_blob(layer));
+    for (const auto& layer : document.layers)
+      MOORED_CHECK(take_blob(layer));
     return entry.digest;
   }
 
@@ -110,7 +114,8 @@ Result<std::vector<Entry>> choose(std::vector<Entry> entries, const std::string&
   std::string seen;
   for (const auto& entry : entries) {
     const std::vector<std::string> names = names_of(entry);
-    for (const auto& said : names) seen += (seen.empty() ? "" : ", ") + said;
+    for (const auto& said : names)
+      seen += (seen.empty() ? "" : ", ") + said;
     const bool fits = std::any_of(names.begin(), names.end(),
                                   [&](const auto& said) { return means(name, said); });
     if (fits) chosen.push_back(entry);
@@ -119,7 +124,9 @@ Result<std::vector<Entry>> choose(std::vector<Entry> entries, const std::string&
   return Unexpected(Error{Code::conflict,
                           "the archive holds " + std::to_string(entries.size()) +
                               " images, and not exactly one is called " + name,
-                          "AmbiguousImage", {}, "it calls them: " + seen});
+                          "AmbiguousImage",
+                          {},
+                          "it calls them: " + seen});
 }
 
 Result<std::vector<FoundImage>> take_in_layout(int root, const std::string& name,
@@ -211,7 +218,9 @@ Result<UniqueFd> open_directory(const std::string& path) {
   return fd;
 }
 
-bool has_file(int root, const char* name) { return open_inside(root, name).has_value(); }
+bool has_file(int root, const char* name) {
+  return open_inside(root, name).has_value();
+}
 
 Result<std::vector<FoundImage>> take_in_archive(const std::string& path, const std::string& scratch,
                                                 const std::string& name, const BlobStore& store,

@@ -34,10 +34,12 @@ constexpr std::uint64_t kWrite = kHandled & ~std::uint64_t{LANDLOCK_ACCESS_FS_EX
                                  ~std::uint64_t{LANDLOCK_ACCESS_FS_MAKE_SOCK};
 
 // Owners, modes, whiteouts, capabilities of files, and the overlay's own attributes.
-constexpr std::array<unsigned, 7> kKept{CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID,
-                                        CAP_MKNOD, CAP_SETFCAP, CAP_SYS_ADMIN};
+constexpr std::array<unsigned, 7> kKept{CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER,   CAP_FSETID,
+                                        CAP_MKNOD, CAP_SETFCAP,      CAP_SYS_ADMIN};
 
-Status failed(const char* what) { return Unexpected(system_error(what, errno)); }
+Status failed(const char* what) {
+  return Unexpected(system_error(what, errno));
+}
 
 Status set_limit(__rlimit_resource resource, rlim_t value) {
   rlimit limit{};
@@ -58,7 +60,8 @@ Status drop_capabilities() {
   std::array<__user_cap_data_struct, 2> sets{};
   if (syscall(SYS_capget, &header, sets.data()) < 0) return failed("read capabilities");
   std::array<std::uint32_t, 2> wanted{};
-  for (const unsigned capability : kKept) wanted[capability / 32] |= 1U << (capability % 32);
+  for (const unsigned capability : kKept)
+    wanted[capability / 32] |= 1U << (capability % 32);
   for (std::size_t i = 0; i < sets.size(); ++i) {
     sets[i].permitted &= wanted[i];
     sets[i].effective = sets[i].permitted;
@@ -87,21 +90,24 @@ Status restrict_files(int target, const std::vector<int>& lowers) {
       syscall(SYS_landlock_create_ruleset, &attributes, sizeof attributes.handled_access_fs, 0)));
   if (!rules) return failed("make a landlock rule set");
   MOORED_CHECK(add_rule(rules.get(), target, kWrite));
-  for (const int lower : lowers) MOORED_CHECK(add_rule(rules.get(), lower, kRead));
+  for (const int lower : lowers)
+    MOORED_CHECK(add_rule(rules.get(), lower, kRead));
   if (syscall(SYS_landlock_restrict_self, rules.get(), 0) < 0) return failed("enter landlock");
   return {};
 }
 
 // Everything that unpacking, the allocator and the end of the process call.
 constexpr const char* kCalls[] = {
-    "read", "pread64", "write", "pwrite64", "close", "lseek", "fstat", "newfstatat", "statx",
-    "openat", "openat2", "mkdirat", "mknodat", "symlinkat", "linkat", "unlinkat", "readlinkat",
-    "fchown", "fchownat", "fchmod", "fchmodat", "utimensat", "ftruncate", "fallocate", "fsync",
-    "fdatasync", "fsetxattr", "fgetxattr", "flistxattr", "getdents64", "fcntl", "dup",
-    "mmap", "munmap", "mremap", "mprotect", "madvise", "brk", "futex", "getrandom",
-    "clock_gettime", "gettimeofday", "getpid", "gettid", "tgkill", "rt_sigaction",
-    "rt_sigprocmask", "rt_sigreturn", "exit", "exit_group", "sched_yield", "prlimit64",
-    "sysinfo", "restart_syscall", "umask", "poll", "ppoll"};
+    "read",     "pread64",    "write",       "pwrite64",     "close",          "lseek",
+    "fstat",    "newfstatat", "statx",       "openat",       "openat2",        "mkdirat",
+    "mknodat",  "symlinkat",  "linkat",      "unlinkat",     "readlinkat",     "fchown",
+    "fchownat", "fchmod",     "fchmodat",    "utimensat",    "ftruncate",      "fallocate",
+    "fsync",    "fdatasync",  "fsetxattr",   "fgetxattr",    "flistxattr",     "getdents64",
+    "fcntl",    "dup",        "mmap",        "munmap",       "mremap",         "mprotect",
+    "madvise",  "brk",        "futex",       "getrandom",    "clock_gettime",  "gettimeofday",
+    "getpid",   "gettid",     "tgkill",      "rt_sigaction", "rt_sigprocmask", "rt_sigreturn",
+    "exit",     "exit_group", "sched_yield", "prlimit64",    "sysinfo",        "restart_syscall",
+    "umask",    "poll",       "ppoll"};
 
 struct ReleaseFilter {
   void operator()(void* filter) const { seccomp_release(filter); }

@@ -20,9 +20,13 @@ namespace {
 constexpr std::size_t kShortDigits = 20;
 constexpr const char* kTemporary = ".tmp-";
 
-Unexpected failed(const std::string& what) { return Unexpected(system_error(what, errno)); }
+Unexpected failed(const std::string& what) {
+  return Unexpected(system_error(what, errno));
+}
 
-std::string short_name(const std::string& chain) { return digest_hex(chain).substr(0, kShortDigits); }
+std::string short_name(const std::string& chain) {
+  return digest_hex(chain).substr(0, kShortDigits);
+}
 
 Result<UniqueFd> open_directory(const std::string& path) {
   UniqueFd fd(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
@@ -175,16 +179,19 @@ Status LayerStore::unpack_layer(const std::vector<std::string>& chains, std::siz
   }
   MOORED_TRY(const auto report, unpacker_->run(request));
   if (report.digest != diff_id) {
-    return Unexpected(Error{Code::corrupt,
-                            "the layer " + blob + " unpacks to " + report.digest +
-                                " instead of " + diff_id,
-                            "DigestMismatch", {}, {}});
+    return Unexpected(
+        Error{Code::corrupt,
+              "the layer " + blob + " unpacks to " + report.digest + " instead of " + diff_id,
+              "DigestMismatch",
+              {},
+              {}});
   }
   if (syncfs(target.get()) < 0) return failed("make a layer durable");
   const auto parent = index == 0 ? std::string() : chains[index - 1];
   MOORED_CHECK(write_file_durably(temporary + "/meta.json", make_meta(diff_id, parent, report)));
   MOORED_CHECK(remove_tree(directory(chains[index])));
-  if (rename(temporary.c_str(), directory(chains[index]).c_str()) < 0) return failed("keep a layer");
+  if (rename(temporary.c_str(), directory(chains[index]).c_str()) < 0)
+    return failed("keep a layer");
   scratch.keep();
   MOORED_TRY(const auto all, open_directory(root_ + "/layers"));
   if (fsync(all.get()) < 0) return failed("make a layer durable");
@@ -195,8 +202,10 @@ Status LayerStore::unpack_layer(const std::vector<std::string>& chains, std::siz
 Result<std::int64_t> LayerStore::keep_only(const std::vector<std::string>& chains,
                                            const std::vector<std::string>& directories) {
   std::set<std::string> kept;
-  for (const auto& chain : chains) kept.insert(short_name(chain));
-  for (const auto& path : directories) kept.insert(path.substr(path.rfind('/') + 1));
+  for (const auto& chain : chains)
+    kept.insert(short_name(chain));
+  for (const auto& path : directories)
+    kept.insert(path.substr(path.rfind('/') + 1));
   std::int64_t freed = 0;
   MOORED_TRY(const auto layers, list_directory(root_ + "/layers"));
   for (const auto& name : layers) {

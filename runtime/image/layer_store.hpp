@@ -42,9 +42,9 @@ class LayerStore {
 
  private:
   LayerStore(std::string root, Unpacker& unpacker) : root_(std::move(root)), unpacker_(&unpacker) {}
-  Status ensure_all(const std::vector<std::string>& diff_ids,
-                    const std::vector<std::string>& blobs, const BlobStore& store,
-                    LayerLimits limits, Chain& out, std::vector<std::string>& made);
+  Status ensure_all(const std::vector<std::string>& diff_ids, const std::vector<std::string>& blobs,
+                    const BlobStore& store, LayerLimits limits, Chain& out,
+                    std::vector<std::string>& made);
   Status unpack_layer(const std::vector<std::string>& chains, std::size_t index,
                       const std::string& diff_id, const std::string& blob, const BlobStore& store,
                       const LayerLimits& limits, Chain& out);

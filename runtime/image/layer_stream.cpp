@@ -20,8 +20,8 @@ constexpr std::size_t kOutBytes = 256U << 10U;
 constexpr int kMaxZstdWindowLog = 25;
 
 Unexpected bad_stream(const std::string& what) {
-  return Unexpected(Error{Code::invalid, "the layer cannot be read: " + what, "ManifestInvalid",
-                          {}, {}});
+  return Unexpected(
+      Error{Code::invalid, "the layer cannot be read: " + what, "ManifestInvalid", {}, {}});
 }
 
 // Turns compressed bytes into uncompressed ones, a piece at a time.
@@ -110,8 +110,8 @@ class ZstdDecoder final : public Decoder {
 std::unique_ptr<Decoder> make_decoder(std::string_view start) {
   if (start.substr(0, 2) == "\x1f\x8b") return std::make_unique<GzipDecoder>();
   const auto* bytes = reinterpret_cast<const unsigned char*>(start.data());
-  const bool frame = start.size() >= 4 && bytes[1] == 0xb5 && bytes[2] == 0x2f && bytes[3] == 0xfd &&
-                     bytes[0] == 0x28;
+  const bool frame = start.size() >= 4 && bytes[1] == 0xb5 && bytes[2] == 0x2f &&
+                     bytes[3] == 0xfd && bytes[0] == 0x28;
   // A skippable frame may come first: 0x184D2A50 to 5F, little endian.
   const bool skippable = start.size() >= 4 && (bytes[0] & 0xf0U) == 0x50 && bytes[1] == 0x2a &&
                          bytes[2] == 0x4d && bytes[3] == 0x18;
@@ -151,8 +151,8 @@ struct LayerStream::State {
 
   Status check_limits() const {
     const auto over = [](const std::string& what) {
-      return Unexpected(Error{Code::exhausted, "the layer is too large: " + what, "LayerLimit",
-                              {}, {}});
+      return Unexpected(
+          Error{Code::exhausted, "the layer is too large: " + what, "LayerLimit", {}, {}});
     };
     if (uncompressed > limits.bytes) {
       return over("more than " + std::to_string(limits.bytes) + " bytes");
@@ -195,8 +195,14 @@ Status LayerStream::drain() {
   }
 }
 
-std::string LayerStream::finish_digest() { return "sha256:" + state_->digest.finish_hex(); }
-std::int64_t LayerStream::compressed_bytes() const { return state_->compressed; }
-std::int64_t LayerStream::uncompressed_bytes() const { return state_->uncompressed; }
+std::string LayerStream::finish_digest() {
+  return "sha256:" + state_->digest.finish_hex();
+}
+std::int64_t LayerStream::compressed_bytes() const {
+  return state_->compressed;
+}
+std::int64_t LayerStream::uncompressed_bytes() const {
+  return state_->uncompressed;
+}
 
 }  // namespace moored::image

@@ -12,9 +12,9 @@ namespace moored::image {
 
 // What one layer may cost. Exceeding one is exhausted (LayerLimit), while it is being read.
 struct LayerLimits {
-  std::int64_t bytes = std::int64_t{8} << 30U;        // uncompressed, and sum of file sizes
+  std::int64_t bytes = std::int64_t{8} << 30U;  // uncompressed, and sum of file sizes
   std::int64_t entries = 1'000'000;
-  std::int64_t ratio = 200;                            // uncompressed to compressed,
+  std::int64_t ratio = 200;                                 // uncompressed to compressed,
   std::int64_t ratio_free_bytes = std::int64_t{64} << 20U;  // past the first of these
 };
 
@@ -29,7 +29,8 @@ class LayerStream {
   LayerStream& operator=(const LayerStream&) = delete;
 
   // The next uncompressed bytes, valid until the next call; empty at the end.
-  // Errors: invalid (ManifestInvalid: not a compressed stream), exhausted (LayerLimit), unavailable.
+  // Errors: invalid (ManifestInvalid: not a compressed stream), exhausted (LayerLimit),
+  // unavailable.
   Result<std::string_view> read();
   // Reads what is left, which belongs to the digest too.
   Status drain();

@@ -21,7 +21,9 @@ constexpr const char* kOpaqueAttribute = "trusted.overlay.opaque";
 constexpr std::int64_t kMaxTime = 0xffffffff;
 constexpr std::size_t kMaxAttributeBytes = 64U << 10U;
 
-Unexpected failed(const std::string& what) { return Unexpected(system_error(what, errno)); }
+Unexpected failed(const std::string& what) {
+  return Unexpected(system_error(what, errno));
+}
 
 Unexpected refuse(Code code, const char* reason, const std::string& what) {
   return Unexpected(Error{code, what, reason, {}, {}});
@@ -29,7 +31,8 @@ Unexpected refuse(Code code, const char* reason, const std::string& what) {
 
 std::string text_of(const Path& path) {
   std::string out;
-  for (const auto& part : path) out += '/' + part;
+  for (const auto& part : path)
+    out += '/' + part;
   return out.empty() ? "/" : out;
 }
 
@@ -55,8 +58,8 @@ Status empty_directory(int directory) {
     if (name == "." || name == "..") continue;
     if (unlinkat(directory, name.c_str(), 0) == 0) continue;
     if (errno != EISDIR) return failed("remove " + name);
-    const UniqueFd inner(openat(directory, name.c_str(),
-                                O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    const UniqueFd inner(
+        openat(directory, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (!inner) return failed("open " + name);
     MOORED_CHECK(empty_directory(inner.get()));
     if (unlinkat(directory, name.c_str(), AT_REMOVEDIR) < 0) return failed("remove " + name);
@@ -114,9 +117,9 @@ void LayerWriter::warn(const std::string& text) {
 Status LayerWriter::count(std::int64_t bytes) {
   if (bytes < 0) return refuse(Code::invalid, "ManifestInvalid", "a file has a negative size");
   if (bytes > limits_.bytes - tally_.bytes) {
-    return refuse(Code::exhausted, "LayerLimit",
-                  "the files of the layer are larger than " + std::to_string(limits_.bytes) +
-                      " bytes");
+    return refuse(
+        Code::exhausted, "LayerLimit",
+        "the files of the layer are larger than " + std::to_string(limits_.bytes) + " bytes");
   }
   tally_.bytes += bytes;
   return {};
@@ -161,8 +164,8 @@ Status LayerWriter::clear(Spot& spot) {
     return errno == ENOENT ? Status() : Status(failed("look at " + text_of(spot.path)));
   }
   if (S_ISDIR(state.st_mode)) {
-    const UniqueFd inner(openat(spot.directory, spot.name.c_str(),
-                                O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    const UniqueFd inner(
+        openat(spot.directory, spot.name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (!inner) return failed("open " + text_of(spot.path));
     MOORED_CHECK(empty_directory(inner.get()));
   }
@@ -198,7 +201,8 @@ Status LayerWriter::add_whiteout(const Path& path) {
   if (name.rfind(".wh..wh.", 0) == 0) return {};  // notes of another storage, without meaning
   const auto hidden = name.substr(kWhiteout.size());
   if (hidden.empty() || hidden == "." || hidden == "..") {
-    return refuse(Code::invalid, "ManifestInvalid", "the layer removes an impossible name: " + name);
+    return refuse(Code::invalid, "ManifestInvalid",
+                  "the layer removes an impossible name: " + name);
   }
   if (!tree_.has_lowers()) return {};
   auto target = parent;
@@ -345,8 +349,8 @@ Status LayerWriter::add_hard_link(const LayerEntry& entry, const Path& path) {
   if (!present) MOORED_CHECK(copy_up(target));
   MOORED_TRY(auto spot, find_spot(path));
   MOORED_CHECK(clear(spot));
-  const auto from = open_below(tree_.upper(), Path(target.begin(), target.end() - 1),
-                               O_RDONLY | O_DIRECTORY);
+  const auto from =
+      open_below(tree_.upper(), Path(target.begin(), target.end() - 1), O_RDONLY | O_DIRECTORY);
   if (!from) {
     return refuse(Code::invalid, "ManifestInvalid", text_of(path) + " replaces what it links to");
   }

@@ -22,8 +22,8 @@ namespace moored::image {
 struct LayerEntry {
   enum class Type { file, directory, symlink, hardlink, fifo, device } type = Type::file;
   std::string name;
-  std::string target;        // of links
-  mode_t mode = 0644;        // permission bits, set-id bits included
+  std::string target;  // of links
+  mode_t mode = 0644;  // permission bits, set-id bits included
   std::int64_t uid = 0;
   std::int64_t gid = 0;
   std::int64_t mtime_seconds = 0;
@@ -62,8 +62,8 @@ class LayerWriter {
 
  private:
   struct Spot {
-    int directory;      // borrowed from the tree until its next call
-    std::string name;   // one part
+    int directory;     // borrowed from the tree until its next call
+    std::string name;  // one part
     Path path;
   };
   Result<Spot> find_spot(const Path& path);

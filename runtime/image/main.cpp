@@ -46,7 +46,7 @@ moored::Result<moored::image::UnpackReport> run(int argc, char** argv) {
 int main(int argc, char** argv) {
   const auto report = run(argc, argv);
   const std::string line = moored::image::write_report(report) + "\n";
-  const bool told = write(STDOUT_FILENO, line.data(), line.size()) ==
-                    static_cast<ssize_t>(line.size());
+  const bool told =
+      write(STDOUT_FILENO, line.data(), line.size()) == static_cast<ssize_t>(line.size());
   return report && told ? 0 : 1;
 }

@@ -26,7 +26,8 @@ Unexpected refuse(Code code, const char* reason, const std::string& what) {
 
 std::string join(const Path& path) {
   std::string out;
-  for (const auto& part : path) out += '/' + part;
+  for (const auto& part : path)
+    out += '/' + part;
   return out.empty() ? "/" : out;
 }
 
@@ -68,7 +69,8 @@ void prepend(const std::string& target, Path& rest) {
 
 UniqueFd open_below(int root, const Path& path, int flags) {
   std::string text;
-  for (const auto& part : path) text += (text.empty() ? "" : "/") + part;
+  for (const auto& part : path)
+    text += (text.empty() ? "" : "/") + part;
   if (text.empty()) text = ".";
   open_how how{};
   how.flags = static_cast<std::uint64_t>(flags | O_CLOEXEC | O_NOFOLLOW);
@@ -109,7 +111,9 @@ Result<Path> clean_path(std::string_view name) {
 MergedTree::MergedTree(int upper, std::vector<int> lowers)
     : upper_(upper), lowers_(std::move(lowers)) {}
 
-std::optional<struct stat> MergedTree::find_upper(const Path& path) { return look(upper_, path); }
+std::optional<struct stat> MergedTree::find_upper(const Path& path) {
+  return look(upper_, path);
+}
 
 std::optional<struct stat> MergedTree::find_lower(const Path& path, int* layer) {
   for (const int lower : lowers_) {

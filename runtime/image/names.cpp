@@ -26,9 +26,8 @@ std::string complete_repository(std::string_view path) {
 
 bool is_digest(std::string_view text) {
   if (text.size() != kAlgorithm.size() + kHexDigits || text.rfind(kAlgorithm, 0) != 0) return false;
-  return std::all_of(text.begin() + kAlgorithm.size(), text.end(), [](char c) {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
-  });
+  return std::all_of(text.begin() + kAlgorithm.size(), text.end(),
+                     [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
 }
 
 std::string digest_hex(std::string_view digest) {
@@ -44,8 +43,11 @@ Result<ImageName> parse_image_name(std::string_view text) {
   name.digest = parts.digest;
   name.tag = parts.tag.empty() ? "latest" : parts.tag;
   if (!name.digest.empty() && !is_digest(name.digest)) {
-    return Unexpected(Error{Code::invalid, "only sha256 digests are known here, not " + name.digest,
-                            "InvalidImageName", {}, {}});
+    return Unexpected(Error{Code::invalid,
+                            "only sha256 digests are known here, not " + name.digest,
+                            "InvalidImageName",
+                            {},
+                            {}});
   }
   if (!parts.digest.empty()) text.remove_suffix(parts.digest.size() + 1);
   if (!parts.tag.empty()) text.remove_suffix(parts.tag.size() + 1);

@@ -35,7 +35,8 @@ void put_octal(Header& header, Place place, std::int64_t value) {
 void put_sum(Header& header) {
   put_text(header, kSum, "        ");
   unsigned sum = 0;
-  for (const char c : header) sum += static_cast<unsigned char>(c);
+  for (const char c : header)
+    sum += static_cast<unsigned char>(c);
   std::array<char, 8> text{};
   std::snprintf(text.data(), text.size(), "%06o", sum);
   put_text(header, kSum, {text.data(), 7});
@@ -53,12 +54,18 @@ std::string make_record(const std::string& key, const std::string& value) {
 
 char type_of(LayerEntry::Type type) {
   switch (type) {
-    case LayerEntry::Type::file: return '0';
-    case LayerEntry::Type::hardlink: return '1';
-    case LayerEntry::Type::symlink: return '2';
-    case LayerEntry::Type::device: return '3';
-    case LayerEntry::Type::directory: return '5';
-    case LayerEntry::Type::fifo: return '6';
+    case LayerEntry::Type::file:
+      return '0';
+    case LayerEntry::Type::hardlink:
+      return '1';
+    case LayerEntry::Type::symlink:
+      return '2';
+    case LayerEntry::Type::device:
+      return '3';
+    case LayerEntry::Type::directory:
+      return '5';
+    case LayerEntry::Type::fifo:
+      return '6';
   }
   return '0';
 }
@@ -119,6 +126,8 @@ Status TarWriter::end_file() {
   return sink_(std::string(kBlock - rest, '\0'));
 }
 
-Status TarWriter::finish() { return sink_(std::string(2 * kBlock, '\0')); }
+Status TarWriter::finish() {
+  return sink_(std::string(2 * kBlock, '\0'));
+}
 
 }  // namespace moored::image

@@ -43,7 +43,9 @@ Unexpected archive_error(archive* reader, const Source& source) {
   const char* text = archive_error_string(reader);
   return Unexpected(Error{Code::invalid,
                           "the archive cannot be read: " + std::string(text != nullptr ? text : ""),
-                          "ManifestInvalid", {}, {}});
+                          "ManifestInvalid",
+                          {},
+                          {}});
 }
 
 std::string text_of(const char* local, const char* utf8) {
@@ -55,11 +57,16 @@ LayerEntry::Type type_of(archive_entry* entry) {
   using Type = LayerEntry::Type;
   if (archive_entry_hardlink(entry) != nullptr) return Type::hardlink;
   switch (archive_entry_filetype(entry)) {
-    case AE_IFREG: return Type::file;
-    case AE_IFDIR: return Type::directory;
-    case AE_IFLNK: return Type::symlink;
-    case AE_IFIFO: return Type::fifo;
-    default: return Type::device;
+    case AE_IFREG:
+      return Type::file;
+    case AE_IFDIR:
+      return Type::directory;
+    case AE_IFLNK:
+      return Type::symlink;
+    case AE_IFIFO:
+      return Type::fifo;
+    default:
+      return Type::device;
   }
 }
 
@@ -111,8 +118,8 @@ Status read_entries(archive* reader, Source& source, LayerWriter& writer) {
     if (code < ARCHIVE_WARN || entry == nullptr) return archive_error(reader, source);
     const auto made = make_entry(entry);
     if (made.name.empty()) {
-      return Unexpected(Error{Code::invalid, "an entry of the archive has no name",
-                              "ManifestInvalid", {}, {}});
+      return Unexpected(
+          Error{Code::invalid, "an entry of the archive has no name", "ManifestInvalid", {}, {}});
     }
     MOORED_CHECK(writer.add(made, content));
   }
@@ -171,7 +178,8 @@ std::string write_report(const Result<UnpackReport>& report) {
   value.put("entries", Value::of_integer(report->entries));
   value.put("bytes", Value::of_integer(report->file_bytes));
   auto warnings = Value::make_list();
-  for (const auto& text : report->warnings) warnings.items.push_back(Value::of_text(text));
+  for (const auto& text : report->warnings)
+    warnings.items.push_back(Value::of_text(text));
   value.put("warnings", std::move(warnings));
   return write_json(value);
 }
@@ -181,8 +189,8 @@ Result<UnpackReport> read_report(std::string_view json) {
   const auto code = string_of(value, "code");
   for (int i = 0; !code.empty() && i <= static_cast<int>(Code::internal); ++i) {
     if (traits(static_cast<Code>(i)).name != code) continue;
-    return Unexpected(Error{static_cast<Code>(i), string_of(value, "message"),
-                            string_of(value, "reason"), {}, {}});
+    return Unexpected(Error{
+        static_cast<Code>(i), string_of(value, "message"), string_of(value, "reason"), {}, {}});
   }
   UnpackReport report;
   report.digest = string_of(value, "digest");
@@ -192,7 +200,8 @@ Result<UnpackReport> read_report(std::string_view json) {
   report.entries = number_of(value, "entries");
   report.file_bytes = number_of(value, "bytes");
   if (const auto* warnings = value.find("warnings")) {
-    for (const auto& item : warnings->items) report.warnings.push_back(item.scalar);
+    for (const auto& item : warnings->items)
+      report.warnings.push_back(item.scalar);
   }
   return report;
 }

@@ -11,15 +11,15 @@ namespace moored::image {
 
 // Descriptors are borrowed.
 struct UnpackRequest {
-  int source = -1;           // the archive, read from its position to its end
-  int target = -1;           // an empty directory
-  std::vector<int> lowers;   // directories of the layers below, topmost first
-  bool as_layer = true;      // false: a box of files, without owners and whiteouts
+  int source = -1;          // the archive, read from its position to its end
+  int target = -1;          // an empty directory
+  std::vector<int> lowers;  // directories of the layers below, topmost first
+  bool as_layer = true;     // false: a box of files, without owners and whiteouts
   LayerLimits limits;
 };
 
 struct UnpackReport {
-  std::string digest;        // sha256: of the uncompressed archive, its trailing bytes included
+  std::string digest;  // sha256: of the uncompressed archive, its trailing bytes included
   std::int64_t compressed_bytes = 0;
   std::int64_t uncompressed_bytes = 0;
   std::int64_t entries = 0;

@@ -21,13 +21,13 @@ class UnpackWorker final : public Unpacker {
     SpawnRequest child;
     child.program = program_;
     child.arguments = {"moored-unpack", request.as_layer ? "layer" : "archive",
-                       std::to_string(request.limits.bytes),
-                       std::to_string(request.limits.entries),
+                       std::to_string(request.limits.bytes), std::to_string(request.limits.entries),
                        std::to_string(request.limits.ratio)};
     child.environment = {"LC_ALL=C.UTF-8"};
     child.descriptors = {{request.source, kSource}, {request.target, kTarget}};
     int number = kFirstLower;
-    for (const int lower : request.lowers) child.descriptors.emplace_back(lower, number++);
+    for (const int lower : request.lowers)
+      child.descriptors.emplace_back(lower, number++);
     auto output = run_command(child, {}, kDeadline);
     if (!output) return Unexpected(std::move(output).error().context("unpack"));
     if (!output->status.code) {

@@ -18,10 +18,10 @@ using moored::test::shell;
 
 namespace {
 
-#define REQUIRE_ROOT()                                          \
-  if (!test::have_root()) {                                     \
+#define REQUIRE_ROOT()                                           \
+  if (!test::have_root()) {                                      \
     WARN("skipped: needs root for namespaces and packet rules"); \
-    return;                                                     \
+    return;                                                      \
   }
 
 net::PodNetworkOptions make_options(const OwnNamespace& place, const std::string& instance,
@@ -51,14 +51,16 @@ PodNetworkReport make_pod(RoutedVethNetwork& network, const std::string& uid) {
 
 // Everything that an instance may leave in the kernel, as text to be compared.
 std::string kernel_state() {
-  return shell("ip -br link | sed 's/@.*//; s/  .*//'; ip route; ip -br addr show lo; nft list "
-               "tables; cat /proc/sys/net/ipv4/conf/*/forwarding; grep -c run-a1b2c3 /proc/mounts")
+  return shell(
+             "ip -br link | sed 's/@.*//; s/  .*//'; ip route; ip -br addr show lo; nft list "
+             "tables; cat /proc/sys/net/ipv4/conf/*/forwarding; grep -c run-a1b2c3 /proc/mounts")
       .out;
 }
 
 std::string fields(const std::vector<NetworkDrift>& drift) {
   std::string out;
-  for (const auto& row : drift) out += (out.empty() ? "" : " ") + row.field;
+  for (const auto& row : drift)
+    out += (out.empty() ? "" : " ") + row.field;
   return out;
 }
 
@@ -225,8 +227,8 @@ TEST_CASE("pods reach the outside under the node's address, and forwarding is pu
   REQUIRE(net::make_namespace(pin, [] { return Status(); }));
   REQUIRE(shell("ip link add up0 type veth peer name out0 && ip link set out0 netns " + pin +
                 " && ip link set up0 up && ip addr add 192.0.2.1/24 dev up0"
-                " && ip route add default via 192.0.2.2 && nsenter --net=" + pin +
-                " sh -c 'ip link set out0 up && ip addr add 192.0.2.2/24 dev out0'")
+                " && ip route add default via 192.0.2.2 && nsenter --net=" +
+                pin + " sh -c 'ip link set out0 up && ip addr add 192.0.2.2/24 dev out0'")
               .status == 0);
   const NamedServer outside(pin, 80, "outside");
   CHECK(shell("cat /proc/sys/net/ipv4/conf/up0/forwarding").out == "0\n");

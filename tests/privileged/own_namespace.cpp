@@ -54,7 +54,9 @@ const sockaddr* as_sockaddr(const sockaddr_in& address) {
 
 }  // namespace
 
-bool have_root() { return geteuid() == 0; }
+bool have_root() {
+  return geteuid() == 0;
+}
 
 OwnNamespace::OwnNamespace()
     : network_(open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC)),
@@ -71,8 +73,8 @@ OwnNamespace::OwnNamespace()
 
 OwnNamespace::~OwnNamespace() {
   umount2(directory_.c_str(), MNT_DETACH);
-  const bool back = setns(network_.get(), CLONE_NEWNET) == 0 &&
-                    setns(mounts_.get(), CLONE_NEWNS) == 0;
+  const bool back =
+      setns(network_.get(), CLONE_NEWNET) == 0 && setns(mounts_.get(), CLONE_NEWNS) == 0;
   rmdir(directory_.c_str());
   MOORED_ASSERT(back);
 }
@@ -124,7 +126,8 @@ struct NamedServer::State {
     std::vector<UniqueFd> open;
     for (;;) {
       std::vector<pollfd> waits{{stop.get(), POLLIN, 0}, {listener.get(), POLLIN, 0}};
-      for (const auto& connection : open) waits.push_back({connection.get(), POLLIN, 0});
+      for (const auto& connection : open)
+        waits.push_back({connection.get(), POLLIN, 0});
       if (poll(waits.data(), waits.size(), -1) < 0 || waits[0].revents != 0) return;
       for (std::size_t i = 1; i < waits.size(); ++i) {
         if (waits[i].revents == 0) continue;
@@ -174,7 +177,8 @@ Result<std::string> ask(int fd) {
   const auto got = recv(fd, buffer, sizeof buffer, 0);
   if (got < 0) return Unexpected(system_error("receive", errno));
   std::string text(buffer, static_cast<std::size_t>(got));
-  while (!text.empty() && text.back() == '\n') text.pop_back();
+  while (!text.empty() && text.back() == '\n')
+    text.pop_back();
   return text;
 }
 

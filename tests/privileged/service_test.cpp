@@ -18,10 +18,10 @@ namespace {
 
 const SystemClock kClock;
 
-#define REQUIRE_ROOT()                                          \
-  if (!test::have_root()) {                                     \
+#define REQUIRE_ROOT()                                           \
+  if (!test::have_root()) {                                      \
     WARN("skipped: needs root for namespaces and packet rules"); \
-    return;                                                     \
+    return;                                                      \
   }
 
 // A node with three pods, each of which answers with its name, and a proxy.
@@ -90,15 +90,17 @@ TEST_CASE("a Service spreads connections over its ready endpoints", "[service]")
   node.put_service({node.pods[0].address, node.pods[1].address, node.pods[2].address});
   node.step();
   std::map<std::string, int> count;
-  for (int i = 0; i < 300; ++i) ++count[node.from(node.pods[0].namespace_path)];
+  for (int i = 0; i < 300; ++i)
+    ++count[node.from(node.pods[0].namespace_path)];
   CHECK(count.size() == 3);
   for (const auto* name : {"a", "b", "c"}) {
     INFO(name);
-    CHECK(count[name] >= 60);   // six standard deviations would be 51
+    CHECK(count[name] >= 60);  // six standard deviations would be 51
     CHECK(count[name] <= 140);
   }
   std::map<std::string, int> from_node;
-  for (int i = 0; i < 60; ++i) ++from_node[node.from({})];
+  for (int i = 0; i < 60; ++i)
+    ++from_node[node.from({})];
   CHECK(from_node.size() == 3);
   CHECK(node.facts.all<ProxyApplied>().size() == 1);
   CHECK_FALSE(node.facts.all<ProxyApplied>().front().error);
@@ -140,7 +142,8 @@ TEST_CASE("an endpoint that goes gets no new connection and keeps its old ones",
   slice.endpoints[0].conditions = {false, true, true};  // terminating, still serving
   node.state.put(make_object(slice));
   node.step();
-  for (int i = 0; i < 20; ++i) CHECK(node.from(node.pods[2].namespace_path) == "b");
+  for (int i = 0; i < 20; ++i)
+    CHECK(node.from(node.pods[2].namespace_path) == "b");
   CHECK(ask(old->get()).value_or("-") == "a");
 
   // With nobody ready the terminating one is better than none.
@@ -284,4 +287,39 @@ TEST_CASE("the follower's loop acts on commits and on foreign transactions", "[s
   CHECK(eventually([&] { return !node.facts.all<DriftObserved>().empty(); }));
   CHECK(node.from(node.pods[2].namespace_path) == "b");
   CHECK(node.facts.all<DriftObserved>().front().record.actor.rfind("nft[", 0) == 0);
+}
+
+TEST_CASE("a sticky Service sends a client to one endpoint", "[service]") {
+  REQUIRE_ROOT();
+  Node node;
+  auto service = make_service("web", "10.210.0.10");
+  service.spec.session_affinity = "ClientIP";
+  node.state.put(make_object(service));
+  node.state.put(make_object(make_slice("web", {node.pods[1].address})));
+  node.step();  // also with a single endpoint
+  CHECK(node.from(node.pods[0].namespace_path) == "b");
+  node.state.put(make_object(
+      make_slice("web", {node.pods[0].address, node.pods[1].address, node.pods[2].address})));
+  node.step();
+  std::map<std::string, int> count;
+  for (int i = 0; i < 50; ++i)
+    ++count[node.from(node.pods[0].namespace_path)];
+  CHECK(count.size() == 1);
+}
+
+TEST_CASE("SCTP and many Services are programmed as well", "[service]") {
+  REQUIRE_ROOT();
+  Node node;
+  for (int i = 0; i < 300; ++i) {
+    const auto name = "web" + std::to_string(i);
+    node.state.put(make_object(make_service(name, "10.210.1." + std::to_string(i % 250), 1000 + i,
+                                            i % 2 == 0 ? "TCP" : "SCTP")));
+    node.state.put(make_object(make_slice(name, {node.pods[0].address, node.pods[1].address}, 8080,
+                                          i % 2 == 0 ? "TCP" : "SCTP")));
+  }
+  node.step();
+  CHECK(node.facts.all<ProxyApplied>().size() == 1);
+  CHECK((node.from({}, "10.210.1.4", 1004) == "a" || node.from({}, "10.210.1.4", 1004) == "b"));
+  REQUIRE(node.proxy->sweep());
+  CHECK(node.facts.all<DriftObserved>().empty());
 }

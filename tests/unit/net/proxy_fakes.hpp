@@ -156,7 +156,8 @@ inline EndpointSlice make_slice(const std::string& service,
   slice.metadata.name = service + "-1";
   slice.metadata.labels["kubernetes.io/service-name"] = service;
   slice.address_type = "IPv4";
-  for (const auto& address : addresses) slice.endpoints.push_back(make_endpoint(address));
+  for (const auto& address : addresses)
+    slice.endpoints.push_back(make_endpoint(address));
   EndpointPort row;
   row.port = port;
   row.protocol = protocol;

@@ -111,7 +111,9 @@ inline std::string read(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
   return {std::istreambuf_iterator<char>(in), {}};
 }
-inline std::string digest_of(const std::string& bytes) { return "sha256:" + sha256_hex(bytes); }
+inline std::string digest_of(const std::string& bytes) {
+  return "sha256:" + sha256_hex(bytes);
+}
 
 // An OCI layout under construction.
 class LayoutBuilder {

@@ -63,8 +63,8 @@ std::string pack_directory(const std::string& root) {
   return make_tar(files);
 }
 
-const std::string kBase = make_tar({tar_directory("bin"), tar_file("bin/run", "base", 0755),
-                                    tar_file("etc/os", "one")});
+const std::string kBase =
+    make_tar({tar_directory("bin"), tar_file("bin/run", "base", 0755), tar_file("etc/os", "one")});
 const std::string kTop = make_tar({tar_file("etc/os", "two"), tar_file("app", "top")});
 
 }  // namespace
@@ -239,12 +239,13 @@ TEST_CASE("a saved-image archive is imported, with layers that are links", "[ima
                              R"(","config":{"Cmd":["/bin/run"]},"rootfs":{"diff_ids":[")" +
                              digest_of(kBase) + "\",\"" + digest_of(kTop) + "\"]}}";
   const auto name = sha256_hex(configuration) + ".json";
-  const auto manifest = R"([{"Config":")" + name +
-                        R"(","RepoTags":["web:1","web:latest"],"Layers":["a/layer.tar","b/layer.tar"]}])";
-  auto files = std::vector<TarFile>{tar_file("manifest.json", manifest), tar_file(name, configuration),
-                                    tar_file("real/layer.tar", kBase),
-                                    tar_symlink("a/layer.tar", "../real/layer.tar"),
-                                    tar_file("b/layer.tar", kTop), tar_file("repositories", "{}")};
+  const auto manifest =
+      R"([{"Config":")" + name +
+      R"(","RepoTags":["web:1","web:latest"],"Layers":["a/layer.tar","b/layer.tar"]}])";
+  auto files = std::vector<TarFile>{
+      tar_file("manifest.json", manifest), tar_file(name, configuration),
+      tar_file("real/layer.tar", kBase),   tar_symlink("a/layer.tar", "../real/layer.tar"),
+      tar_file("b/layer.tar", kTop),       tar_file("repositories", "{}")};
   SECTION("as it should be") {
     write(place.scratch / "saved.tar", make_tar(files));
     const auto imported = place.import(place.scratch / "saved.tar");
@@ -292,8 +293,9 @@ TEST_CASE("a plain directory becomes an image", "[image]") {
     CHECK(place.store->find("plain")->digest == first);
   }
   SECTION("with one") {
-    write(root + ".yaml", "entrypoint: [/bin/app]\ncmd: [--serve]\nenv: {MODE: test}\n"
-                          "user: \"1000\"\nworkingDir: /srv\nstopSignal: SIGINT\n");
+    write(root + ".yaml",
+          "entrypoint: [/bin/app]\ncmd: [--serve]\nenv: {MODE: test}\n"
+          "user: \"1000\"\nworkingDir: /srv\nstopSignal: SIGINT\n");
     REQUIRE(place.import(root, "plain"));
     const auto image = place.store->find("plain");
     CHECK(image->entrypoint == std::vector<std::string>{"/bin/app"});
@@ -345,7 +347,8 @@ TEST_CASE("what contradicts itself is refused and leaves nothing", "[image]") {
     CHECK(reason(place.import(layout.path(), "bad:1")) == "LayerEscape");
   }
   SECTION("a document that is index and manifest") {
-    layout.add_manifest(R"({"schemaVersion":2,"manifests":[],"layers":[]})", manifest_type, "bad:1");
+    layout.add_manifest(R"({"schemaVersion":2,"manifests":[],"layers":[]})", manifest_type,
+                        "bad:1");
     CHECK(reason(place.import(layout.path(), "bad:1")) == "ManifestInvalid");
   }
   SECTION("a media type that does not fit") {
@@ -395,7 +398,8 @@ TEST_CASE("what contradicts itself is refused and leaves nothing", "[image]") {
   SECTION("users out of range") {
     for (const char* user : {"2147483648", "4294967295", "-1", "1e3", "0x0", ":5", "app:", "a b"}) {
       INFO(user);
-      const auto json = R"({"rootfs":{"diff_ids":[]},"config":{"User":")" + std::string(user) + "\"}}";
+      const auto json =
+          R"({"rootfs":{"diff_ids":[]},"config":{"User":")" + std::string(user) + "\"}}";
       const auto parsed = image::parse_configuration(json);
       REQUIRE_FALSE(parsed);
       CHECK(parsed.error().reason == "ConfigInvalid");
@@ -460,11 +464,12 @@ TEST_CASE("the worker program unpacks with its rights taken away", "[image]") {
   REQUIRE(store);
   LayoutBuilder layout(scratch / "layout");
   auto tool = tar_file("bin/tool", "x", 04755);
-  tool.entry.attributes = {{"security.capability",
-                            std::string("\x01\0\0\x02\0\x04\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 20)}};
-  layout.add_image({kBase, make_tar({tool, tar_file("etc/.wh.os", ""), tar_file("bin/.wh..wh..opq", ""),
-                                     tar_hardlink("opt/run", "/bin/run"), tar_file("d\xc3\xa4", "")})},
-                   "web:1", R"({"Cmd":["x"]})", &zstd);
+  tool.entry.attributes = {
+      {"security.capability", std::string("\x01\0\0\x02\0\x04\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 20)}};
+  layout.add_image(
+      {kBase, make_tar({tool, tar_file("etc/.wh.os", ""), tar_file("bin/.wh..wh..opq", ""),
+                        tar_hardlink("opt/run", "/bin/run"), tar_file("d\xc3\xa4", "")})},
+      "web:1", R"({"Cmd":["x"]})", &zstd);
   const auto imported = (*store)->import({layout.path(), "web:1", {}});
   if (!imported) FAIL(imported.error().text());
   const auto& top = imported->front().layers.front();

@@ -77,7 +77,9 @@ bool is_opaque(const std::string& path) {
   const UniqueFd fd(open(path.c_str(), O_RDONLY | O_DIRECTORY));
   return image::is_opaque(fd.get());
 }
-bool exists(const std::string& path) { return fs::exists(fs::symlink_status(path)); }
+bool exists(const std::string& path) {
+  return fs::exists(fs::symlink_status(path));
+}
 
 std::string reason(const Result<image::UnpackReport>& result) {
   return result ? "none" : result.error().reason;
@@ -91,9 +93,10 @@ TEST_CASE("an ordinary layer is unpacked with modes, links and times", "[image]"
   dated.entry.mtime_seconds = 1234567890;
   auto tree = tar_directory("var/lib/", 0711);
   tree.entry.mtime_seconds = 1000000000;
-  const auto report = place.unpack({tar_directory("./"), tree, dated, tar_file("var/lib/x", "y"),
-                                    tar_file("bin/tool", "#!", 04755), tar_symlink("bin/sh", "tool"),
-                                    tar_hardlink("bin/same", "/bin/tool")});
+  const auto report =
+      place.unpack({tar_directory("./"), tree, dated, tar_file("var/lib/x", "y"),
+                    tar_file("bin/tool", "#!", 04755), tar_symlink("bin/sh", "tool"),
+                    tar_hardlink("bin/same", "/bin/tool")});
   REQUIRE(report);
   CHECK(report->entries == 7);
   CHECK(report->file_bytes == 7);
@@ -124,7 +127,8 @@ TEST_CASE("compression is told by its magic and the digest is that of the tar", 
       {"two gzip members", gzip(tar.substr(0, half)) + gzip(tar.substr(half))},
       {"zstd", zstd(tar)},
       {"two zstd frames", zstd(tar.substr(0, half)) + zstd(tar.substr(half))},
-      {"zstd after a skippable frame", std::string("\x50\x2a\x4d\x18\x04\0\0\0abcd", 12) + zstd(tar)},
+      {"zstd after a skippable frame",
+       std::string("\x50\x2a\x4d\x18\x04\0\0\0abcd", 12) + zstd(tar)},
   };
   for (const auto& row : rows) {
     INFO(row.what);
@@ -173,35 +177,57 @@ TEST_CASE("nothing leaves the target", "[image]") {
   struct Row {
     const char* what;
     std::vector<TarFile> files;
-    const char* reason;   // none: allowed, confined
-    const char* lands_at; // nullptr: nowhere
+    const char* reason;    // none: allowed, confined
+    const char* lands_at;  // nullptr: nowhere
   };
   const Row rows[] = {
       {"name with ..", {tar_file("../canary", "x")}, "LayerEscape", nullptr},
       {"name with .. inside", {tar_file("a/../../canary", "x")}, "LayerEscape", nullptr},
       {"absolute name", {tar_file("/etc/shadow", "x")}, "none", "etc/shadow"},
       {"many slashes", {tar_file("///etc//./shadow", "x")}, "none", "etc/shadow"},
-      {"link to the root, then through it", {tar_symlink("a", "/"), tar_file("a/canary", "x")}, "none",
+      {"link to the root, then through it",
+       {tar_symlink("a", "/"), tar_file("a/canary", "x")},
+       "none",
        "canary"},
-      {"link upwards, then through it", {tar_symlink("a", "../.."), tar_file("a/canary", "x")}, "none",
+      {"link upwards, then through it",
+       {tar_symlink("a", "../.."), tar_file("a/canary", "x")},
+       "none",
        "canary"},
       {"chain of links",
-       {tar_symlink("a", "b"), tar_symlink("b", "../c"), tar_file("a/file", "x")}, "none", "c/file"},
-      {"circle of links", {tar_symlink("a", "b"), tar_symlink("b", "a"), tar_file("a/file", "x")},
-       "ManifestInvalid", nullptr},
-      {"directory through a link", {tar_symlink("a", "/etc"), tar_directory("a/sub", 0700)}, "none",
+       {tar_symlink("a", "b"), tar_symlink("b", "../c"), tar_file("a/file", "x")},
+       "none",
+       "c/file"},
+      {"circle of links",
+       {tar_symlink("a", "b"), tar_symlink("b", "a"), tar_file("a/file", "x")},
+       "ManifestInvalid",
+       nullptr},
+      {"directory through a link",
+       {tar_symlink("a", "/etc"), tar_directory("a/sub", 0700)},
+       "none",
        "etc/sub"},
       {"file over a link", {tar_symlink("a", "/canary"), tar_file("a", "x")}, "none", "a"},
-      {"mode through a link", {tar_symlink("a", "/../canary"), tar_directory("a", 0777)}, "none", "a"},
+      {"mode through a link",
+       {tar_symlink("a", "/../canary"), tar_directory("a", 0777)},
+       "none",
+       "a"},
       {"name below a file", {tar_file("a", "x"), tar_file("a/b", "y")}, "ManifestInvalid", nullptr},
       {"hard link upwards", {tar_hardlink("a", "../../etc/shadow")}, "LayerEscape", nullptr},
-      {"hard link to what is not there", {tar_hardlink("a", "/etc/shadow")}, "LayerEscape", nullptr},
+      {"hard link to what is not there",
+       {tar_hardlink("a", "/etc/shadow")},
+       "LayerEscape",
+       nullptr},
       {"hard link to the root", {tar_hardlink("a", "/")}, "LayerEscape", nullptr},
-      {"hard link to a directory", {tar_directory("d"), tar_hardlink("a", "d")}, "LayerEscape", nullptr},
+      {"hard link to a directory",
+       {tar_directory("d"), tar_hardlink("a", "d")},
+       "LayerEscape",
+       nullptr},
       {"hard link through a link",
-       {tar_symlink("up", ".."), tar_hardlink("a", "up/etc/shadow")}, "LayerEscape", nullptr},
+       {tar_symlink("up", ".."), tar_hardlink("a", "up/etc/shadow")},
+       "LayerEscape",
+       nullptr},
       {"directory replaced by a link",
-       {tar_directory("d"), tar_file("d/x", "1"), tar_symlink("d", "/"), tar_file("d/canary", "2")}, "none",
+       {tar_directory("d"), tar_file("d/x", "1"), tar_symlink("d", "/"), tar_file("d/canary", "2")},
+       "none",
        "canary"},
   };
   for (const auto& row : rows) {
@@ -217,8 +243,9 @@ TEST_CASE("a later entry of another type takes the place of the earlier one", "[
   Target place;
   REQUIRE(place.unpack({tar_file("a", "file"), tar_directory("a"), tar_file("a/in", "1"),
                         tar_directory("b"), tar_file("b/in", "2"), tar_file("b", "file"),
-                        tar_file("c", "first"), tar_file("c", "last"), tar_symlink("d", "c"), tar_file("d", "own"),
-                        tar_directory("e"), tar_file("e/x", "1"), tar_symlink("e", "a"), tar_file("e/y", "2")}));
+                        tar_file("c", "first"), tar_file("c", "last"), tar_symlink("d", "c"),
+                        tar_file("d", "own"), tar_directory("e"), tar_file("e/x", "1"),
+                        tar_symlink("e", "a"), tar_file("e/y", "2")}));
   CHECK(read(place.at("a/in")) == "1");
   CHECK(read(place.at("b")) == "file");
   CHECK(read(place.at("c")) == "last");
@@ -253,10 +280,11 @@ TEST_CASE("whiteouts hide what is below and nothing else", "[image]") {
     CHECK(read(place.at("dir2/new")) == "2");
   }
   SECTION("a name of this layer stays, and what it covers is hidden") {
-    REQUIRE(place.unpack({tar_file("gone", "new"), tar_file(".wh.gone", ""), tar_directory("dir"),
-                          tar_file("dir/new", "1"), tar_file(".wh.dir", ""), tar_file(".wh.dir2", ""),
-                          tar_directory("dir2"), tar_file("dir2/new", "2")},
-                         lowers));
+    REQUIRE(
+        place.unpack({tar_file("gone", "new"), tar_file(".wh.gone", ""), tar_directory("dir"),
+                      tar_file("dir/new", "1"), tar_file(".wh.dir", ""), tar_file(".wh.dir2", ""),
+                      tar_directory("dir2"), tar_file("dir2/new", "2")},
+                     lowers));
     CHECK(read(place.at("gone")) == "new");
     CHECK(is_opaque(place.at("dir")));
     CHECK(read(place.at("dir/new")) == "1");
@@ -320,8 +348,8 @@ TEST_CASE("missing parents and hard links come from the layers below", "[image]"
       write(upper.lower(1) + "/srv/file", "x");
       fs::create_directories(upper.lower(2));
       REQUIRE(mknod((upper.lower(2) + "/srv").c_str(), S_IFCHR, makedev(0, 0)) == 0);
-      CHECK(reason(upper.unpack({tar_hardlink("a", "srv/file")}, {upper.lower(2), upper.lower(1)})) ==
-            "LayerEscape");
+      CHECK(reason(upper.unpack({tar_hardlink("a", "srv/file")},
+                                {upper.lower(2), upper.lower(1)})) == "LayerEscape");
     }
   }
 }
@@ -377,11 +405,13 @@ TEST_CASE("limits stop the unpacking while it runs", "[image]") {
   limits.entries = 50;
   limits.ratio_free_bytes = 64U << 10U;
   std::vector<TarFile> many;
-  for (int i = 0; i < 60; ++i) many.push_back(tar_file("f" + std::to_string(i), ""));
+  for (int i = 0; i < 60; ++i)
+    many.push_back(tar_file("f" + std::to_string(i), ""));
   auto liar = tar_file("a", "x");
   liar.entry.size_bytes = std::int64_t{1} << 62U;
   std::string deep;
-  for (int i = 0; i < 300; ++i) deep += "d/";
+  for (int i = 0; i < 300; ++i)
+    deep += "d/";
   const std::pair<const char*, std::string> rows[] = {
       {"bytes", make_tar({tar_file("a", std::string((1U << 20U) + 1, '\0'))})},
       {"ratio", gzip(make_tar({tar_file("a", std::string(900U << 10U, '\0'))}))},
@@ -405,8 +435,8 @@ TEST_CASE("a report survives its way through the pipe", "[image]") {
   CHECK(again->digest == report.digest);
   CHECK(again->entries == 3);
   CHECK(again->warnings == report.warnings);
-  const auto failed = image::read_report(image::write_report(
-      Unexpected(Error{Code::exhausted, "too much", "LayerLimit", {}, {}})));
+  const auto failed = image::read_report(
+      image::write_report(Unexpected(Error{Code::exhausted, "too much", "LayerLimit", {}, {}})));
   REQUIRE_FALSE(failed);
   CHECK(failed.error().code == Code::exhausted);
   CHECK(failed.error().reason == "LayerLimit");
