@@ -1,6 +1,7 @@
 #include "reconciler/loop/inbox.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace moored {
 namespace {
@@ -37,6 +38,7 @@ void keep_start(PodObserved& newer, const PodObserved& older) {
 void Inbox::post(Fact fact, Cause cause) {
   {
     const std::lock_guard lock(mutex_);
+    news_waiting_ = true;
     const auto older =
         is_level(fact)
             ? std::find_if(facts_.rbegin(), facts_.rend(),
@@ -80,22 +82,22 @@ void Inbox::put_back(std::vector<PostedFact> facts) {
   }
 }
 
-void Inbox::wait_until(std::optional<MonoTime> due, const Clock& clock, std::stop_token stop) {
+bool Inbox::wait_until(std::optional<MonoTime> due, const Clock& clock, std::stop_token stop) {
   std::unique_lock lock(mutex_);
-  const auto is_news = [&] { return woken_ || !facts_.empty(); };
+  const auto is_news = [&] { return news_waiting_; };
   if (due) {
-    const Duration rest = *due - clock.now().mono;
-    if (rest > Duration::zero()) news_.wait_for(lock, stop, rest, is_news);
+    const Duration rest = std::max(*due - clock.now().mono, Duration::zero());
+    news_.wait_for(lock, stop, rest, is_news);
   } else {
     news_.wait(lock, stop, is_news);
   }
-  woken_ = false;
+  return std::exchange(news_waiting_, false);
 }
 
 void Inbox::wake() {
   {
     const std::lock_guard lock(mutex_);
-    woken_ = true;
+    news_waiting_ = true;
   }
   news_.notify_one();
 }

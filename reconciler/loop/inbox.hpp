@@ -35,8 +35,9 @@ class Inbox final : public FactSink {
   // newer fact has replaced meanwhile is left out.
   void put_back(std::vector<PostedFact> facts);
 
-  // Waits until a fact is there, wake() was called, the time has come, or a stop was asked for.
-  void wait_until(std::optional<MonoTime> due, const Clock& clock, std::stop_token stop);
+  // Waits until a fact is posted, wake() was called, the time has come, or a stop was asked for.
+  // True: there is news since the last wait. Facts that were put back are none.
+  bool wait_until(std::optional<MonoTime> due, const Clock& clock, std::stop_token stop);
   void wake();
 
   std::size_t size() const;
@@ -47,7 +48,7 @@ class Inbox final : public FactSink {
   std::condition_variable_any news_;
   std::deque<PostedFact> facts_;
   std::size_t left_out_ = 0;
-  bool woken_ = false;
+  bool news_waiting_ = false;
 };
 
 }  // namespace moored

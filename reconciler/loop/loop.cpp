@@ -159,7 +159,7 @@ Plan& Loop::with_events(Plan& plan, const StateView& view, Now now) {
   const auto notes = damper_.admit(plan.events, now.mono);
   for (Write& write : make_event_writes(notes, context(view, now))) {
     if (!view.find(write.key)) {
-      if (events_ >= kMaxEvents) continue;
+      if (events_ >= options_.max_events) continue;
       ++events_;
     }
     plan.writes.push_back(std::move(write));

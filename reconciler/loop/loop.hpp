@@ -26,14 +26,13 @@ struct LoopOptions {
   std::optional<CompactOptions> compact = CompactOptions{};   // once an hour; nothing: never
   std::size_t facts_at_once = 200;                            // in one transaction
   std::size_t keys_at_once = 200;
+  std::size_t max_events = 5'000;  // Event objects; a note that would make one more is left out
 };
 
 // Decides and records, on one thread. Everything else reads views and posts facts.
 class Loop {
  public:
   using Reduce = Plan (*)(const Fact&, const PlanContext&, const ReduceOptions&);
-  // Event objects in the store. A note that would make one more is left out.
-  static constexpr std::size_t kMaxEvents = 5'000;
 
   // Enqueues every object of every controller's kind. Store, inbox and random must outlive it.
   Loop(Store& store, Inbox& inbox, std::vector<std::unique_ptr<Controller>> controllers,

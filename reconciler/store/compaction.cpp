@@ -44,8 +44,8 @@ Result<bool> compact_log(Connection& connection, const CompactOptions& options, 
       connection.query("DELETE FROM revision WHERE rv IN ("
                        "SELECT o.rv FROM revision o WHERE o.rv <= max(?1, ?2) "
                        "AND (o.rv <= ?1 OR o.gvk = ?3) AND (o.deleted = 1 OR EXISTS ("
-                       "SELECT 1 FROM revision n WHERE n.prev = o.rv AND n.gvk = o.gvk "
-                       "AND n.namespace = o.namespace AND n.name = o.name "
+                       "SELECT 1 FROM revision n WHERE n.gvk = o.gvk "
+                       "AND n.namespace = o.namespace AND n.name = o.name AND n.rv > o.rv "
                        "AND n.rv <= CASE WHEN o.gvk = ?3 THEN max(?1, ?2) ELSE ?1 END)) "
                        "ORDER BY o.rv LIMIT ?4)",
                        {cutoff, event_cutoff, std::string_view(events), most}));

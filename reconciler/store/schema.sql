@@ -11,7 +11,6 @@ CREATE TABLE revision (
   prev      INTEGER,                  -- the revision this one follows; NULL: the object was new
   deleted   INTEGER NOT NULL,         -- 1: json is the last state, rv the deletion's
   sealed    INTEGER NOT NULL,         -- 1: json is encrypted (kinds with secret fields)
-  json      BLOB    NOT NULL,         -- the object in canonical JSON, metadata included
   digest    TEXT    NOT NULL,         -- of json as stored; a flipped bit does not go unseen
   time      INTEGER NOT NULL,         -- microseconds since 1970, UTC
   cause     INTEGER,                  -- seq of the audit row; NULL for Events
@@ -19,7 +18,9 @@ CREATE TABLE revision (
   unit      TEXT    NOT NULL,         -- namespace/name of the Kustomization
   commit_id TEXT    NOT NULL,         -- branch@sha1:<40 hex>
   file      TEXT    NOT NULL,
-  line      INTEGER NOT NULL
+  line      INTEGER NOT NULL,
+  json      BLOB    NOT NULL          -- the object in canonical JSON; last, so that a scan of the
+                                      -- other columns does not read it
 ) STRICT;
 -- History of one object, and time travel: the newest revision at or before a version.
 CREATE INDEX revision_of_object ON revision (gvk, namespace, name, rv);
@@ -73,8 +74,9 @@ CREATE TABLE drift (
 ) STRICT;
 CREATE INDEX drift_by_onset ON drift (onset);
 
--- Single values: store_id, resource_version, compacted, compacted_events,
--- audit_seq and audit_hash (the end of the chain).
+-- Single values: store_id, key_digest, resource_version, compacted, compacted_events (history is
+-- kept from there on), audit_seq and audit_hash (the end of the chain), archived_seq and
+-- archived_hash (the last row that was moved to a file).
 CREATE TABLE meta (
   name  TEXT PRIMARY KEY,
   value TEXT NOT NULL

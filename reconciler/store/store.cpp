@@ -4,6 +4,7 @@
 #include <map>
 #include <mutex>
 
+#include "reconciler/store/archive.hpp"
 #include "reconciler/store/compaction.hpp"
 #include "reconciler/store/database.hpp"
 #include "reconciler/store/records.hpp"
@@ -34,6 +35,10 @@ DatabaseOptions database_options(const StoreOptions& options) {
   how.busy_wait = options.busy_wait;
   how.checkpoint_on_close = options.checkpoint_on_close;
   return how;
+}
+
+std::string archive_directory(const StoreOptions& options) {
+  return options.directory + "/audit";
 }
 
 // Two daemons on one directory would each believe to be the writer.
@@ -242,7 +247,9 @@ Result<bool> Store::compact(const CompactOptions& options, Now now) {
     return {};
   });
   if (!done) return Unexpected(Error(done.error()));
-  return more;
+  MOORED_TRY(const bool more_audit, archive_audit(writer, archive_directory(state_->options),
+                                                  now.wall - options.keep, options.max_rows));
+  return more || more_audit;
 }
 
 // ---- reading ------------------------------------------------------------------------------------
@@ -292,7 +299,9 @@ void Store::unsubscribe(int token) {
 }
 
 Result<AuditVerdict> Store::verify_audit() const {
-  return state_->readers.get(&verify_chain);
+  return state_->readers.get([&](Connection& connection) {
+    return verify_chain(connection, archive_directory(state_->options));
+  });
 }
 
 Result<std::vector<DriftRecord>> Store::read_drift(std::size_t limit) const {
@@ -317,7 +326,7 @@ Result<AuditVerdict> verify_audit_offline(const std::string& directory) {
   MOORED_TRY(auto connection, open_reader(database_options(options)));
   MOORED_TRY(const auto owner, connection.read_integer("PRAGMA application_id"));
   if (owner != kApplicationId) return fail(Code::conflict, directory + " holds no store");
-  return verify_chain(connection);
+  return verify_chain(connection, archive_directory(options));
 }
 
 }  // namespace moored

@@ -9,11 +9,12 @@
 
 namespace moored {
 
-// How much history is kept. Events keep a day.
+// How much history is kept. Events keep a day; older rows of the audit chain are moved to files in
+// audit/ of the state directory and stay part of the chain.
 struct CompactOptions {
   Duration keep = std::chrono::hours(24 * 90);
   std::int64_t max_bytes = 4LL << 30U;  // of object JSON in the revision log
-  std::size_t max_rows = 5'000;         // deleted by one call, so that the writer is not held up
+  std::size_t max_rows = 5'000;  // of each kind in one call, so that the writer is not held up
 };
 
 // A step of a receipt as it was first seen.

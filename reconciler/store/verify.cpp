@@ -2,6 +2,7 @@
 
 #include <map>
 
+#include "reconciler/store/archive.hpp"
 #include "reconciler/store/audit.hpp"
 #include "reconciler/store/database.hpp"
 #include "reconciler/store/revisions.hpp"
@@ -9,23 +10,6 @@
 
 namespace moored::store {
 namespace {
-
-Unexpected broken(std::int64_t seq, const std::string& what) {
-  return Unexpected(
-      Error{Code::corrupt, "audit row " + std::to_string(seq) + " " + what, "AuditBroken", {}, {}}
-          .mend("compare with a backup or an export made before"));
-}
-
-Status check_row(const Row& row, AuditEnd& end) {
-  const std::int64_t seq = row.integer(0);
-  if (seq != end.seq + 1) return broken(end.seq + 1, "is missing");
-  if (row.integer(1) != kAuditHashVersion) return broken(seq, "follows an unknown rule");
-  if (row.text(2) != end.hash) return broken(seq, "does not follow the row before it");
-  const std::string hash = audit_hash(row.text(2), seq, row.text(3));
-  if (hash != row.text(4)) return broken(seq, "was edited");
-  end = {seq, hash};
-  return {};
-}
 
 // Digests that the row gives for the versions it wrote; those of secrets are keyed and left out.
 std::map<std::int64_t, std::string> digests_in(const std::string& json) {
@@ -41,15 +25,16 @@ std::map<std::int64_t, std::string> digests_in(const std::string& json) {
   return out;
 }
 
-// Every revision that is still kept says what its audit row says it said.
-Status check_revisions(Connection& connection) {
+// Every revision that is still kept says what its audit row says it said; rows in the archive are
+// not asked.
+Status check_revisions(Connection& connection, std::int64_t archived) {
   std::int64_t seq = 0;
   std::map<std::int64_t, std::string> digests;
   return connection.query(
       "SELECT r.rv, r.json, a.seq, a.canonical_json FROM revision r "
-      "LEFT JOIN audit a ON a.seq = r.cause WHERE r.cause IS NOT NULL AND r.sealed = 0 "
+      "LEFT JOIN audit a ON a.seq = r.cause WHERE r.cause > ? AND r.sealed = 0 "
       "ORDER BY r.cause, r.rv",
-      {}, [&](const Row& row) -> Status {
+      {archived}, [&](const Row& row) -> Status {
         if (row.is_null(2)) return fail(Code::corrupt, "a revision has lost its audit row");
         if (row.integer(2) != seq) {
           seq = row.integer(2);
@@ -57,22 +42,28 @@ Status check_revisions(Connection& connection) {
         }
         const auto told = digests.find(row.integer(0));
         if (told != digests.end() && told->second == json_digest(row.text(1))) return Status();
-        return broken(seq, "does not fit the recorded version " + std::to_string(row.integer(0)));
+        return audit_broken(seq,
+                            "does not fit the recorded version " + std::to_string(row.integer(0)));
       });
 }
 
 }  // namespace
 
-Result<AuditVerdict> verify_chain(Connection& connection) {
-  AuditEnd end;
+Result<AuditVerdict> verify_chain(Connection& connection, const std::string& archive) {
+  MOORED_TRY(const auto archived, read_archived(connection));
+  MOORED_TRY(AuditEnd end, verify_archive(archive, archived));
   MOORED_CHECK(connection.query(
       "SELECT seq, hash_version, prev_hash, canonical_json, hash FROM audit ORDER BY seq", {},
-      [&](const Row& row) { return check_row(row, end); }));
+      [&](const Row& row) {
+        return check_link(row.integer(0), row.integer(1), row.text(2), row.text(3), row.text(4),
+                          end);
+      }));
   MOORED_TRY(const auto seq, read_meta_number(connection, "audit_seq", 0));
-  if (seq != end.seq) return broken(end.seq + 1, "is missing at the end of the chain");
+  if (seq != end.seq) return audit_broken(end.seq + 1, "is missing at the end of the chain");
   MOORED_TRY(const auto hash, read_meta(connection, "audit_hash"));
-  if (seq != 0 && hash != end.hash) return broken(seq, "is not the one that was written last");
-  MOORED_CHECK(check_revisions(connection));
+  if (seq != 0 && hash != end.hash)
+    return audit_broken(seq, "is not the one that was written last");
+  MOORED_CHECK(check_revisions(connection, archived.seq));
   return AuditVerdict{end.seq, end.hash};
 }
 

@@ -6,7 +6,8 @@
 
 namespace moored::store {
 
-// Walks the whole chain. Errors: corrupt (AuditBroken) with the first row that does not hold.
-Result<AuditVerdict> verify_chain(Connection& connection);
+// Walks the whole chain, the files of the archive first. Errors: corrupt (AuditBroken) with the
+// first row that does not hold.
+Result<AuditVerdict> verify_chain(Connection& connection, const std::string& archive);
 
 }  // namespace moored::store

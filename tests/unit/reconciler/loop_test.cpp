@@ -347,6 +347,28 @@ TEST_CASE("notes become counted events in the transaction of their plan") {
   REQUIRE(house.store->read_audit("", 10)->empty());
 }
 
+TEST_CASE("events are bounded: what is there is counted on, nothing new is made") {
+  LoopOptions options = House::quiet();
+  options.max_events = 3;
+  House house({}, options);
+  const auto post = [&](int from, int to) {
+    for (int i = from; i < to; ++i) {
+      EventObserved event;
+      event.object = {"Pod", "default", "web" + std::to_string(i), "", "v1", "", ""};
+      event.reason = "Pulled";
+      house.inbox.post(event, test_cause());
+    }
+  };
+  post(0, 10);
+  house.settle(at(0));
+  post(0, 10);
+  house.settle(at(5));
+  const auto events = house.store->view()->list(kind_of<Event>());
+  REQUIRE(events.size() == 3);
+  for (const Object& event : events)
+    REQUIRE(event.as<Event>().count == 2);
+}
+
 TEST_CASE("a storm of different notes is bounded") {
   EventDamper damper;
   for (std::size_t i = 0; i < 3 * EventDamper::kMaxNotes; ++i) {
@@ -447,6 +469,25 @@ TEST_CASE("facts that are put back keep their order and give way to newer levels
   REQUIRE(std::get<EventObserved>(facts[0].fact).object.name == "a");
   REQUIRE(std::get<EventObserved>(facts[1].fact).object.name == "b");
   REQUIRE(std::get<PodObserved>(facts[2].fact).status.phase == "Running");
+}
+
+TEST_CASE("facts that wait for the store do not keep the loop awake") {
+  Inbox inbox;
+  const SystemClock clock;
+  const auto soon = [&] { return clock.now().mono + std::chrono::milliseconds(2); };
+  inbox.post(write_fact("a", "1"), test_cause());
+  REQUIRE(inbox.wait_until(std::nullopt, clock, {}));
+  auto facts = inbox.take(1);
+  inbox.put_back(std::move(facts));
+  REQUIRE_FALSE(inbox.wait_until(soon(), clock, {}));
+  REQUIRE(inbox.size() == 1);
+  inbox.wake();
+  REQUIRE(inbox.wait_until(std::nullopt, clock, {}));
+  inbox.post(write_fact("b", "1"), test_cause());
+  REQUIRE(inbox.wait_until(clock.now().mono - std::chrono::seconds(1), clock, {}));
+  std::stop_source stop;
+  stop.request_stop();
+  REQUIRE_FALSE(inbox.wait_until(std::nullopt, clock, stop.get_token()));
 }
 
 TEST_CASE("the inbox is bounded: stories give way first") {

@@ -46,13 +46,15 @@ void fail_every_step(FaultDisk::Fault fault, bool lasting) {
     disk.fail_at(n, fault, lasting);
     const auto outcome = store->record(step_plan(2), test_cause(), at(1));
     const bool reached = disk.has_failed();
-    disk.heal();
     if (!outcome) {
       REQUIRE(outcome.error().code ==
               (fault == FaultDisk::Fault::full ? Code::exhausted : Code::unavailable));
       REQUIRE(store->view()->resource_version() == before->resource_version());
       REQUIRE(text_of(*store, "a") == "1");
     }
+    // While the disk fails on, so do further tries.
+    if (reached && lasting) REQUIRE_FALSE(store->record(step_plan(2), test_cause(), at(1)));
+    disk.heal();
     // The next tries go through: at most one of them opens the file anew.
     auto again = store->record(step_plan(3), test_cause(), at(2));
     if (!again) again = store->record(step_plan(3), test_cause(), at(2));

@@ -2,6 +2,7 @@
 #include <sys/stat.h>
 
 #include <catch2/catch.hpp>
+#include <filesystem>
 #include <map>
 
 #include "reconciler/store/audit.hpp"
@@ -337,6 +338,53 @@ TEST_CASE("history that is forgotten is answered with Expired, the rest stays ex
   store = open_store(store_options(directory));
   REQUIRE(store->view()->resource_version() == 15);
   REQUIRE(record(*store, put_plan(make_config("b", "1")), at(300)).resource_version == 16);
+}
+
+TEST_CASE("old audit rows move to files and stay part of the chain") {
+  const TestDirectory directory;
+  {
+    auto store = open_store(store_options(directory));
+    for (int i = 0; i < 30; ++i) {
+      record(*store, put_plan(make_config("a", std::to_string(i))), at(i));
+    }
+    CompactOptions options;
+    options.keep = std::chrono::seconds(100);
+    options.max_rows = 10;
+    while (*store->compact(options, at(120))) {
+    }
+    REQUIRE(store->read_audit("", 100)->size() == 10);
+    REQUIRE(list_directory(directory.file("audit"))->size() == 2);
+    REQUIRE(store->verify_audit()->rows == 30);
+    while (*store->compact(options, at(9'000))) {
+    }
+    REQUIRE(store->read_audit("", 100)->size() == 1);
+    record(*store, put_plan(make_config("a", "new")), at(9'001));
+    REQUIRE(store->verify_audit()->rows == 31);
+  }
+  REQUIRE(verify_audit_offline(directory.path())->rows == 31);
+  const auto names = list_directory(directory.file("audit"));
+  const std::string path = directory.file("audit/" + names->at(1));
+  const std::string text = *read_file(path);
+  SECTION("an edited archive is found") {
+    std::string edited = text;
+    edited.replace(edited.find("because"), 7, "BECAUSE");
+    REQUIRE(write_file(path, edited));
+    const auto verdict = verify_audit_offline(directory.path());
+    REQUIRE(verdict.error().message.find("row 11 was edited") != std::string::npos);
+  }
+  SECTION("a lost one is found") {
+    std::filesystem::remove(path);
+    const auto verdict = verify_audit_offline(directory.path());
+    REQUIRE(verdict.error().message.find("row 11 is missing") != std::string::npos);
+  }
+  SECTION("rows that a crash left in two files are no fault") {
+    REQUIRE(write_file(directory.file("audit/" + names->at(1) + ".again"), text, true));
+    REQUIRE(verify_audit_offline(directory.path())->rows == 31);
+  }
+  SECTION("half a line is found") {
+    REQUIRE(write_file(path, text.substr(0, text.size() / 2)));
+    REQUIRE_FALSE(verify_audit_offline(directory.path()).has_value());
+  }
 }
 
 TEST_CASE("history is bounded in bytes and forgotten in small steps") {

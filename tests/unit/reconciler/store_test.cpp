@@ -440,6 +440,31 @@ TEST_CASE("drift is recorded when it opens and when it closes, not in between") 
   REQUIRE(store->read_audit("Pod/default/web", 10)->size() == 2);
 }
 
+TEST_CASE("drift is bounded: closed records give way, open ones are not forgotten") {
+  const TestDirectory directory;
+  StoreOptions options = store_options(directory);
+  options.durable = false;
+  auto store = open_store(options);
+  constexpr int kMost = 10'000;  // as Stage::kMaxDrift says
+  const auto drift_plan = [](int from, int to, bool closed) {
+    Plan plan;
+    for (int i = from; i < to; ++i) {
+      DriftRecord drift;
+      drift.id = std::to_string(i);
+      drift.object = key_of<Pod>("default", "web");
+      drift.onset = at(1).wall;
+      if (closed) drift.corrected_at = at(2).wall;
+      plan.drift.push_back(drift);
+    }
+    return plan;
+  };
+  record(*store, drift_plan(0, kMost + 5, false));
+  REQUIRE(store->read_drift(2 * kMost)->size() == kMost);
+  record(*store, drift_plan(0, 100, true));
+  record(*store, drift_plan(kMost, kMost + 5, false));
+  REQUIRE(store->read_drift(2 * kMost)->size() == kMost + 5);
+}
+
 TEST_CASE("operators are recorded even when nothing else changes") {
   const TestDirectory directory;
   auto store = open_store(store_options(directory));
