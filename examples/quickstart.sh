@@ -7,10 +7,12 @@
 #   examples/quickstart.sh --check   does what it advises by itself, in a network namespace of its
 #                                    own, removes everything and exits 0 if all of it held
 #   examples/quickstart.sh --stop    removes what an earlier run left running
+#
+# MOORED_BIN names a directory of programs that are built already.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 home=/var/tmp/moored-quickstart
-bin=$root/build/release/bin
+bin=${MOORED_BIN:-$root/build/release/bin}
 mode=${1:-run}
 prefix=()
 listen=127.0.0.1:6446
@@ -40,7 +42,7 @@ eventually() {
 build() {
   say "1. Packages and build"
   "$root/docs/package/install-dependencies.sh" build
-  if [ ! -x "$bin/moored" ] || [ "$mode" != --check ]; then
+  if [ -z "${MOORED_BIN:-}" ]; then
     (cd "$root" && cmake --preset release >/dev/null && cmake --build --preset release)
   fi
 }
@@ -74,7 +76,6 @@ start() {
   ctl image import guestbook/store:1 "$home/images/store-1.tar"
   ctl image import guestbook/web:1 "$home/images/web-1.tar"
   ctl image import guestbook/web:2 "$home/images/web-2.tar"
-  ctl sync --wait
   kube -n guestbook rollout status deployment/web --timeout=60s
   address=$(kube -n guestbook get service web -o jsonpath='{.spec.clusterIP}')
   eventually 20 "an answer" fetch /healthz
@@ -121,16 +122,16 @@ commit() {
   repo commit -q -am "$1"
   repo rev-parse HEAD
 }
-version_is() { fetch /version | grep -q "version $1"; }
+version_is() { fetch /version | grep "version $1" >/dev/null; }
 ready() {
   [ "$(kube -n guestbook get deployment web -o jsonpath='{.status.readyReplicas}/{.status.replicas}')" = "$1/$1" ]
 }
 unit_says() {
   kube -n moored-system get kustomizations.kustomize.toolkit.fluxcd.io default \
     -o jsonpath='{.status.conditions[?(@.type=="Ready")].status} {.status.conditions[?(@.type=="Ready")].reason} {.status.conditions[?(@.type=="Ready")].message}' |
-    grep -q -- "$1"
+    grep -- "$1" >/dev/null
 }
-revision_failed() { ctl trace "$1" -o json | grep -q '"outcome": *"failed"'; }
+revision_failed() { ctl trace "$1" -o json | grep '"outcome": *"failed"' >/dev/null; }
 web_pods() { kube -n guestbook get pods -l app=web -o jsonpath='{range .items[*]}{.metadata.uid}{"\n"}{end}'; }
 
 request_loop() {
@@ -177,6 +178,7 @@ check_rollout() {
 check_kill() {
   say "6. A killed process is back and on the drift record"
   local pod uid pid
+  eventually 60 "the old pods to be gone" only_pods 3
   pod=$(kube -n guestbook get pods -l app=web -o jsonpath='{.items[0].metadata.name}')
   uid=$(kube -n guestbook get pod "$pod" -o jsonpath='{.metadata.uid}')
   pid=$(python3 -c 'import glob,json,sys; print(json.load(open(sorted(glob.glob(sys.argv[1]))[-1]))["pid"])' \
@@ -186,7 +188,8 @@ check_kill() {
   eventually 30 "three ready pods" ready 3
   ctl drift
 }
-drift_names() { ctl drift -o json | grep -q "$1"; }
+only_pods() { [ "$(web_pods | wc -l)" = "$1" ]; }
+drift_names() { ctl drift -o json | grep -- "$1" >/dev/null; }
 
 check_typo() {
   say "7. A typo is refused with its place, the old version keeps answering"
@@ -201,14 +204,15 @@ check_typo() {
 # check_failure WORDS SED-EXPRESSION : a revision that cannot become ready is reported as failed
 check_failure() {
   say "8. $1: the old pods stay, the revision is reported as failed"
-  local before sha uid
+  local before sha uid now
   before=$(web_pods)
   sed -i "$2" "$home/repository/manifests/web.yaml"
   sha=$(commit "$1")
   eventually 90 "the failed revision" revision_failed "$sha"
   ctl trace "$sha"
+  now=$(web_pods)
   for uid in $before; do
-    web_pods | grep -q "$uid" || die "an old pod was taken away"
+    [[ $now == *"$uid"* ]] || die "an old pod was taken away"
   done
   version_is 2 || die "the old version does not answer"
   repo revert --no-edit HEAD >/dev/null

@@ -369,7 +369,9 @@ std::string mask_url(const std::string& url) {
 std::string reason_in_text(const std::string& text) {
   for (std::size_t begin = 0; begin <= text.size();) {
     const std::size_t end = std::min(text.find(": ", begin), text.size());
-    const std::string part = text.substr(begin, end - begin);
+    // "ErrImagePull in container web" says the reason first.
+    const std::string whole = text.substr(begin, end - begin);
+    const std::string part = whole.substr(0, whole.find(" in container "));
     const bool word = !part.empty() && std::isupper(static_cast<unsigned char>(part[0])) != 0 &&
                       std::all_of(part.begin(), part.end(),
                                   [](unsigned char letter) { return std::isalnum(letter) != 0; });

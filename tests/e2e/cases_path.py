@@ -264,7 +264,8 @@ class Path(unittest.TestCase):
             for status in row["status"]["containerStatuses"]))
         records = eventually("a corrected drift record", lambda: [
             row for row in self.daemon.report("drift")["items"]
-            if name in row["object"] and row["field"] == "process" and row.get("correction")])
+            if name in row["object"] and row["field"].startswith("process") and
+            row.get("correction")])
         self.assertEqual(len(records), 1)
 
     def container_pid(self, pod):
@@ -290,10 +291,13 @@ class Path(unittest.TestCase):
 
     def test_removing_a_file_removes_just_its_objects(self):
         self.repository.write("app/extra.yaml", JOBLIKE)
-        self.repository.push("Run once")
-        self.daemon.sync()
+        sha = self.repository.push("Run once")
+        self.daemon.ctl("sync")
         eventually("the end of the pod", lambda: self.daemon.get(
             "pod", "once", "-n", "shop")["status"]["phase"] == "Failed")
+        # A pod that never restarts and failed is what the revision comes to.
+        eventually("the revision's outcome",
+                   lambda: self.daemon.report("trace", sha)["outcome"] == "failed")
         terminated = self.daemon.get("pod", "once", "-n", "shop")["status"]["containerStatuses"][0][
             "state"]["terminated"]
         self.assertEqual((terminated["exitCode"], terminated["reason"]), (3, "Error"))
@@ -344,7 +348,7 @@ class Path(unittest.TestCase):
         with open(limit, encoding="ascii") as file:
             wanted = file.read()
         with open(limit, "w", encoding="ascii") as file:
-            file.write(str(64 << 20))
+            file.write(str(16 << 20))
         def restored():
             with open(limit, encoding="ascii") as file:
                 return file.read() == wanted
