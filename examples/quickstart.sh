@@ -245,7 +245,10 @@ check() {
   kube -n guestbook describe deployment web | head -n 30
   kube -n guestbook logs deployment/store --tail=2
   kube get events -n guestbook --sort-by=.lastTimestamp | tail -n 5
-  kube -n guestbook delete deployment web 2>&1 | grep "read-only" || die "a write was not refused"
+  local refusal
+  refusal=$(kube -n guestbook delete deployment web 2>&1) && die "a write was carried out"
+  echo "$refusal"
+  [[ $refusal == *"read-only"* ]] || die "a write was not refused in words"
   say "11. Remove everything"
   ctl down --all
   eventually 60 "the daemon's end" not_running

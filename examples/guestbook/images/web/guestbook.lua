@@ -18,6 +18,9 @@ local function connect()
   return client
 end
 
+if ngx.var.uri ~= "/" and ngx.var.uri ~= "/version" then
+  ngx.exit(ngx.HTTP_NOT_FOUND)
+end
 ngx.say((os.getenv("GUESTBOOK_TITLE") or "Guestbook") .. " (version " .. read_version() .. ")")
 ngx.say("served by " .. (os.getenv("HOSTNAME") or "?"))
 if ngx.var.uri == "/version" then return end
