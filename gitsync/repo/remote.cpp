@@ -35,7 +35,8 @@ int report_progress(const git_indexer_progress*, void* payload) {
 }
 
 git_remote_callbacks make_callbacks(TransferMeter& meter) {
-  git_remote_callbacks callbacks = GIT_REMOTE_CALLBACKS_INIT;
+  git_remote_callbacks callbacks;
+  git_remote_init_callbacks(&callbacks, GIT_REMOTE_CALLBACKS_VERSION);
   callbacks.credentials = &refuse_credentials;
   callbacks.certificate_check = &judge_certificate;
   callbacks.transfer_progress = &report_progress;
@@ -72,7 +73,8 @@ Result<Repository> open_or_make_bare(const std::string& directory) {
     if (git_repository_open_bare(&raw, directory.c_str()) == 0) return Repository(raw);
     MOORED_CHECK(remove_tree(directory));
   }
-  git_repository_init_options options = GIT_REPOSITORY_INIT_OPTIONS_INIT;
+  git_repository_init_options options;
+  git_repository_init_options_init(&options, GIT_REPOSITORY_INIT_OPTIONS_VERSION);
   options.flags = GIT_REPOSITORY_INIT_BARE | GIT_REPOSITORY_INIT_MKPATH |
                   GIT_REPOSITORY_INIT_NO_REINIT;
   options.mode = 0700;
@@ -186,7 +188,8 @@ Status RemoteSession::connect() {
   int code = git_remote_create_anonymous(&raw, repository_, url_.c_str());
   if (code < 0) return Unexpected(library_error("name the remote", code));
   remote_.reset(raw);
-  git_remote_connect_options options = GIT_REMOTE_CONNECT_OPTIONS_INIT;
+  git_remote_connect_options options;
+  git_remote_connect_options_init(&options, GIT_REMOTE_CONNECT_OPTIONS_VERSION);
   options.callbacks = make_callbacks(meter_);
   options.follow_redirects = GIT_REMOTE_REDIRECT_NONE;
   code = git_remote_connect_ext(raw, GIT_DIRECTION_FETCH, &options);
@@ -209,7 +212,8 @@ Status RemoteSession::download(const std::string& refspec) {
   std::string text = refspec;
   char* pointer = text.data();
   const git_strarray refspecs{&pointer, 1};
-  git_fetch_options options = GIT_FETCH_OPTIONS_INIT;
+  git_fetch_options options;
+  git_fetch_options_init(&options, GIT_FETCH_OPTIONS_VERSION);
   options.callbacks = make_callbacks(meter_);
   options.download_tags = GIT_REMOTE_DOWNLOAD_TAGS_NONE;
   options.follow_redirects = GIT_REMOTE_REDIRECT_NONE;
