@@ -1,13 +1,18 @@
 // What bad servers do, and the word under which each is reported.
 #include <catch2/catch.hpp>
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <array>
+#include <csignal>
 #include <cstdio>
 #include <filesystem>
 
 #include "git_fixture.hpp"
 #include "gitsync/repo/mirror.hpp"
 #include "gitsync/repo/transport.hpp"
+#include "schema/host/spawn.hpp"
 #include "servers.hpp"
 
 using namespace moored;
@@ -188,6 +193,73 @@ TEST_CASE("bytes that come are a sign of life", "[transport]") {
       "http://127.0.0.1:" + std::to_string(server.port()) + "/shop.git", options);
   REQUIRE(look.head);
   CHECK(signs > 0);
+}
+
+namespace {
+
+// A TLS server with a certificate that nobody has signed. Ends with the test.
+class UntrustedServer {
+ public:
+  UntrustedServer() {
+    SpawnRequest make;
+    make.program = "/usr/bin/openssl";
+    make.arguments = {"openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout",
+                      directory_ / "key.pem", "-out", directory_ / "certificate.pem", "-subj",
+                      "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"};
+    make.environment = {"PATH=/usr/bin:/bin"};
+    const auto made = run_command(make, {}, std::chrono::seconds(60));
+    REQUIRE(made);
+    REQUIRE(made->status.code == 0);
+    int ends[2];
+    REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);
+    output_.reset(ends[0]);
+    const UniqueFd input(ends[1]);
+    SpawnRequest serve = make;
+    serve.arguments = {"openssl", "s_server", "-accept", "127.0.0.1:0", "-www", "-cert",
+                       directory_ / "certificate.pem", "-key", directory_ / "key.pem"};
+    serve.descriptors = {{input.get(), 1}};
+    auto child = spawn(serve);
+    REQUIRE(child);
+    child_ = *std::move(child);
+    read_port();
+  }
+  ~UntrustedServer() {
+    static_cast<void>(kill_group(child_, SIGKILL).has_value());
+    static_cast<void>(wait_child(child_, std::chrono::seconds(10)).has_value());
+  }
+  UntrustedServer(const UntrustedServer&) = delete;
+  UntrustedServer& operator=(const UntrustedServer&) = delete;
+
+  std::string url() const { return "https://localhost:" + port_ + "/x.git"; }
+
+ private:
+  // It says "ACCEPT 127.0.0.1:PORT" once it listens.
+  void read_port() {
+    std::string said;
+    char c = 0;
+    while (::read(output_.get(), &c, 1) == 1) {
+      if (c == '\n' && said.find("ACCEPT") != std::string::npos) break;
+      said = c == '\n' ? "" : said + c;
+    }
+    port_ = said.substr(said.rfind(':') + 1);
+    REQUIRE_FALSE(port_.empty());
+  }
+
+  TempDirectory directory_;
+  UniqueFd output_;
+  Child child_;
+  std::string port_;
+};
+
+}  // namespace
+
+TEST_CASE("a certificate that nobody has signed is refused", "[transport]") {
+  const UntrustedServer server;
+  const Look look = look_at(server.url());
+  REQUIRE_FALSE(look.head);
+  CAPTURE(look.head.error().text());
+  CHECK(look.head.error().reason == "TlsRefused");
+  CHECK(look.head.error().code == Code::denied);
 }
 
 TEST_CASE("nobody listening is an ordinary error", "[transport]") {
