@@ -154,6 +154,8 @@ class Absorber {
     }
     note(false, "Created", "Created container " + name, name);
     note(false, "Started", "Started container " + name, name);
+    const bool ended = outcome_.report && outcome_.report->phase == ContainerPhase::exited;
+    if (ended && !container.early_exit) container.early_exit = outcome_.report;
     if (container.early_exit) {
       const ContainerReport report = *container.early_exit;
       container.early_exit.reset();

@@ -240,6 +240,21 @@ Result<ContainerSpec> PodActor::make_spec(const ActorPod& pod, const Container& 
   return spec;
 }
 
+// An earlier call may have started the attempt without its answer coming through. If it has ended
+// since, its end is the answer.
+Result<ContainerReport> PodActor::start_attempt(const std::string& uid,
+                                                const Action& action) const {
+  auto started = sandbox_.start_container(uid, action.container, action.attempt);
+  if (started || started.error().code != Code::conflict) return started;
+  const auto known = sandbox_.list_containers(uid);
+  if (!known) return started;
+  for (const auto& report : *known) {
+    const bool same = report.name == action.container && report.attempt == action.attempt;
+    if (same && report.phase == ContainerPhase::exited) return report;
+  }
+  return started;
+}
+
 Status PodActor::start(const ActorPod& pod, Outcome& outcome) const {
   const Pod& of = pod.object.as<Pod>();
   const Action& action = outcome.action;
@@ -250,7 +265,7 @@ Status PodActor::start(const ActorPod& pod, Outcome& outcome) const {
   MOORED_TRY(const auto spec, make_spec(pod, *container, image, outcome));
   auto created = sandbox_.create_container(of.metadata.uid, spec);
   if (!created) return because(std::move(created).error(), "CreateContainerError");
-  auto started = sandbox_.start_container(of.metadata.uid, action.container, action.attempt);
+  auto started = start_attempt(of.metadata.uid, action);
   if (!started) {
     Error error = std::move(started).error();
     error.message = "failed to start container \"" + action.container + "\": " + error.message;

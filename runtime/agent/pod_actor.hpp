@@ -15,6 +15,7 @@ class ImageStore;
 class PodNetwork;
 class Sandbox;
 class StateSource;
+struct ContainerReport;
 struct ContainerSpec;
 struct DriftRecord;
 struct ImageReport;
@@ -66,6 +67,7 @@ class PodActor {
   Status prepare(const ActorPod& pod, Outcome& outcome) const;
   Status write_etc_files(const Pod& pod, const std::string& address, Outcome& outcome) const;
   Status start(const ActorPod& pod, Outcome& outcome) const;
+  Result<ContainerReport> start_attempt(const std::string& uid, const Action& action) const;
   Result<ImageReport> find_image(const Container& container) const;
   Result<ContainerSpec> make_spec(const ActorPod& pod, const Container& container,
                                   const ImageReport& image, Outcome& outcome) const;
