@@ -95,6 +95,11 @@ void shrink_old_sets(const SetCount& new_set, std::vector<SetCount>& old_sets,
 void spread_replicas(std::vector<SetCount>& sets, const RolloutBounds& bounds) {
   const std::int32_t allowed = bounds.replicas > 0 ? bounds.replicas + bounds.surge : 0;
   std::int32_t left = allowed - sum(sets, wanted);
+  if (left < 0) {
+    // Kubernetes shrinks in proportion only and may take ready pods before broken ones.
+    drop_unavailable(sets, -left);
+    left = allowed - sum(sets, wanted);
+  }
   if (left == 0 || sets.empty()) return;
   std::vector<std::size_t> order(sets.size());
   std::iota(order.begin(), order.end(), std::size_t{0});

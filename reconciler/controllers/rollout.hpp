@@ -37,7 +37,8 @@ void shrink_old_sets(const SetCount& new_set, std::vector<SetCount>& old_sets,
                      const RolloutBounds& bounds);
 
 // Spreads a change of the wanted number over the sets of a rollout under way, in proportion to
-// their size; the newest set is the last one.
+// their size; the newest set is the last one. A smaller number takes pods that are not available
+// first, whichever set they belong to.
 void spread_replicas(std::vector<SetCount>& sets, const RolloutBounds& bounds);
 
 }  // namespace moored

@@ -143,6 +143,8 @@ TEST_CASE("A new number is spread in proportion") {
       {"nothing to do", {{3, 3, 3, 5}, {2, 2, 2, 5}}, {4, 1, 1}, {3, 2}},
       {"to nothing", {{3, 3, 3, 5}, {2, 2, 2, 5}}, {0, 0, 0}, {0, 0}},
       {"halved", {{6, 6, 6, 12}, {6, 6, 6, 12}}, {5, 1, 1}, {3, 3}},
+      {"what is not available goes first", {{2, 2, 2, 5}, {3, 3, 0, 5}}, {2, 1, 0}, {2, 1}},
+      {"then what is, the oldest first", {{6, 6, 4, 12}, {6, 6, 4, 12}}, {3, 1, 1}, {1, 3}},
       {"equal sets: the newest grows first", {{2, 2, 2, 4}, {2, 2, 2, 4}}, {4, 1, 1}, {2, 3}},
       {"size unknown: the wanted number stands in", {{2, 2, 2, 0}, {2, 2, 2, 0}}, {4, 0, 1},
        {2, 2}},
