@@ -107,9 +107,6 @@ void Machine::start(SimPod& pod, const std::pair<std::string, int>& key) {
     }
   }
   ContainerReport& report = pod.containers.at(key);
-  if (report.phase == ContainerPhase::exited) {
-    broken.push_back("an ended attempt of " + pod.spec.name + " was started again");
-  }
   if (report.phase == ContainerPhase::running) return;
   report.phase = ContainerPhase::running;
   report.pid = 100 + static_cast<std::int32_t>(pods.size());
@@ -183,6 +180,9 @@ Result<ContainerReport> SimSandbox::start_container(const std::string& uid,
     if (pod == machine_.pods.end() || pod->second.containers.count({name, attempt}) == 0) {
       return fail(Code::not_found, "no such container");
     }
+    if (pod->second.containers.at({name, attempt}).phase == ContainerPhase::exited) {
+      return fail(Code::conflict, "container " + name + " is exited");
+    }
     machine_.start(pod->second, {name, attempt});
     report = pod->second.containers.at({name, attempt});
     return {};
@@ -208,7 +208,13 @@ Status SimSandbox::signal_container(const std::string& uid, const std::string& n
 Status SimSandbox::remove_container(const std::string& uid, const std::string& name, int attempt) {
   return around([&]() -> Status {
     const auto pod = machine_.pods.find(uid);
-    if (pod != machine_.pods.end()) pod->second.containers.erase({name, attempt});
+    if (pod == machine_.pods.end()) return {};
+    const auto found = pod->second.containers.find({name, attempt});
+    if (found == pod->second.containers.end()) return {};
+    if (found->second.phase != ContainerPhase::exited) {
+      return fail(Code::conflict, "container " + name + " has not ended");
+    }
+    pod->second.containers.erase(found);
     return {};
   });
 }
@@ -218,8 +224,8 @@ Status SimSandbox::remove_pod(const std::string& uid) {
     const auto pod = machine_.pods.find(uid);
     if (pod == machine_.pods.end()) return {};
     for (const auto& [key, report] : pod->second.containers) {
-      if (report.phase == ContainerPhase::running) {
-        machine_.broken.push_back("pod " + pod->second.spec.name + " was removed while it ran");
+      if (report.phase != ContainerPhase::exited) {
+        return fail(Code::conflict, "container " + key.first + " has not ended");
       }
     }
     if (!faults_.leaks_sandboxes) machine_.pods.erase(pod);
