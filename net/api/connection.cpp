@@ -143,6 +143,7 @@ class LiveConnection final : public Connection,
   asio::steady_timer timer_;
   asio::posix::stream_descriptor changes_;
   bool writing_ = false;
+  bool changes_awaited_ = false;
   bool more_ = true;   // the stream has not ended
   bool news_ = false;  // woken while a chunk was being written
   std::size_t drained_ = 0;
@@ -380,7 +381,6 @@ void LiveConnection::start_stream() {
   if (const int fd = source_->change_fd(); fd >= 0) {
     error_code ignored;
     changes_.assign(::fcntl(fd, F_DUPFD_CLOEXEC, 0), ignored);
-    watch_changes();
   }
   watch_peer();
   stream_.expires_after(shared_.options.limits.write_time);
@@ -401,12 +401,15 @@ void LiveConnection::watch_peer() {
                               });
 }
 
+// Waits for the descriptor only while nothing is being written: it stays readable until the next
+// pull, which a slow reader may keep away for long.
 void LiveConnection::watch_changes() {
+  if (!changes_.is_open() || changes_awaited_) return;
+  changes_awaited_ = true;
   changes_.async_wait(asio::posix::stream_descriptor::wait_read,
                       [self = shared_from_this()](error_code error) {
-                        if (error || !self->streaming_) return;
-                        self->pump();
-                        if (self->changes_.is_open()) self->watch_changes();
+                        self->changes_awaited_ = false;
+                        if (!error && self->streaming_) self->pump();
                       });
 }
 
@@ -445,6 +448,7 @@ void LiveConnection::write_chunk() {
 
 void LiveConnection::arm_timer() {
   stream_.expires_never();
+  watch_changes();
   const auto wait = source_->next_due() - shared_.clock->now().mono;
   timer_.expires_after(std::max<Duration>(wait, std::chrono::milliseconds(1)));
   timer_.async_wait([self = shared_from_this()](error_code error) {
