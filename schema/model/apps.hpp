@@ -5,6 +5,7 @@
 
 namespace moored {
 
+// The goal: as many pods as replicas says, made from the template.
 struct ReplicaSetSpec {
   std::optional<std::int32_t> replicas;  // never absent after defaulting
   std::int32_t min_ready_seconds = 0;
@@ -12,6 +13,7 @@ struct ReplicaSetSpec {
   PodTemplateSpec pod_template;  // JSON name: template
   bool operator==(const ReplicaSetSpec&) const = default;
 };
+// Counts of the pods that exist. Also the status of a ReplicationController.
 struct ReplicaSetStatus {
   std::int32_t replicas = 0;
   std::int32_t fully_labeled_replicas = 0;
@@ -21,6 +23,7 @@ struct ReplicaSetStatus {
   std::vector<Condition> conditions;
   bool operator==(const ReplicaSetStatus&) const = default;
 };
+// Keeps a number of equal pods. Deployments make and scale them.
 struct ReplicaSet {
   ObjectMeta metadata;
   ReplicaSetSpec spec;
@@ -28,16 +31,19 @@ struct ReplicaSet {
   bool operator==(const ReplicaSet&) const = default;
 };
 
+// Bounds of a roll-out, as numbers or percentages of replicas. Never both zero.
 struct RollingUpdateDeployment {
   std::optional<IntOrString> max_unavailable;
   std::optional<IntOrString> max_surge;
   bool operator==(const RollingUpdateDeployment&) const = default;
 };
+// How pods are replaced. rolling_update is set with the type RollingUpdate only.
 struct DeploymentStrategy {
   std::string type;  // RollingUpdate or Recreate
   std::optional<RollingUpdateDeployment> rolling_update;
   bool operator==(const DeploymentStrategy&) const = default;
 };
+// The goal and the way to it. Times are whole seconds.
 struct DeploymentSpec {
   std::optional<std::int32_t> replicas;  // never absent after defaulting
   std::optional<LabelSelector> selector;
@@ -49,6 +55,7 @@ struct DeploymentSpec {
   std::optional<std::int32_t> progress_deadline_seconds;
   bool operator==(const DeploymentSpec&) const = default;
 };
+// Counts over all ReplicaSets of the Deployment.
 struct DeploymentStatus {
   std::int64_t observed_generation = 0;
   std::int32_t replicas = 0;
@@ -59,6 +66,7 @@ struct DeploymentStatus {
   std::vector<Condition> conditions;
   bool operator==(const DeploymentStatus&) const = default;
 };
+// Replaces pods step by step when its template changes.
 struct Deployment {
   ObjectMeta metadata;
   DeploymentSpec spec;

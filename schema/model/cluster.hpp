@@ -6,11 +6,13 @@
 
 namespace moored {
 
+// One address or name of the node.
 struct NodeAddress {
   std::string type;
   std::string address;
   bool operator==(const NodeAddress&) const = default;
 };
+// Versions and ids of the machine, as texts for people.
 struct NodeSystemInfo {
   std::string machine_id;   // JSON name: machineID
   std::string system_uuid;  // JSON name: systemUUID
@@ -24,12 +26,14 @@ struct NodeSystemInfo {
   std::string architecture;
   bool operator==(const NodeSystemInfo&) const = default;
 };
+// What moored decides about the node.
 struct NodeSpec {
   std::string pod_cidr;                // JSON name: podCIDR
   std::vector<std::string> pod_cidrs;  // JSON name: podCIDRs
   bool unschedulable = false;
   bool operator==(const NodeSpec&) const = default;
 };
+// What the machine has and how it feels. Amounts are quantities by resource name.
 struct NodeStatus {
   ResourceList capacity;
   ResourceList allocatable;
@@ -38,6 +42,7 @@ struct NodeStatus {
   NodeSystemInfo node_info;
   bool operator==(const NodeStatus&) const = default;
 };
+// The machine. Written by moored alone.
 struct Node {
   ObjectMeta metadata;
   NodeSpec spec;
@@ -45,11 +50,13 @@ struct Node {
   bool operator==(const Node&) const = default;
 };
 
+// Which part of moored saw something, and where.
 struct EventSource {
   std::string component;
   std::string host;
   bool operator==(const EventSource&) const = default;
 };
+// Something that happened to an object. Repetitions raise count; old ones are dropped.
 struct Event {
   ObjectMeta metadata;
   ObjectReference involved_object;
@@ -67,6 +74,7 @@ struct Event {
   bool operator==(const Event&) const = default;
 };
 
+// Who holds a lease, since when and for how long.
 struct LeaseSpec {
   std::string holder_identity;
   std::optional<std::int32_t> lease_duration_seconds;
@@ -75,6 +83,7 @@ struct LeaseSpec {
   std::optional<std::int32_t> lease_transitions;
   bool operator==(const LeaseSpec&) const = default;
 };
+// A sign of life of the node. Renewal times are computed when they are read.
 struct Lease {
   ObjectMeta metadata;
   LeaseSpec spec;

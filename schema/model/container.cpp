@@ -175,6 +175,7 @@ void complete_container(void* object) {
 
 }  // namespace
 
+// Source: core/v1 ContainerPort. With host network hostPort becomes containerPort (PodSpec).
 template <>
 const TypeSchema& schema_of<ContainerPort>() {
   using T = ContainerPort;
@@ -198,6 +199,7 @@ const TypeSchema& schema_of<ContainerPort>() {
   return kSchema;
 }
 
+// Source: core/v1 ResourceRequirements. Only what the machine can count is granted.
 template <>
 const TypeSchema& schema_of<ResourceRequirements>() {
   using T = ResourceRequirements;
@@ -214,6 +216,7 @@ const TypeSchema& schema_of<ResourceRequirements>() {
   return kSchema;
 }
 
+// Source: core/v1 VolumeMount.
 template <>
 const TypeSchema& schema_of<VolumeMount>() {
   using T = VolumeMount;
@@ -240,6 +243,7 @@ const TypeSchema& schema_of<VolumeMount>() {
   return kSchema;
 }
 
+// Source: core/v1 EnvVarSource.
 template <>
 const TypeSchema& schema_of<EnvVarSource>() {
   using T = EnvVarSource;
@@ -257,6 +261,7 @@ const TypeSchema& schema_of<EnvVarSource>() {
   return kSchema;
 }
 
+// Source: core/v1 EnvVar.
 template <>
 const TypeSchema& schema_of<EnvVar>() {
   using T = EnvVar;
@@ -272,6 +277,7 @@ const TypeSchema& schema_of<EnvVar>() {
   return kSchema;
 }
 
+// Source: core/v1 ConfigMapEnvSource and SecretEnvSource, which are the same.
 template <>
 const TypeSchema& schema_of<EnvFromReference>() {
   using T = EnvFromReference;
@@ -284,6 +290,7 @@ const TypeSchema& schema_of<EnvFromReference>() {
   return kSchema;
 }
 
+// Source: core/v1 EnvFromSource. Keys that are no variable names are left out at the start.
 template <>
 const TypeSchema& schema_of<EnvFromSource>() {
   using T = EnvFromSource;
@@ -298,6 +305,7 @@ const TypeSchema& schema_of<EnvFromSource>() {
   return kSchema;
 }
 
+// Source: core/v1 Container and its defaults.
 template <>
 const TypeSchema& schema_of<Container>() {
   using T = Container;

@@ -13,6 +13,7 @@
 
 namespace moored {
 
+// A port that a container listens on. host_port 0 means that the node takes no part.
 struct ContainerPort {
   std::string name;
   std::int32_t container_port = 0;
@@ -28,17 +29,20 @@ struct KeySelector {  // of a ConfigMap or a Secret
   bool optional = false;
   bool operator==(const KeySelector&) const = default;
 };
+// A field of the pod by its path, such as metadata.labels['app'].
 struct ObjectFieldSelector {
   std::string api_version;
   std::string field_path;
   bool operator==(const ObjectFieldSelector&) const = default;
 };
+// A request or limit of a container, divided by divisor and rounded up.
 struct ResourceFieldSelector {
   std::string container_name;
   std::string resource;
   std::optional<Quantity> divisor;
   bool operator==(const ResourceFieldSelector&) const = default;
 };
+// Where a value comes from. Exactly one member is set.
 struct EnvVarSource {
   std::optional<ObjectFieldSelector> field_ref;
   std::optional<ResourceFieldSelector> resource_field_ref;
@@ -46,17 +50,20 @@ struct EnvVarSource {
   std::optional<KeySelector> secret_key_ref;
   bool operator==(const EnvVarSource&) const = default;
 };
+// One variable. Either value or value_from; $(NAME) in value stands for earlier variables.
 struct EnvVar {
   std::string name;
   std::string value;
   std::optional<EnvVarSource> value_from;
   bool operator==(const EnvVar&) const = default;
 };
+// A ConfigMap or Secret of the pod's namespace, all keys of it.
 struct EnvFromReference {
   std::string name;
   bool optional = false;
   bool operator==(const EnvFromReference&) const = default;
 };
+// Variables from all keys of one object. Exactly one reference is set.
 struct EnvFromSource {
   std::string prefix;
   std::optional<EnvFromReference> config_map_ref;
@@ -65,12 +72,14 @@ struct EnvFromSource {
 };
 
 using ResourceList = std::map<std::string, Quantity>;
+// What a container may use at most and what is set aside for it.
 struct ResourceRequirements {
   ResourceList limits;
   ResourceList requests;
   bool operator==(const ResourceRequirements&) const = default;
 };
 
+// Where a volume of the pod appears in a container.
 struct VolumeMount {
   std::string name;
   std::string mount_path;
@@ -81,16 +90,19 @@ struct VolumeMount {
   bool operator==(const VolumeMount&) const = default;
 };
 
+// Names of capabilities(7), with or without CAP_, in any letter case; ALL means every one.
 struct Capabilities {
   std::vector<std::string> add;
   std::vector<std::string> drop;
   bool operator==(const Capabilities&) const = default;
 };
+// The filter of system calls.
 struct SeccompProfile {
   std::string type;  // RuntimeDefault, Unconfined, Localhost
   std::string localhost_profile;
   bool operator==(const SeccompProfile&) const = default;
 };
+// Rights of one container. A value here goes before the pod's value of the same name.
 struct SecurityContext {
   std::optional<Capabilities> capabilities;
   std::optional<bool> privileged;
@@ -104,6 +116,7 @@ struct SecurityContext {
   bool operator==(const SecurityContext&) const = default;
 };
 
+// One program of a pod, as it was wanted. What became of it is a ContainerStatus.
 struct Container {
   std::string name;
   std::string image;

@@ -28,6 +28,7 @@ const TypeSchema& schema_of<ContainerStateRunning>() {
   return kSchema;
 }
 
+// Source: core/v1 ContainerStateTerminated.
 template <>
 const TypeSchema& schema_of<ContainerStateTerminated>() {
   using T = ContainerStateTerminated;
@@ -45,6 +46,7 @@ const TypeSchema& schema_of<ContainerStateTerminated>() {
   return kSchema;
 }
 
+// Source: core/v1 ContainerState.
 template <>
 const TypeSchema& schema_of<ContainerState>() {
   using T = ContainerState;
@@ -57,6 +59,8 @@ const TypeSchema& schema_of<ContainerState>() {
   return kSchema;
 }
 
+// Source: core/v1 ContainerStatus. Clients act on ready and restartCount, so both are written
+// also when they are zero.
 template <>
 const TypeSchema& schema_of<ContainerStatus>() {
   using T = ContainerStatus;

@@ -10,15 +10,18 @@
 
 namespace moored {
 
+// It has not been started, or waits to be started again.
 struct ContainerStateWaiting {
   std::string reason;
   std::string message;
   bool operator==(const ContainerStateWaiting&) const = default;
 };
+// Its process runs.
 struct ContainerStateRunning {
   std::optional<Time> started_at;
   bool operator==(const ContainerStateRunning&) const = default;
 };
+// It ended. exit_code is 128 + signal when a signal ended it.
 struct ContainerStateTerminated {
   std::int32_t exit_code = 0;
   std::int32_t signal = 0;
@@ -36,6 +39,7 @@ struct ContainerState {
   std::optional<ContainerStateTerminated> terminated;
   bool operator==(const ContainerState&) const = default;
 };
+// What one container of a pod reports. restart_count is the number of attempts less one.
 struct ContainerStatus {
   std::string name;
   ContainerState state;

@@ -6,14 +6,17 @@
 
 namespace moored {
 
+// Nothing that people set; kept because Kubernetes writes it.
 struct NamespaceSpec {
   std::vector<std::string> finalizers;
   bool operator==(const NamespaceSpec&) const = default;
 };
+// Active, or Terminating while its objects are being removed.
 struct NamespaceStatus {
   std::string phase;  // Active, Terminating
   bool operator==(const NamespaceStatus&) const = default;
 };
+// A room for names. Its labels never weaken the policy of the operator.
 struct Namespace {
   ObjectMeta metadata;
   NamespaceSpec spec;
@@ -21,6 +24,7 @@ struct Namespace {
   bool operator==(const Namespace&) const = default;
 };
 
+// Keys and values for containers. At most 1 MiB together.
 struct ConfigMap {
   ObjectMeta metadata;
   std::map<std::string, std::string> data;
@@ -29,6 +33,7 @@ struct ConfigMap {
   bool operator==(const ConfigMap&) const = default;
 };
 
+// Keys and values that are sealed in the store and masked in every answer. At most 1 MiB.
 struct Secret {
   ObjectMeta metadata;
   std::string type;
@@ -38,6 +43,7 @@ struct Secret {
   bool operator==(const Secret&) const = default;
 };
 
+// Pull secrets for pods that name it. No tokens exist: the API asks nobody who he is.
 struct ServiceAccount {
   ObjectMeta metadata;
   std::vector<ObjectReference> secrets;
@@ -46,6 +52,7 @@ struct ServiceAccount {
   bool operator==(const ServiceAccount&) const = default;
 };
 
+// A port of a Service and where it leads. target_port is never absent after defaulting.
 struct ServicePort {
   std::string name;
   std::string protocol = "TCP";
@@ -55,6 +62,7 @@ struct ServicePort {
   std::int32_t node_port = 0;
   bool operator==(const ServicePort&) const = default;
 };
+// What a Service offers. cluster_ip is given by moored when it is left out.
 struct ServiceSpec {
   std::vector<ServicePort> ports;
   Labels selector;
@@ -69,10 +77,12 @@ struct ServiceSpec {
   bool publish_not_ready_addresses = false;
   bool operator==(const ServiceSpec&) const = default;
 };
+// What keeps a Service from serving.
 struct ServiceStatus {
   std::vector<Condition> conditions;
   bool operator==(const ServiceStatus&) const = default;
 };
+// One address in front of the ready pods that its selector finds.
 struct Service {
   ObjectMeta metadata;
   ServiceSpec spec;
@@ -80,6 +90,7 @@ struct Service {
   bool operator==(const Service&) const = default;
 };
 
+// One address behind a Service.
 struct EndpointAddress {
   std::string ip;
   std::string hostname;
@@ -94,24 +105,28 @@ struct EndpointPort {  // of Endpoints and EndpointSlices
   std::string app_protocol;
   bool operator==(const EndpointPort&) const = default;
 };
+// Addresses that have the same ports.
 struct EndpointSubset {
   std::vector<EndpointAddress> addresses;
   std::vector<EndpointAddress> not_ready_addresses;
   std::vector<EndpointPort> ports;
   bool operator==(const EndpointSubset&) const = default;
 };
+// What stands behind the Service of the same name, in the older form.
 struct Endpoints {
   ObjectMeta metadata;
   std::vector<EndpointSubset> subsets;
   bool operator==(const Endpoints&) const = default;
 };
 
+// State of an endpoint. Absent means yes for ready and serving, no for terminating.
 struct EndpointConditions {
   std::optional<bool> ready;
   std::optional<bool> serving;
   std::optional<bool> terminating;
   bool operator==(const EndpointConditions&) const = default;
 };
+// One endpoint of a slice; its addresses all mean the same pod.
 struct SliceEndpoint {
   std::vector<std::string> addresses;
   EndpointConditions conditions;
@@ -120,6 +135,7 @@ struct SliceEndpoint {
   std::string node_name;
   bool operator==(const SliceEndpoint&) const = default;
 };
+// What stands behind the Service named by the label kubernetes.io/service-name.
 struct EndpointSlice {
   ObjectMeta metadata;
   std::string address_type;

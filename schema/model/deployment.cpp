@@ -61,6 +61,7 @@ void check_deployment(const void* object, std::vector<Error>& errors) {
 
 }  // namespace
 
+// Source: apps/v1 RollingUpdateDeployment; a quarter each is the default.
 template <>
 const TypeSchema& schema_of<RollingUpdateDeployment>() {
   using T = RollingUpdateDeployment;
@@ -77,6 +78,7 @@ const TypeSchema& schema_of<RollingUpdateDeployment>() {
   return kSchema;
 }
 
+// Source: apps/v1 DeploymentStrategy.
 template <>
 const TypeSchema& schema_of<DeploymentStrategy>() {
   using T = DeploymentStrategy;
@@ -92,6 +94,7 @@ const TypeSchema& schema_of<DeploymentStrategy>() {
   return kSchema;
 }
 
+// Source: apps/v1 DeploymentSpec and its defaults: ten old ReplicaSets, ten minutes.
 template <>
 const TypeSchema& schema_of<DeploymentSpec>() {
   using T = DeploymentSpec;
@@ -119,6 +122,7 @@ const TypeSchema& schema_of<DeploymentSpec>() {
   return kSchema;
 }
 
+// Source: apps/v1 DeploymentStatus.
 template <>
 const TypeSchema& schema_of<DeploymentStatus>() {
   using T = DeploymentStatus;

@@ -41,6 +41,7 @@ void check_slice(const void* object, std::vector<Error>& errors) {
 
 }  // namespace
 
+// Source: core/v1 EndpointAddress. Loopback and link-local addresses would lead to the node.
 template <>
 const TypeSchema& schema_of<EndpointAddress>() {
   using T = EndpointAddress;
@@ -56,6 +57,7 @@ const TypeSchema& schema_of<EndpointAddress>() {
   return kSchema;
 }
 
+// Source: core/v1 EndpointPort and discovery/v1 EndpointPort, which are the same.
 template <>
 const TypeSchema& schema_of<EndpointPort>() {
   using T = EndpointPort;
@@ -74,6 +76,7 @@ const TypeSchema& schema_of<EndpointPort>() {
   return kSchema;
 }
 
+// Source: core/v1 EndpointSubset.
 template <>
 const TypeSchema& schema_of<EndpointSubset>() {
   using T = EndpointSubset;
@@ -87,6 +90,7 @@ const TypeSchema& schema_of<EndpointSubset>() {
   return kSchema;
 }
 
+// Source: core/v1 Endpoints.
 template <>
 const TypeSchema& schema_of<Endpoints>() {
   using T = Endpoints;
@@ -107,6 +111,7 @@ const Kind& kind_of<Endpoints>() {
   return kRow;
 }
 
+// Source: discovery/v1 EndpointConditions.
 template <>
 const TypeSchema& schema_of<EndpointConditions>() {
   using T = EndpointConditions;
@@ -119,6 +124,7 @@ const TypeSchema& schema_of<EndpointConditions>() {
   return kSchema;
 }
 
+// Source: discovery/v1 Endpoint.
 template <>
 const TypeSchema& schema_of<SliceEndpoint>() {
   using T = SliceEndpoint;
@@ -139,6 +145,7 @@ const TypeSchema& schema_of<SliceEndpoint>() {
   return kSchema;
 }
 
+// Source: discovery/v1 EndpointSlice. At most 1,000 endpoints, as there.
 template <>
 const TypeSchema& schema_of<EndpointSlice>() {
   using T = EndpointSlice;

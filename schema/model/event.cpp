@@ -24,6 +24,7 @@ const TypeSchema& schema_of<EventSource>() {
   return kSchema;
 }
 
+// Source: core/v1 Event. eventTime has six decimals, the other times whole seconds.
 template <>
 const TypeSchema& schema_of<Event>() {
   using T = Event;

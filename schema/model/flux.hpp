@@ -5,6 +5,7 @@
 
 namespace moored {
 
+// What to follow. commit goes before name, name before tag, tag before branch.
 struct GitRepositoryRef {
   std::string branch;
   std::string tag;
@@ -12,6 +13,7 @@ struct GitRepositoryRef {
   std::string name;  // any full reference name
   bool operator==(const GitRepositoryRef&) const = default;
 };
+// Where a repository is and how often to look.
 struct GitRepositorySpec {
   std::string url;
   std::optional<GitRepositoryRef> ref;
@@ -20,17 +22,20 @@ struct GitRepositorySpec {
   bool suspend = false;
   bool operator==(const GitRepositorySpec&) const = default;
 };
+// What was last fetched.
 struct SourceArtifact {
   std::string revision;  // branch@sha1:<40 hex>
   std::optional<Time> last_update_time;
   bool operator==(const SourceArtifact&) const = default;
 };
+// What came of looking at the repository.
 struct GitRepositoryStatus {
   std::int64_t observed_generation = 0;
   std::vector<Condition> conditions;
   std::optional<SourceArtifact> artifact;
   bool operator==(const GitRepositoryStatus&) const = default;
 };
+// A source of manifests.
 struct GitRepository {
   ObjectMeta metadata;
   GitRepositorySpec spec;
@@ -38,6 +43,7 @@ struct GitRepository {
   bool operator==(const GitRepository&) const = default;
 };
 
+// A source. The namespace is always the unit's own.
 struct CrossNamespaceSourceReference {
   std::string api_version;
   std::string kind;
@@ -45,6 +51,7 @@ struct CrossNamespaceSourceReference {
   std::string namespace_name;  // JSON name: namespace
   bool operator==(const CrossNamespaceSourceReference&) const = default;
 };
+// Which folder of which source is applied, and how. Intervals are Go durations.
 struct KustomizationSpec {
   std::string interval;
   std::string retry_interval;
@@ -63,10 +70,12 @@ struct InventoryEntry {
   std::string v;   // version
   bool operator==(const InventoryEntry&) const = default;
 };
+// Everything that a unit has applied and therefore may prune.
 struct Inventory {
   std::vector<InventoryEntry> entries;
   bool operator==(const Inventory&) const = default;
 };
+// What came of applying the unit. The inventory decides what may be pruned.
 struct KustomizationStatus {
   std::int64_t observed_generation = 0;
   std::vector<Condition> conditions;
@@ -75,6 +84,7 @@ struct KustomizationStatus {
   std::optional<Inventory> inventory;
   bool operator==(const KustomizationStatus&) const = default;
 };
+// A unit: one folder of a source whose objects are applied together.
 struct Kustomization {
   ObjectMeta metadata;
   KustomizationSpec spec;

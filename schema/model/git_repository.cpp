@@ -57,6 +57,7 @@ void check_repository(const void* object, std::vector<Error>& errors) {
 
 }  // namespace
 
+// Source: source.toolkit.fluxcd.io/v1 GitRepositoryRef.
 template <>
 const TypeSchema& schema_of<GitRepositoryRef>() {
   using T = GitRepositoryRef;
@@ -75,6 +76,7 @@ const TypeSchema& schema_of<GitRepositoryRef>() {
   return kSchema;
 }
 
+// Source: source.toolkit.fluxcd.io/v1 GitRepositorySpec. Credentials never come from Git.
 template <>
 const TypeSchema& schema_of<GitRepositorySpec>() {
   using T = GitRepositorySpec;
@@ -116,6 +118,7 @@ const TypeSchema& schema_of<SourceArtifact>() {
   return kSchema;
 }
 
+// Source: source.toolkit.fluxcd.io/v1 GitRepositoryStatus.
 template <>
 const TypeSchema& schema_of<GitRepositoryStatus>() {
   using T = GitRepositoryStatus;

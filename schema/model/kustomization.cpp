@@ -25,6 +25,7 @@ void check_kustomization(const void* object, std::vector<Error>& errors) {
 
 }  // namespace
 
+// Source: kustomize.toolkit.fluxcd.io/v1 CrossNamespaceSourceReference.
 template <>
 const TypeSchema& schema_of<CrossNamespaceSourceReference>() {
   using T = CrossNamespaceSourceReference;
@@ -44,6 +45,7 @@ const TypeSchema& schema_of<CrossNamespaceSourceReference>() {
   return kSchema;
 }
 
+// Source: kustomize.toolkit.fluxcd.io/v1 KustomizationSpec.
 template <>
 const TypeSchema& schema_of<KustomizationSpec>() {
   using T = KustomizationSpec;
@@ -101,6 +103,7 @@ const TypeSchema& schema_of<InventoryEntry>() {
   return kSchema;
 }
 
+// Source: kustomize.toolkit.fluxcd.io/v1 ResourceInventory.
 template <>
 const TypeSchema& schema_of<Inventory>() {
   using T = Inventory;
@@ -113,6 +116,7 @@ const TypeSchema& schema_of<Inventory>() {
   return kSchema;
 }
 
+// Source: kustomize.toolkit.fluxcd.io/v1 KustomizationStatus.
 template <>
 const TypeSchema& schema_of<KustomizationStatus>() {
   using T = KustomizationStatus;

@@ -13,6 +13,7 @@ void check_lease(const void* object, std::vector<Error>& errors) {
 
 }  // namespace
 
+// Source: coordination/v1 LeaseSpec. Both times have six decimals.
 template <>
 const TypeSchema& schema_of<LeaseSpec>() {
   using T = LeaseSpec;

@@ -98,6 +98,7 @@ bool matches(const Labels& selector, const Labels& labels) {
   });
 }
 
+// Source: meta/v1 OwnerReference.
 template <>
 const TypeSchema& schema_of<OwnerReference>() {
   using T = OwnerReference;
@@ -117,6 +118,8 @@ const TypeSchema& schema_of<OwnerReference>() {
   return kSchema;
 }
 
+// Source: meta/v1 ObjectMeta. What only the server may write is dropped with a warning where
+// people paste it, and refused where believing it would be dangerous.
 template <>
 const TypeSchema& schema_of<ObjectMeta>() {
   using T = ObjectMeta;
@@ -169,6 +172,7 @@ const TypeSchema& schema_of<ObjectMeta>() {
   return kSchema;
 }
 
+// Source: the conditions of all kinds together; each kind uses the times that it has.
 template <>
 const TypeSchema& schema_of<Condition>() {
   using T = Condition;
@@ -191,6 +195,7 @@ const TypeSchema& schema_of<Condition>() {
   return kSchema;
 }
 
+// Source: meta/v1 LabelSelectorRequirement.
 template <>
 const TypeSchema& schema_of<LabelSelectorRequirement>() {
   using T = LabelSelectorRequirement;
@@ -212,6 +217,7 @@ const TypeSchema& schema_of<LabelSelectorRequirement>() {
   return kSchema;
 }
 
+// Source: meta/v1 LabelSelector.
 template <>
 const TypeSchema& schema_of<LabelSelector>() {
   using T = LabelSelector;
@@ -228,6 +234,7 @@ const TypeSchema& schema_of<LabelSelector>() {
   return kSchema;
 }
 
+// Source: core/v1 ObjectReference.
 template <>
 const TypeSchema& schema_of<ObjectReference>() {
   using T = ObjectReference;
@@ -246,6 +253,7 @@ const TypeSchema& schema_of<ObjectReference>() {
   return kSchema;
 }
 
+// Source: core/v1 LocalObjectReference.
 template <>
 const TypeSchema& schema_of<LocalObjectReference>() {
   using T = LocalObjectReference;

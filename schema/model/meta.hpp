@@ -14,6 +14,7 @@ namespace moored {
 
 using Labels = std::map<std::string, std::string>;
 
+// The object whose deletion deletes this one. At most one owner is the controller.
 struct OwnerReference {
   std::string api_version;
   std::string kind;
@@ -24,6 +25,7 @@ struct OwnerReference {
   bool operator==(const OwnerReference&) const = default;
 };
 
+// What every object carries. Times are whole seconds, in UTC.
 struct ObjectMeta {
   std::string name;
   std::string generate_name;
@@ -60,6 +62,7 @@ const Condition* find_condition(const std::vector<Condition>& conditions, std::s
 // Returns true when anything but a time changed.
 bool set_condition(std::vector<Condition>& conditions, Condition next, Time now);
 
+// One expression of a selector. values is empty for Exists and DoesNotExist.
 struct LabelSelectorRequirement {
   std::string key;
   std::string operation;  // JSON name: operator; In, NotIn, Exists, DoesNotExist
@@ -67,6 +70,7 @@ struct LabelSelectorRequirement {
   bool operator==(const LabelSelectorRequirement&) const = default;
 };
 
+// All of its requirements must hold; an empty one selects everything.
 struct LabelSelector {
   Labels match_labels;
   std::vector<LabelSelectorRequirement> match_expressions;
@@ -77,6 +81,7 @@ struct LabelSelector {
 bool matches(const LabelSelector& selector, const Labels& labels);
 bool matches(const Labels& selector, const Labels& labels);
 
+// An object, or a part of it, as events and endpoints name it.
 struct ObjectReference {
   std::string kind;
   std::string namespace_name;  // JSON name: namespace
@@ -88,6 +93,7 @@ struct ObjectReference {
   bool operator==(const ObjectReference&) const = default;
 };
 
+// An object of the same namespace by its name.
 struct LocalObjectReference {
   std::string name;
   bool operator==(const LocalObjectReference&) const = default;

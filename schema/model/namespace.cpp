@@ -13,6 +13,7 @@ void check_namespace(const void* object, std::vector<Error>& errors) {
 
 }  // namespace
 
+// Source: core/v1 NamespaceSpec.
 template <>
 const TypeSchema& schema_of<NamespaceSpec>() {
   using T = NamespaceSpec;

@@ -25,6 +25,7 @@ const TypeSchema& schema_of<NodeAddress>() {
   return kSchema;
 }
 
+// Source: core/v1 NodeSystemInfo. All of it is written, because clients expect all of it.
 template <>
 const TypeSchema& schema_of<NodeSystemInfo>() {
   using T = NodeSystemInfo;
@@ -56,6 +57,7 @@ const TypeSchema& schema_of<NodeSystemInfo>() {
   return kSchema;
 }
 
+// Source: core/v1 NodeSpec.
 template <>
 const TypeSchema& schema_of<NodeSpec>() {
   using T = NodeSpec;
@@ -70,6 +72,7 @@ const TypeSchema& schema_of<NodeSpec>() {
   return kSchema;
 }
 
+// Source: core/v1 NodeStatus, as far as one machine without volumes needs it.
 template <>
 const TypeSchema& schema_of<NodeStatus>() {
   using T = NodeStatus;

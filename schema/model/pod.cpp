@@ -67,6 +67,7 @@ void check_pod(const void* object, std::vector<Error>& errors) {
 
 }  // namespace
 
+// Source: core/v1 Sysctl. Which settings are safe is judged by policy.
 template <>
 const TypeSchema& schema_of<Sysctl>() {
   using T = Sysctl;
@@ -80,6 +81,7 @@ const TypeSchema& schema_of<Sysctl>() {
   return kSchema;
 }
 
+// Source: core/v1 PodSecurityContext.
 template <>
 const TypeSchema& schema_of<PodSecurityContext>() {
   using T = PodSecurityContext;
@@ -114,6 +116,7 @@ const TypeSchema& schema_of<PodSecurityContext>() {
   return kSchema;
 }
 
+// Source: core/v1 HostAlias.
 template <>
 const TypeSchema& schema_of<HostAlias>() {
   using T = HostAlias;
@@ -127,6 +130,7 @@ const TypeSchema& schema_of<HostAlias>() {
   return kSchema;
 }
 
+// Source: core/v1 PodDNSConfigOption.
 template <>
 const TypeSchema& schema_of<PodDnsConfigOption>() {
   using T = PodDnsConfigOption;
@@ -140,6 +144,7 @@ const TypeSchema& schema_of<PodDnsConfigOption>() {
   return kSchema;
 }
 
+// Source: core/v1 PodDNSConfig.
 template <>
 const TypeSchema& schema_of<PodDnsConfig>() {
   using T = PodDnsConfig;
@@ -155,6 +160,7 @@ const TypeSchema& schema_of<PodDnsConfig>() {
   return kSchema;
 }
 
+// Source: core/v1 Toleration. The node has no taints, so every toleration is honoured.
 template <>
 const TypeSchema& schema_of<Toleration>() {
   using T = Toleration;
@@ -187,6 +193,7 @@ const TypeSchema& schema_of<PodIp>() {
   return kSchema;
 }
 
+// Source: core/v1 PodStatus, as far as the agent knows it.
 template <>
 const TypeSchema& schema_of<PodStatus>() {
   using T = PodStatus;
@@ -220,6 +227,7 @@ const TypeSchema& schema_of<PodStatus>() {
   return kSchema;
 }
 
+// Source: core/v1 PodTemplateSpec.
 template <>
 const TypeSchema& schema_of<PodTemplateSpec>() {
   using T = PodTemplateSpec;
@@ -234,6 +242,7 @@ const TypeSchema& schema_of<PodTemplateSpec>() {
   return kSchema;
 }
 
+// Source: core/v1 Pod.
 template <>
 const TypeSchema& schema_of<Pod>() {
   using T = Pod;

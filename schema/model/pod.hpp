@@ -6,11 +6,13 @@
 
 namespace moored {
 
+// A kernel setting of the pod's own namespaces.
 struct Sysctl {
   std::string name;
   std::string value;
   bool operator==(const Sysctl&) const = default;
 };
+// Settings for all containers of a pod; a container's own value goes before them.
 struct PodSecurityContext {
   std::optional<std::int64_t> run_as_user;
   std::optional<std::int64_t> run_as_group;
@@ -22,22 +24,26 @@ struct PodSecurityContext {
   std::vector<Sysctl> sysctls;
   bool operator==(const PodSecurityContext&) const = default;
 };
+// Further names of an address in the pod's /etc/hosts.
 struct HostAlias {
   std::string ip;
   std::vector<std::string> hostnames;
   bool operator==(const HostAlias&) const = default;
 };
+// An option of resolv.conf, with or without a value.
 struct PodDnsConfigOption {
   std::string name;
   std::optional<std::string> value;
   bool operator==(const PodDnsConfigOption&) const = default;
 };
+// Added to what dnsPolicy gives, or all there is with dnsPolicy None.
 struct PodDnsConfig {
   std::vector<std::string> nameservers;
   std::vector<std::string> searches;
   std::vector<PodDnsConfigOption> options;
   bool operator==(const PodDnsConfig&) const = default;
 };
+// A taint that does not keep the pod from a node. Without key: every taint.
 struct Toleration {
   std::string key;
   std::string operation;  // JSON name: operator
@@ -47,6 +53,7 @@ struct Toleration {
   bool operator==(const Toleration&) const = default;
 };
 
+// What a pod is: its programs, what they are given, and where they run.
 struct PodSpec {
   std::vector<Volume> volumes;
   std::vector<Container> init_containers;
@@ -77,10 +84,12 @@ struct PodSpec {
   bool operator==(const PodSpec&) const = default;
 };
 
+// One address of a pod.
 struct PodIp {
   std::string ip;
   bool operator==(const PodIp&) const = default;
 };
+// What the node agent says about a pod. The phase never leaves Succeeded and Failed.
 struct PodStatus {
   std::string phase;  // Pending, Running, Succeeded, Failed, Unknown
   std::vector<Condition> conditions;
@@ -98,6 +107,7 @@ struct PodStatus {
   bool operator==(const PodStatus&) const = default;
 };
 
+// A group of containers with one network address, one life and one set of volumes.
 struct Pod {
   ObjectMeta metadata;
   PodSpec spec;
@@ -105,6 +115,7 @@ struct Pod {
   bool operator==(const Pod&) const = default;
 };
 
+// What workloads make their pods from. The name in its metadata has no effect.
 struct PodTemplateSpec {
   ObjectMeta metadata;
   PodSpec spec;

@@ -32,10 +32,6 @@ void check_container_names(const PodSpec& spec, std::vector<Error>& errors) {
   };
   visit(spec.init_containers, "initContainers");
   visit(spec.containers, "containers");
-  if (spec.containers.empty()) {
-    add_at(errors, "containers", Error{Code::invalid, "the pod has no container", "InvalidValue",
-                                       {}, "list at least one container"});
-  }
 }
 
 std::set<std::string> check_volume_names(const PodSpec& spec, std::vector<Error>& errors) {

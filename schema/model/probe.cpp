@@ -65,6 +65,8 @@ std::optional<Error> check_url_path(std::string_view path) {
 
 }  // namespace
 
+// Source: core/v1 HTTPHeader. The name is a token and the value one line, so that nothing else
+// can be put into the request.
 template <>
 const TypeSchema& schema_of<HttpHeader>() {
   using T = HttpHeader;
@@ -89,6 +91,7 @@ const TypeSchema& schema_of<ExecAction>() {
   return kSchema;
 }
 
+// Source: core/v1 HTTPGetAction, with its defaults of path and scheme.
 template <>
 const TypeSchema& schema_of<HttpGetAction>() {
   using T = HttpGetAction;
@@ -114,6 +117,7 @@ const TypeSchema& schema_of<HttpGetAction>() {
   return kSchema;
 }
 
+// Source: core/v1 TCPSocketAction.
 template <>
 const TypeSchema& schema_of<TcpSocketAction>() {
   using T = TcpSocketAction;
@@ -130,6 +134,7 @@ const TypeSchema& schema_of<TcpSocketAction>() {
   return kSchema;
 }
 
+// Source: core/v1 GRPCAction. The service is empty and not absent after defaulting.
 template <>
 const TypeSchema& schema_of<GrpcAction>() {
   using T = GrpcAction;
@@ -143,6 +148,7 @@ const TypeSchema& schema_of<GrpcAction>() {
   return kSchema;
 }
 
+// Source: core/v1 SleepAction. Zero seconds are allowed since 1.32.
 template <>
 const TypeSchema& schema_of<SleepAction>() {
   using T = SleepAction;
@@ -154,6 +160,8 @@ const TypeSchema& schema_of<SleepAction>() {
   return kSchema;
 }
 
+// Source: core/v1 Probe and its defaults: 10 s, 1 s, one success, three failures. Zero means the
+// default for all of them but the delay.
 template <>
 const TypeSchema& schema_of<Probe>() {
   using T = Probe;
@@ -186,6 +194,7 @@ const TypeSchema& schema_of<Probe>() {
   return kSchema;
 }
 
+// Source: core/v1 LifecycleHandler.
 template <>
 const TypeSchema& schema_of<LifecycleHandler>() {
   using T = LifecycleHandler;
@@ -200,6 +209,7 @@ const TypeSchema& schema_of<LifecycleHandler>() {
   return kSchema;
 }
 
+// Source: core/v1 Lifecycle.
 template <>
 const TypeSchema& schema_of<Lifecycle>() {
   using T = Lifecycle;

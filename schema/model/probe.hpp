@@ -11,15 +11,18 @@
 
 namespace moored {
 
+// A header that an HTTP probe or hook sends.
 struct HttpHeader {
   std::string name;
   std::string value;
   bool operator==(const HttpHeader&) const = default;
 };
+// A program and its arguments, run in the container without a shell.
 struct ExecAction {
   std::vector<std::string> command;
   bool operator==(const ExecAction&) const = default;
 };
+// An HTTP request to the pod. Statuses 200 to 399 count as success of a probe.
 struct HttpGetAction {
   std::string path;
   IntOrString port;
@@ -28,21 +31,25 @@ struct HttpGetAction {
   std::vector<HttpHeader> http_headers;
   bool operator==(const HttpGetAction&) const = default;
 };
+// A TCP connection to the pod that is opened and closed.
 struct TcpSocketAction {
   IntOrString port;
   std::string host;
   bool operator==(const TcpSocketAction&) const = default;
 };
+// A question to the gRPC health service of the pod.
 struct GrpcAction {
   std::int32_t port = 0;
   std::string service;
   bool operator==(const GrpcAction&) const = default;
 };
+// A pause instead of a program, for preStop.
 struct SleepAction {
   std::int64_t seconds = 0;
   bool operator==(const SleepAction&) const = default;
 };
 
+// How and how often a container is asked. Exactly one action is set; times are whole seconds.
 struct Probe {
   std::optional<ExecAction> exec;
   std::optional<HttpGetAction> http_get;
@@ -57,6 +64,7 @@ struct Probe {
   bool operator==(const Probe&) const = default;
 };
 
+// One hook. Exactly one action is set.
 struct LifecycleHandler {
   std::optional<ExecAction> exec;
   std::optional<HttpGetAction> http_get;
@@ -64,6 +72,7 @@ struct LifecycleHandler {
   std::optional<SleepAction> sleep;
   bool operator==(const LifecycleHandler&) const = default;
 };
+// The hooks of a container. preStop counts against the grace period of the pod.
 struct Lifecycle {
   std::optional<LifecycleHandler> post_start;
   std::optional<LifecycleHandler> pre_stop;

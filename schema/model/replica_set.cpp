@@ -16,6 +16,7 @@ void check_replica_set(const void* object, std::vector<Error>& errors) {
 
 }  // namespace
 
+// Source: apps/v1 ReplicaSetSpec. The selector is required and fixed since apps/v1.
 template <>
 const TypeSchema& schema_of<ReplicaSetSpec>() {
   using T = ReplicaSetSpec;
@@ -34,6 +35,7 @@ const TypeSchema& schema_of<ReplicaSetSpec>() {
   return kSchema;
 }
 
+// Source: apps/v1 ReplicaSetStatus. replicas is written also when it is zero.
 template <>
 const TypeSchema& schema_of<ReplicaSetStatus>() {
   using T = ReplicaSetStatus;

@@ -68,6 +68,7 @@ std::optional<Error> check_divisor(const void* value) {
 
 }  // namespace
 
+// Source: core/v1 Capabilities.
 template <>
 const TypeSchema& schema_of<Capabilities>() {
   using T = Capabilities;
@@ -81,6 +82,7 @@ const TypeSchema& schema_of<Capabilities>() {
   return kSchema;
 }
 
+// Source: core/v1 SeccompProfile. RuntimeDefault is compiled in; no profile files are read.
 template <>
 const TypeSchema& schema_of<SeccompProfile>() {
   using T = SeccompProfile;
@@ -97,6 +99,7 @@ const TypeSchema& schema_of<SeccompProfile>() {
   return kSchema;
 }
 
+// Source: core/v1 SecurityContext. What may be asked for is judged by policy, not here.
 template <>
 const TypeSchema& schema_of<SecurityContext>() {
   using T = SecurityContext;
@@ -129,6 +132,7 @@ const TypeSchema& schema_of<SecurityContext>() {
   return kSchema;
 }
 
+// Source: core/v1 ConfigMapKeySelector and SecretKeySelector, which are the same.
 template <>
 const TypeSchema& schema_of<KeySelector>() {
   using T = KeySelector;
@@ -143,6 +147,7 @@ const TypeSchema& schema_of<KeySelector>() {
   return kSchema;
 }
 
+// Source: core/v1 ObjectFieldSelector.
 template <>
 const TypeSchema& schema_of<ObjectFieldSelector>() {
   using T = ObjectFieldSelector;
@@ -159,6 +164,7 @@ const TypeSchema& schema_of<ObjectFieldSelector>() {
   return kSchema;
 }
 
+// Source: core/v1 ResourceFieldSelector.
 template <>
 const TypeSchema& schema_of<ResourceFieldSelector>() {
   using T = ResourceFieldSelector;

@@ -102,6 +102,7 @@ void check_service(const void* object, std::vector<Error>& errors) {
 
 }  // namespace
 
+// Source: core/v1 ServicePort.
 template <>
 const TypeSchema& schema_of<ServicePort>() {
   using T = ServicePort;
@@ -124,6 +125,8 @@ const TypeSchema& schema_of<ServicePort>() {
   return kSchema;
 }
 
+// Source: core/v1 ServiceSpec. Every field of the types that are still to come is refused, so
+// that no Service is silently less than was written.
 template <>
 const TypeSchema& schema_of<ServiceSpec>() {
   using T = ServiceSpec;
@@ -180,6 +183,7 @@ const TypeSchema& schema_of<ServiceSpec>() {
   return kSchema;
 }
 
+// Source: core/v1 ServiceStatus without load balancers.
 template <>
 const TypeSchema& schema_of<ServiceStatus>() {
   using T = ServiceStatus;
@@ -192,6 +196,7 @@ const TypeSchema& schema_of<ServiceStatus>() {
   return kSchema;
 }
 
+// Source: core/v1 Service.
 template <>
 const TypeSchema& schema_of<Service>() {
   using T = Service;

@@ -12,6 +12,7 @@ void check_service_account(const void* object, std::vector<Error>& errors) {
 
 }  // namespace
 
+// Source: core/v1 ServiceAccount.
 template <>
 const TypeSchema& schema_of<ServiceAccount>() {
   using T = ServiceAccount;

@@ -73,6 +73,7 @@ constexpr std::string_view kUseLocal =
 
 }  // namespace
 
+// Source: core/v1 KeyToPath.
 template <>
 const TypeSchema& schema_of<KeyToPath>() {
   using T = KeyToPath;
@@ -88,6 +89,7 @@ const TypeSchema& schema_of<KeyToPath>() {
   return kSchema;
 }
 
+// Source: core/v1 EmptyDirVolumeSource. Memory counts towards the limit of the pod.
 template <>
 const TypeSchema& schema_of<EmptyDirVolume>() {
   using T = EmptyDirVolume;
@@ -101,6 +103,7 @@ const TypeSchema& schema_of<EmptyDirVolume>() {
   return kSchema;
 }
 
+// Source: core/v1 HostPathVolumeSource. The type is checked when the pod starts.
 template <>
 const TypeSchema& schema_of<HostPathVolume>() {
   using T = HostPathVolume;
@@ -114,6 +117,7 @@ const TypeSchema& schema_of<HostPathVolume>() {
   return kSchema;
 }
 
+// Source: core/v1 ConfigMapVolumeSource; the mode 0644 is its default.
 template <>
 const TypeSchema& schema_of<ConfigMapVolume>() {
   using T = ConfigMapVolume;
@@ -129,6 +133,7 @@ const TypeSchema& schema_of<ConfigMapVolume>() {
   return kSchema;
 }
 
+// Source: core/v1 SecretVolumeSource; the mode 0644 is its default.
 template <>
 const TypeSchema& schema_of<SecretVolume>() {
   using T = SecretVolume;
@@ -146,6 +151,7 @@ const TypeSchema& schema_of<SecretVolume>() {
   return kSchema;
 }
 
+// Source: core/v1 DownwardAPIVolumeFile.
 template <>
 const TypeSchema& schema_of<DownwardApiFile>() {
   using T = DownwardApiFile;
@@ -162,6 +168,7 @@ const TypeSchema& schema_of<DownwardApiFile>() {
   return kSchema;
 }
 
+// Source: core/v1 DownwardAPIVolumeSource; the mode 0644 is its default.
 template <>
 const TypeSchema& schema_of<DownwardApiVolume>() {
   using T = DownwardApiVolume;
@@ -174,6 +181,7 @@ const TypeSchema& schema_of<DownwardApiVolume>() {
   return kSchema;
 }
 
+// Source: core/v1 ConfigMapProjection and SecretProjection, which are the same.
 template <>
 const TypeSchema& schema_of<KeysProjection>() {
   using T = KeysProjection;
@@ -187,6 +195,7 @@ const TypeSchema& schema_of<KeysProjection>() {
   return kSchema;
 }
 
+// Source: core/v1 DownwardAPIProjection.
 template <>
 const TypeSchema& schema_of<DownwardApiProjection>() {
   using T = DownwardApiProjection;
@@ -197,6 +206,7 @@ const TypeSchema& schema_of<DownwardApiProjection>() {
   return kSchema;
 }
 
+// Source: core/v1 VolumeProjection. Tokens and certificates need an authority that is not here.
 template <>
 const TypeSchema& schema_of<VolumeProjection>() {
   using T = VolumeProjection;
@@ -212,6 +222,7 @@ const TypeSchema& schema_of<VolumeProjection>() {
   return kSchema;
 }
 
+// Source: core/v1 ProjectedVolumeSource; the mode 0644 is its default.
 template <>
 const TypeSchema& schema_of<ProjectedVolume>() {
   using T = ProjectedVolume;
@@ -224,6 +235,8 @@ const TypeSchema& schema_of<ProjectedVolume>() {
   return kSchema;
 }
 
+// Source: core/v1 Volume. Every source that Kubernetes ever had has a row, so that the refusal can
+// say what to do instead.
 template <>
 const TypeSchema& schema_of<Volume>() {
   using T = Volume;

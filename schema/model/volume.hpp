@@ -5,22 +5,26 @@
 
 namespace moored {
 
+// One key and the file it becomes. The path is relative to the volume.
 struct KeyToPath {
   std::string key;
   std::string path;
   std::optional<std::int32_t> mode;
   bool operator==(const KeyToPath&) const = default;
 };
+// A directory that is made with the pod and removed with it.
 struct EmptyDirVolume {
   std::string medium;  // empty or Memory
   std::optional<Quantity> size_limit;
   bool operator==(const EmptyDirVolume&) const = default;
 };
+// A path of the node. Only the policy privileged admits it.
 struct HostPathVolume {
   std::string path;
   std::string type;
   bool operator==(const HostPathVolume&) const = default;
 };
+// Keys of a ConfigMap as files. default_mode is a file mode such as 0644.
 struct ConfigMapVolume {
   std::string name;
   std::vector<KeyToPath> items;
@@ -28,6 +32,7 @@ struct ConfigMapVolume {
   bool optional = false;
   bool operator==(const ConfigMapVolume&) const = default;
 };
+// Keys of a Secret as files, in memory only. default_mode is a file mode.
 struct SecretVolume {
   std::string secret_name;
   std::vector<KeyToPath> items;
@@ -35,6 +40,7 @@ struct SecretVolume {
   bool optional = false;
   bool operator==(const SecretVolume&) const = default;
 };
+// One field of the pod as a file. Exactly one source is set.
 struct DownwardApiFile {
   std::string path;
   std::optional<ObjectFieldSelector> field_ref;
@@ -42,6 +48,7 @@ struct DownwardApiFile {
   std::optional<std::int32_t> mode;
   bool operator==(const DownwardApiFile&) const = default;
 };
+// Fields of the pod as files.
 struct DownwardApiVolume {
   std::vector<DownwardApiFile> items;
   std::optional<std::int32_t> default_mode;
@@ -53,21 +60,25 @@ struct KeysProjection {  // of a ConfigMap or a Secret
   bool optional = false;
   bool operator==(const KeysProjection&) const = default;
 };
+// Fields of the pod, as a part of a projected volume.
 struct DownwardApiProjection {
   std::vector<DownwardApiFile> items;
   bool operator==(const DownwardApiProjection&) const = default;
 };
+// One part of a projected volume. Exactly one member is set.
 struct VolumeProjection {
   std::optional<KeysProjection> secret;
   std::optional<KeysProjection> config_map;
   std::optional<DownwardApiProjection> downward_api;  // JSON name: downwardAPI
   bool operator==(const VolumeProjection&) const = default;
 };
+// Several sources in one directory; a later one wins where names are equal.
 struct ProjectedVolume {
   std::vector<VolumeProjection> sources;
   std::optional<std::int32_t> default_mode;
   bool operator==(const ProjectedVolume&) const = default;
 };
+// A named directory that containers can mount. Exactly one source is set after defaulting.
 struct Volume {
   std::string name;
   std::optional<EmptyDirVolume> empty_dir;

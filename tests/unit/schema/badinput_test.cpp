@@ -103,7 +103,9 @@ TEST_CASE("manifests that must be refused are refused at the right place") {
     REQUIRE(expectation);
     const auto diagnostics = judge(root / name / "repo", policy_of(*expectation));
     INFO(name);
-    for (const auto& error : diagnostics.errors()) UNSCOPED_INFO(error.reason << " " << error.text());
+    for (const auto& error : diagnostics.errors()) {
+      UNSCOPED_INFO(error.reason << " " << error.text());
+    }
     if (text_of(*expectation, "verdict") == "accept-warn") {
       CHECK(diagnostics.ok());
       CHECK(diagnostics.warning_count() > 0);

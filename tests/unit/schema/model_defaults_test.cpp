@@ -89,7 +89,8 @@ TEST_CASE("requests are the limits when left out") {
 
 TEST_CASE("volumes get modes, and one without a source is an empty directory") {
   const auto object = decode_good(pod_yaml(
-      "containers: [{name: c, image: a:1}]\nvolumes:\n- name: a\n- {name: b, configMap: {name: x}}\n"
+      "containers: [{name: c, image: a:1}]\nvolumes:\n- name: a\n"
+      "- {name: b, configMap: {name: x}}\n"
       "- {name: c, secret: {secretName: x, defaultMode: 256}}\n"
       "- {name: d, downwardAPI: {items: [{path: p, fieldRef: {fieldPath: metadata.name}}]}}\n"
       "- {name: e, projected: {sources: [{configMap: {name: x}}]}}\n- {name: f, emptyDir: {}}"));
@@ -113,8 +114,8 @@ TEST_CASE("the old name of the service account is understood") {
 std::string deployment_yaml(const std::string& rest) {
   return "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec:\n"
          "  selector: {matchLabels: {app: web}}\n"
-         "  template: {metadata: {labels: {app: web}}, spec: {containers: [{name: c, image: a}]}}\n" +
-         rest;
+         "  template: {metadata: {labels: {app: web}}, "
+         "spec: {containers: [{name: c, image: a}]}}\n" + rest;
 }
 
 TEST_CASE("a Deployment rolls by a quarter, keeps ten and waits ten minutes") {

@@ -77,7 +77,8 @@ TEST_CASE("image references follow the grammar of registries") {
       "localhost:5000/a", "a" + digest, "a:1" + digest, "a__b", "a--b", "a.b", "a_b", "a-b/c",
       "EXAMPLE.com/a", "a@sha512:" + kHex + kHex, "a:" + std::string(128, 't'), "10.0.0.1:80/x"};
   const std::vector<std::string> bad{
-      "", ":1", "a:", "A", "a/B", "a___b", "a._b", "-a", "a-", "a//b", "/a", "a/", "../../etc/passwd",
+      "", ":1", "a:", "A", "a/B", "a___b", "a._b", "-a", "a-", "a//b", "/a", "a/",
+      "../../etc/passwd",
       "REGISTRY.test/Web:1", "registry.test:99999/web", "registry.test:0/web", "registry.test:/web",
       "registry.test:x/web", "a@sha256:abc", "a@md5:" + kHex, "a@sha256:" + std::string(64, 'A'),
       "a@", "a:1\nX", "a b", "a:" + std::string(129, 't'), std::string(256, 'a'), "a:-1",

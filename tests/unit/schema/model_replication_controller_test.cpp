@@ -14,7 +14,8 @@ using testing::errors_of;
 std::string yaml(const std::string& spec, const std::string& name = "web") {
   return "apiVersion: v1\nkind: ReplicationController\nmetadata: {name: " + name +
          ", namespace: shop}\nspec:\n" + spec +
-         "  template: {metadata: {labels: {app: web}}, spec: {containers: [{name: c, image: a}]}}\n";
+         "  template: {metadata: {labels: {app: web}}, "
+         "spec: {containers: [{name: c, image: a}]}}\n";
 }
 
 TEST_CASE("the template's labels stand in for the selector and the labels") {
@@ -34,7 +35,8 @@ TEST_CASE("a selector that does not fit, and other mistakes") {
   CHECK(errors_of(yaml("  replicas: -1\n")) ==
         std::vector<std::string>{"spec.replicas InvalidValue"});
   CHECK(errors_of("apiVersion: v1\nkind: ReplicationController\nmetadata: {name: a}\nspec: {}\n") ==
-        std::vector<std::string>{"spec InvalidValue"});
+        std::vector<std::string>{"spec.template.spec.containers InvalidValue",
+                                 "spec.selector InvalidValue"});
 }
 
 TEST_CASE("it is found under its names, with scale and status") {

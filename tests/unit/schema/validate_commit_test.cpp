@@ -38,8 +38,9 @@ std::string config_map(const std::string& name, const std::string& space = "shop
          "}\n";
 }
 
-std::string deployment(const std::string& name, const std::string& app, const std::string& rest = "",
-                       const std::string& pod = "", const std::string& space = "shop") {
+std::string deployment(const std::string& name, const std::string& app,
+                       const std::string& rest = "", const std::string& pod = "",
+                       const std::string& space = "shop") {
   return "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: " + name + ", namespace: " +
          space + "}\nspec:\n" + rest + "  selector: {matchLabels: {app: " + app + "}}\n" +
          "  template:\n    metadata: {labels: {app: " + app + "}}\n    spec:\n" + pod +
@@ -118,7 +119,8 @@ TEST_CASE("two Services cannot have one address") {
     return "apiVersion: v1\nkind: Service\nmetadata: {name: " + name + "}\n" +
            "spec: {clusterIP: " + address + ", ports: [{port: 80}]}\n";
   };
-  CHECK(judge({from(service("a", "10.210.0.9"), "f", 1), from(service("b", "10.210.0.9"), "f", 7)}) ==
+  CHECK(judge({from(service("a", "10.210.0.9"), "f", 1),
+               from(service("b", "10.210.0.9"), "f", 7)}) ==
         Errors{"f:7 spec.clusterIP InvalidValue"});
   CHECK(judge({from(service("a", "None"), "f", 1), from(service("b", "None"), "f", 7)}).empty());
 }
