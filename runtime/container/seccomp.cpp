@@ -213,20 +213,31 @@ sock_filter statement(int code, std::uint32_t value, int jump_true = 0, int jump
           static_cast<std::uint8_t>(jump_false), value};
 }
 
-// Numbers beyond the table get ENOSYS. Other architectures, and x32 which the library tells by a
-// high bit, are left to the library's part.
+// Numbers that no call of the table has get ENOSYS: those beyond it and those in its gaps. Other
+// architectures, and x32 which the library tells by a high bit, are left to the library's part.
 std::vector<sock_filter> make_prologue() {
   constexpr std::uint32_t kX32Bit = 0x40000000;
-  const auto number = static_cast<std::uint32_t>(offsetof(seccomp_data, nr));
-  const auto highest = static_cast<std::uint32_t>(highest_known_call());
-  const std::uint32_t unknown = SECCOMP_RET_ERRNO | ENOSYS;
-  return {
+  std::vector<sock_filter> gaps;
+  std::uint32_t next = 0;
+  const auto append_gap = [&](std::uint32_t first, std::uint32_t last) {
+    gaps.push_back(statement(BPF_JMP | BPF_JGE | BPF_K, first, 0, 2));
+    gaps.push_back(statement(BPF_JMP | BPF_JGT | BPF_K, last, 1, 0));
+    gaps.push_back(statement(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS));
+  };
+  for (const int call : known_calls()) {
+    const auto number = static_cast<std::uint32_t>(call);
+    if (number > next) append_gap(next, number - 1);
+    next = number + 1;
+  }
+  append_gap(next, kX32Bit - 1);
+  const auto size = static_cast<std::uint32_t>(gaps.size());
+  std::vector<sock_filter> program{
       statement(BPF_LD | BPF_W | BPF_ABS, static_cast<std::uint32_t>(offsetof(seccomp_data, arch))),
-      statement(BPF_JMP | BPF_JEQ | BPF_K, seccomp_arch_native(), 0, 4),
-      statement(BPF_LD | BPF_W | BPF_ABS, number),
-      statement(BPF_JMP | BPF_JGE | BPF_K, kX32Bit, 2, 0),
-      statement(BPF_JMP | BPF_JGT | BPF_K, highest, 0, 1),
-      statement(BPF_RET | BPF_K, unknown)};
+      statement(BPF_JMP | BPF_JEQ | BPF_K, seccomp_arch_native(), 1, 0),
+      statement(BPF_JMP | BPF_JA, size + 1),
+      statement(BPF_LD | BPF_W | BPF_ABS, static_cast<std::uint32_t>(offsetof(seccomp_data, nr)))};
+  program.insert(program.end(), gaps.begin(), gaps.end());
+  return program;
 }
 
 // One program: where the first would allow, the second decides.

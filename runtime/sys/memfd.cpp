@@ -39,7 +39,8 @@ Result<UniqueFd> make_sealed_file(const std::string& name, std::string_view cont
 }
 
 bool is_sealed(int fd) {
-  return (::fcntl(fd, F_GET_SEALS) & kSeals) == kSeals;
+  const int seals = ::fcntl(fd, F_GET_SEALS);
+  return seals >= 0 && (seals & kSeals) == kSeals;
 }
 
 }  // namespace moored::sys
