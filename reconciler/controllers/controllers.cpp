@@ -8,6 +8,7 @@ std::vector<std::unique_ptr<Controller>> make_controllers() {
   all.push_back(make_namespace_controller());
   all.push_back(make_deployment_controller());
   all.push_back(make_replica_set_controller());
+  all.push_back(make_replication_controller());
   all.push_back(make_pod_controller());
   all.push_back(make_service_controller());
   all.push_back(make_kustomization_controller());

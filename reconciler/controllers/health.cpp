@@ -7,6 +7,7 @@
 #include "reconciler/controllers/pods.hpp"
 #include "reconciler/diff/inventory.hpp"
 #include "schema/model/core.hpp"
+#include "schema/model/replication_controller.hpp"
 
 namespace moored {
 namespace {
@@ -69,8 +70,10 @@ HealthReport judge_deployment(const Object& object, const StateView& view) {
   return {Health::progressing, say(object, text)};
 }
 
-HealthReport judge_replica_set(const Object& object, const StateView& view) {
-  const auto& set = object.as<ReplicaSet>();
+// A ReplicaSet or ReplicationController.
+template <class T>
+HealthReport judge_replicas(const Object& object, const StateView& view) {
+  const T& set = object.as<T>();
   if (set.status.available_replicas >= set.spec.replicas.value_or(1)) return {};
   const std::string failure = find_pod_failure(set.metadata.uid, view);
   if (!failure.empty()) return {Health::failed, say(object, failure)};
@@ -92,7 +95,10 @@ HealthReport judge(const Object& object, const StateView& view) {
     return {Health::progressing, say(object, "being removed")};
   }
   if (object.is<Deployment>()) return judge_deployment(object, view);
-  if (object.is<ReplicaSet>()) return judge_replica_set(object, view);
+  if (object.is<ReplicaSet>()) return judge_replicas<ReplicaSet>(object, view);
+  if (object.is<ReplicationController>()) {
+    return judge_replicas<ReplicationController>(object, view);
+  }
   if (object.is<Pod>()) return judge_pod(object);
   return {};
 }

@@ -13,6 +13,7 @@ std::unique_ptr<Controller> make_kustomization_controller();
 std::unique_ptr<Controller> make_namespace_controller();
 std::unique_ptr<Controller> make_pod_controller();
 std::unique_ptr<Controller> make_replica_set_controller();
+std::unique_ptr<Controller> make_replication_controller();
 std::unique_ptr<Controller> make_service_controller();
 
 }  // namespace moored

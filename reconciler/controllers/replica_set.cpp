@@ -32,12 +32,7 @@ Plan ReplicaSetController::plan(const ObjectKey& key, const PlanContext& context
                     {set.spec.replicas.value_or(1), set.spec.min_ready_seconds,
                      set.spec.selector.value_or(LabelSelector{}), set.spec.pod_template, name()},
                     context);
-  ReplicaSetStatus next = set.status;
-  next.replicas = counts.replicas;
-  next.fully_labeled_replicas = counts.fully_labeled;
-  next.ready_replicas = counts.ready;
-  next.available_replicas = counts.available;
-  next.observed_generation = set.metadata.generation;
+  ReplicaSetStatus next = make_replica_status(set.status, counts, set.metadata.generation);
   if (next == set.status) return plan;
   set.status = std::move(next);
   plan.status(make_object(std::move(set), object->provenance()), "counted");
@@ -49,6 +44,7 @@ std::vector<ObjectKey> ReplicaSetController::wakes(const Object& changed,
   if (changed.is<ReplicaSet>()) return {changed.key()};
   if (changed.is<Deployment>()) {
     std::vector<ObjectKey> keys;
+    if (view.find(changed.key())) return keys;  // only its end concerns its sets
     for (const Object& set : view.list_owned(kind_of<ReplicaSet>(), changed.meta().uid)) {
       keys.push_back(set.key());
     }

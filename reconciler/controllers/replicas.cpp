@@ -91,6 +91,16 @@ ReplicaCounts plan_replicas(Plan& plan, const Object& owner, const ReplicasWante
   return count(plan, owner, pods.active, wanted, context.now.wall);
 }
 
+ReplicaSetStatus make_replica_status(ReplicaSetStatus recorded, const ReplicaCounts& counts,
+                                     std::int64_t generation) {
+  recorded.replicas = counts.replicas;
+  recorded.fully_labeled_replicas = counts.fully_labeled;
+  recorded.ready_replicas = counts.ready;
+  recorded.available_replicas = counts.available;
+  recorded.observed_generation = generation;
+  return recorded;
+}
+
 std::vector<ObjectKey> find_pod_owners(const Object& pod, const Kind& kind, const StateView& view,
                                        LabelSelector (*selector_of)(const Object& owner)) {
   const ObjectMeta& meta = pod.meta();

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "reconciler/core/controller.hpp"
-#include "schema/model/pod.hpp"
+#include "schema/model/apps.hpp"
 
 namespace moored {
 
@@ -27,6 +27,10 @@ struct ReplicaCounts {
 // and asks to be called again when a pod becomes available by time alone.
 ReplicaCounts plan_replicas(Plan& plan, const Object& owner, const ReplicasWanted& wanted,
                             const PlanContext& context);
+
+// The status that the counts make, on top of the recorded one.
+ReplicaSetStatus make_replica_status(ReplicaSetStatus recorded, const ReplicaCounts& counts,
+                                     std::int64_t generation);
 
 // The keys of the owners of a kind that a changed pod concerns: its controller, or those that
 // may adopt it.

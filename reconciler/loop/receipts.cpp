@@ -7,6 +7,7 @@
 #include "schema/codec/text.hpp"
 #include "schema/model/flux.hpp"
 #include "schema/model/pod.hpp"
+#include "schema/model/replication_controller.hpp"
 
 namespace moored {
 namespace {
@@ -43,6 +44,10 @@ PodProgress progress_of(const Object& object, const StateView& view) {
   if (object.is<Pod>()) return progress_of({object}, 1);
   if (object.is<ReplicaSet>()) {
     return progress_of(pods(object), object.as<ReplicaSet>().spec.replicas.value_or(1));
+  }
+  if (object.is<ReplicationController>()) {
+    const auto& spec = object.as<ReplicationController>().spec;
+    return progress_of(pods(object), spec.replicas.value_or(1));
   }
   if (!object.is<Deployment>()) return {};
   const std::int32_t wanted = object.as<Deployment>().spec.replicas.value_or(1);
