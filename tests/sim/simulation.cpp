@@ -276,6 +276,12 @@ std::string Simulation::find_unsettled_pods(const StateView& view) const {
   if (!web || web->as<Deployment>().status.available_replicas != wish.replicas) {
     return "the Deployment counts otherwise";
   }
+  for (const Object& object : view.list(kind_of<ReplicaSet>(), "default")) {
+    const auto& set = object.as<ReplicaSet>();
+    if (set.status.available_replicas != set.spec.replicas.value_or(1)) {
+      return object.key().text() + " counts otherwise";
+    }
+  }
   std::size_t endpoints = 0;
   for (const Object& slice : view.list(kind_of<EndpointSlice>(), "default")) {
     for (const SliceEndpoint& endpoint : slice.as<EndpointSlice>().endpoints) {
