@@ -2,13 +2,28 @@
 
 #include <pthread.h>
 
+#include <atomic>
 #include <csignal>
+#include <thread>
 
+#include "gitsync/follow/follower.hpp"
+#include "gitsync/follow/worker_reader.hpp"
+#include "net/api/server.hpp"
+#include "net/pod/routed_veth_network.hpp"
+#include "net/proxy/service_proxy.hpp"
+#include "reconciler/admin/server.hpp"
 #include "reconciler/daemon/parts.hpp"
 #include "reconciler/daemon/teardown.hpp"
 #include "reconciler/daemon/verbs.hpp"
+#include "reconciler/loop/loop.hpp"
+#include "reconciler/store/store.hpp"
+#include "runtime/agent/agent.hpp"
+#include "runtime/agent/executor.hpp"
+#include "runtime/container/shim_sandbox.hpp"
+#include "runtime/image/content_store.hpp"
 #include "schema/base/log.hpp"
 #include "schema/host/file.hpp"
+#include "schema/ports/reports.hpp"
 
 namespace moored {
 

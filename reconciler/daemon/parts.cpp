@@ -1,8 +1,20 @@
 #include "reconciler/daemon/parts.hpp"
 
+#include "gitsync/follow/follower.hpp"
+#include "gitsync/follow/worker_reader.hpp"
+#include "net/pod/routed_veth_network.hpp"
+#include "net/proxy/service_proxy.hpp"
 #include "reconciler/core/reduce.hpp"
 #include "reconciler/daemon/sources.hpp"
+#include "reconciler/loop/loop.hpp"
+#include "reconciler/loop/reports.hpp"
+#include "reconciler/store/store.hpp"
+#include "runtime/agent/agent.hpp"
+#include "runtime/agent/executor.hpp"
 #include "runtime/agent/node_report.hpp"
+#include "runtime/container/shim_sandbox.hpp"
+#include "runtime/image/content_store.hpp"
+#include "runtime/image/unpack_worker.hpp"
 #include "schema/base/log.hpp"
 #include "schema/host/file.hpp"
 #include "schema/host/programs.hpp"
@@ -133,6 +145,9 @@ void make_loop(Parts& parts) {
 }
 
 }  // namespace
+
+Parts::Parts() = default;
+Parts::~Parts() = default;
 
 Result<std::unique_ptr<Parts>> make_parts(const Configuration& configuration) {
   auto parts = std::make_unique<Parts>();

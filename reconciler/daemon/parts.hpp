@@ -1,31 +1,37 @@
 // The parts of a running daemon, in the order in which they are made.
 #pragma once
 
-#include <atomic>
-#include <functional>
 #include <memory>
-#include <thread>
 
-#include "gitsync/follow/follower.hpp"
-#include "gitsync/follow/worker_reader.hpp"
-#include "net/api/server.hpp"
-#include "net/pod/routed_veth_network.hpp"
-#include "net/proxy/service_proxy.hpp"
-#include "reconciler/admin/server.hpp"
 #include "reconciler/daemon/identity.hpp"
-#include "reconciler/loop/loop.hpp"
-#include "reconciler/loop/reports.hpp"
-#include "reconciler/store/store.hpp"
-#include "runtime/agent/agent.hpp"
-#include "runtime/agent/executor.hpp"
-#include "runtime/container/shim_sandbox.hpp"
-#include "runtime/image/content_store.hpp"
+#include "reconciler/loop/inbox.hpp"
 
 namespace moored {
+
+class Agent;
+class GitFollower;
+class Loop;
+class Reports;
+class Store;
+class ThreadExecutor;
+class WorkerReader;
+namespace container {
+class ShimSandbox;
+}
+namespace image {
+class ContentStore;
+}
+namespace net {
+class RoutedVethNetwork;
+class ServiceProxy;
+}
 
 // Owned by the daemon, lent to the verbs. Members are destroyed in reverse: readers before what
 // they read.
 struct Parts {
+  Parts();
+  ~Parts();
+
   Configuration configuration;
   SystemClock clock;
   SystemRandom random;

@@ -2,6 +2,17 @@
 
 #include <thread>
 
+#include "gitsync/follow/follower.hpp"
+#include "gitsync/follow/worker_reader.hpp"
+#include "net/pod/routed_veth_network.hpp"
+#include "net/proxy/service_proxy.hpp"
+#include "reconciler/daemon/parts.hpp"
+#include "reconciler/loop/loop.hpp"
+#include "reconciler/loop/reports.hpp"
+#include "reconciler/store/store.hpp"
+#include "runtime/agent/agent.hpp"
+#include "runtime/container/shim_sandbox.hpp"
+#include "runtime/image/content_store.hpp"
 #include "schema/host/file.hpp"
 #include "schema/model/pod.hpp"
 

@@ -1,9 +1,13 @@
 // Taking everything down: `moorctl down`, step by step, each safe to repeat.
 #pragma once
 
-#include "reconciler/daemon/parts.hpp"
+#include <cstddef>
+
+#include "schema/base/result.hpp"
 
 namespace moored {
+
+struct Parts;
 
 // Removes all workloads from the store, with the operator as the cause; how many pods there were.
 // The loop must have stopped. Errors: those of Store::record.

@@ -2,10 +2,18 @@
 
 #include <thread>
 
+#include "gitsync/follow/follower.hpp"
+#include "gitsync/follow/worker_reader.hpp"
+#include "reconciler/daemon/parts.hpp"
 #include "reconciler/daemon/sources.hpp"
 #include "reconciler/diff/commit.hpp"
+#include "reconciler/store/store.hpp"
+#include "runtime/agent/agent.hpp"
+#include "runtime/container/shim_sandbox.hpp"
+#include "runtime/image/content_store.hpp"
 #include "schema/model/flux.hpp"
 #include "schema/model/pod.hpp"
+#include "schema/ports/reports.hpp"
 
 namespace moored {
 namespace {

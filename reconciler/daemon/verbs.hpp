@@ -2,13 +2,17 @@
 #pragma once
 
 #include <condition_variable>
+#include <functional>
 #include <mutex>
 #include <optional>
 
 #include "reconciler/admin/verbs.hpp"
-#include "reconciler/daemon/parts.hpp"
+#include "schema/model/flux.hpp"
+#include "schema/ports/fact.hpp"
 
 namespace moored {
+
+struct Parts;
 
 // A request to take everything down, handed from the socket's thread to the daemon's.
 class DownRequest {

@@ -10,7 +10,7 @@
 #include "schema/base/error.hpp"
 #include "schema/base/time.hpp"
 #include "schema/model/object.hpp"
-#include "schema/model/pod.hpp"
+#include "schema/model/pod_status.hpp"
 #include "schema/ports/commit.hpp"
 
 namespace moored {

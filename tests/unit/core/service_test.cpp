@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 #include <set>
 
+#include "schema/model/pod.hpp"
 #include "schema/model/cluster.hpp"
 #include "schema/model/core.hpp"
 #include "tests/world/world.hpp"
