@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "runtime/agent/agent.hpp"
+#include "schema/model/pod.hpp"
 #include "schema/codec/codec.hpp"
 #include "schema/codec/text.hpp"
 #include "schema/ports/fact.hpp"
