@@ -1,3 +1,4 @@
+// Frames over a stream socket, with deadlines by poll: nothing in here trusts the other side.
 #include "gitsync/follow/channel.hpp"
 
 #include <poll.h>
@@ -14,6 +15,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+// End of file and a broken pipe are the same news: the process at the other end has ended.
 Unexpected gone() {
   return fail(Code::unavailable, "the other side of the worker socket has gone");
 }
@@ -27,6 +29,7 @@ int left_until(const Clock::time_point* deadline) {
 
 }  // namespace
 
+// The whole frame is put together first, so that a small message costs one system call.
 Status FrameChannel::send(std::string_view message) const {
   if (message.size() > kMaxFrame) {
     return fail(Code::exhausted, "a message to or from the worker is longer than 32 MiB");
@@ -37,6 +40,7 @@ Status FrameChannel::send(std::string_view message) const {
   }
   frame += message;
   for (std::string_view rest = frame; !rest.empty();) {
+    // A stuck reader blocks us here; the daemon kills it when its patience ends, which unblocks.
     const ssize_t sent = ::send(socket_.get(), rest.data(), rest.size(), MSG_NOSIGNAL);
     if (sent < 0 && errno == EINTR) continue;
     if (sent <= 0) return gone();
@@ -45,6 +49,7 @@ Status FrameChannel::send(std::string_view message) const {
   return {};
 }
 
+// A pollfd of -1 is ignored by poll, so a channel without a stop descriptor needs no branch.
 Status FrameChannel::read_exactly(char* bytes, std::size_t size, const Deadline* deadline) const {
   while (size > 0) {
     std::array<pollfd, 2> waits{{{socket_.get(), POLLIN, 0}, {stop_, POLLIN, 0}}};
@@ -69,6 +74,7 @@ Result<std::string> FrameChannel::receive(std::chrono::milliseconds timeout) con
   MOORED_CHECK(read_exactly(length.data(), length.size(), deadline));
   std::size_t size = 0;
   for (const char byte : length) size = (size << 8U) | static_cast<std::uint8_t>(byte);
+  // Judged before the memory for it is taken.
   if (size > kMaxFrame) return fail(Code::corrupt, "the worker announces more than 32 MiB");
   std::string message(size, '\0');
   MOORED_CHECK(read_exactly(message.data(), size, deadline));

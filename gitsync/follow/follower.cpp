@@ -1,3 +1,4 @@
+// The follower's threads; what it decides is in tracks.cpp.
 #include "gitsync/follow/follower.hpp"
 
 #include <poll.h>
@@ -40,6 +41,7 @@ void log_outcome(const Look& look, const std::vector<std::pair<Fact, Cause>>& fa
 }  // namespace
 
 struct GitFollower::State {
+  // The listener writes an eventfd and nothing else: it runs on the store's writer thread.
   State(Ports given, GitFollowerOptions wanted)
       : ports(given),
         options(std::move(wanted)),
@@ -49,6 +51,7 @@ struct GitFollower::State {
   }
   ~State() { ports.signal.unsubscribe(subscription); }
 
+  // Called for every commit of the store, so it must stay this small.
   static void on_revision(void* context, std::int64_t) { static_cast<State*>(context)->ring(); }
   void ring() const { static_cast<void>(::eventfd_write(wake.get(), 1)); }
   void wait_for_bell(MonoTime until) const;
@@ -80,6 +83,7 @@ void GitFollower::State::make_look(const Look& look) {
   ring();
 }
 
+// One of the threads that make looks. They end when run() says so, never in the middle of one.
 void GitFollower::State::work() {
   for (;;) {
     std::unique_lock lock(mutex);
@@ -92,6 +96,7 @@ void GitFollower::State::work() {
   }
 }
 
+// Sleeps until the next look is due or somebody rings: a commit, a finished look, a stop.
 void GitFollower::State::wait_for_bell(MonoTime until) const {
   const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - ports.clock.now().mono);
   pollfd bell{wake.get(), POLLIN, 0};
@@ -101,7 +106,9 @@ void GitFollower::State::wait_for_bell(MonoTime until) const {
   static_cast<void>(::eventfd_read(wake.get(), &rung));
 }
 
+// A ticket orders requests and looks: a look that began before the request does not answer it.
 std::uint64_t GitFollower::State::ask(const std::string& source, std::vector<std::string>& asked) {
+  // The view is taken before the lock: making one may wait for the store.
   const auto view = ports.state.view();
   const std::lock_guard lock(mutex);
   tracks.refresh(*view);
@@ -114,6 +121,7 @@ GitFollower::GitFollower(Ports ports, GitFollowerOptions options)
     : state_(std::make_unique<State>(ports, std::move(options))) {}
 GitFollower::~GitFollower() = default;
 
+// One look at a time and inline, so that a simulation sees every fact before the next decision.
 MonoTime GitFollower::step(const Now& now) {
   for (;;) {
     MonoTime next{};
@@ -128,6 +136,7 @@ MonoTime GitFollower::step(const Now& now) {
   }
 }
 
+// This thread only decides; looks run on the workers, so a silent server holds up one of them.
 void GitFollower::run(std::stop_token stop) {
   State& state = *state_;
   const std::stop_callback ring_on_stop(stop, [&state] { state.ring(); });
@@ -151,6 +160,7 @@ void GitFollower::run(std::stop_token stop) {
   }
   {
     const std::lock_guard lock(state.mutex);
+    // Looks that are queued are dropped: they come again after a restart.
     state.ending = true;
     state.queue.clear();
   }
@@ -158,6 +168,7 @@ void GitFollower::run(std::stop_token stop) {
   for (auto& worker : workers) worker.join();
 }
 
+// Who only rings does not care which sources there are.
 void GitFollower::request_look(const std::string& source) {
   std::vector<std::string> asked;
   state_->ask(source, asked);
@@ -171,6 +182,7 @@ Result<std::vector<LookReport>> GitFollower::sync_now(const std::string& source,
     return fail(Code::not_found, "there is no source " + source);
   }
   std::unique_lock lock(state_->mutex);
+  // A source that goes away or rests while we wait has nothing more to say.
   const auto is_done = [&] {
     return state_->ending || std::all_of(asked.begin(), asked.end(), [&](const std::string& id) {
              const git::SourceTrack* track = state_->tracks.find(id);

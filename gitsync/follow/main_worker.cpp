@@ -23,7 +23,9 @@ constexpr rlim_t kMemoryBytes = RLIM_INFINITY;  // sanitizers reserve terabytes 
 #else
 constexpr rlim_t kMemoryBytes = 2UL << 30U;
 #endif
+// One pack is the largest file; the meter refuses it at half of this already.
 constexpr rlim_t kFileBytes = 1UL << 30U;
+// A mirror holds two for each pack, and has at most a hundred of them.
 constexpr rlim_t kDescriptors = 512;
 
 struct Arguments {
@@ -32,6 +34,7 @@ struct Arguments {
   std::optional<unsigned> group;
 };
 
+// Ids are plain decimal; a sign or a space makes the argument unusable.
 std::optional<unsigned> read_number(std::string_view text) {
   unsigned value = 0;
   const auto parsed = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -71,6 +74,7 @@ bool give_up_rights(const Arguments& arguments) {
   bool done = limit(RLIMIT_AS, kMemoryBytes) && limit(RLIMIT_FSIZE, kFileBytes) &&
               limit(RLIMIT_NOFILE, kDescriptors) && limit(RLIMIT_CORE, 0);
   done = done && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0;
+  // Groups first: without the user's rights they can no longer be given up.
   if (arguments.user) {
     done = done && setgroups(0, nullptr) == 0 && setgid(*arguments.group) == 0 &&
            setuid(*arguments.user) == 0;
@@ -96,6 +100,7 @@ int main(int argument_count, char** argument_values) {
     std::perror("moored-git: give up rights");
     return 1;
   }
+  // There is no way in but this socket, and its end is the end of the process.
   moored::git::WorkerService service(
       moored::git::FrameChannel(moored::UniqueFd(kSocket), -1), arguments->mirror);
   const auto status = service.run();

@@ -1,3 +1,4 @@
+// JSON both ways for the messages of messages.hpp; every member is written and every one required.
 #include "gitsync/follow/messages.hpp"
 
 #include <array>
@@ -73,6 +74,7 @@ class Reader {
   std::string missing_;
 };
 
+// Writers of one member each; they keep the encoders below readable.
 void put_text(Value& map, std::string_view key, const std::string& text) {
   map.put(key, Value::of_text(text));
 }
@@ -83,6 +85,7 @@ void put_count(Value& map, std::string_view key, std::size_t count) {
   map.put(key, Value::of_integer(static_cast<std::int64_t>(count)));
 }
 
+// Every part is written, also empty ones: the reader can then insist on all of them.
 Value encode_error(const Error& error) {
   Value map = Value::make_map();
   put_text(map, "code", std::string(traits(error.code).name));
@@ -96,6 +99,7 @@ Value encode_error(const Error& error) {
   return map;
 }
 
+// A word that is none of ours is our own fault, as is everything odd from our own worker.
 Code code_named(std::string_view name) {
   for (int i = 0; i <= static_cast<int>(Code::internal); ++i) {
     if (traits(static_cast<Code>(i)).name == name) return static_cast<Code>(i);
@@ -103,6 +107,7 @@ Code code_named(std::string_view name) {
   return Code::internal;
 }
 
+// Keeps the first complaint in status, so that a list of errors is judged once.
 Error decode_error(const Value& map, Status& status) {
   Reader reader(map);
   Error error;
@@ -118,6 +123,7 @@ Error decode_error(const Value& map, Status& status) {
   return error;
 }
 
+// At most kMaxDiagnostics are kept in the first place, so the list is short.
 Value encode_errors(const std::vector<Error>& errors) {
   Value list = Value::make_list();
   for (const auto& error : errors) list.items.push_back(encode_error(error));
@@ -133,6 +139,7 @@ Diagnostics decode_diagnostics(Reader& reader, Status& status) {
   for (const auto& item : reader.items("warnings")) {
     diagnostics.add_warning(decode_error(item, status));
   }
+  // A count of foreign making must not keep us busy.
   constexpr std::size_t kMostCounted = 1'000'000;
   const std::size_t errors = std::min(reader.count("errorCount"), kMostCounted);
   const std::size_t warnings = std::min(reader.count("warningCount"), kMostCounted);
@@ -141,8 +148,10 @@ Diagnostics decode_diagnostics(Reader& reader, Status& status) {
   return diagnostics;
 }
 
+// In the order of AdmissionPolicy::Level.
 constexpr std::array<std::string_view, 3> kLevels{"privileged", "baseline", "restricted"};
 
+// The policy travels with every load: the worker keeps no settings of its own.
 Value encode_policy(const AdmissionPolicy& policy) {
   Value map = Value::make_map();
   const auto name = [](AdmissionPolicy::Level level) {
@@ -156,6 +165,7 @@ Value encode_policy(const AdmissionPolicy& policy) {
   return map;
 }
 
+// An unknown level must not fall back to a weaker one.
 Result<AdmissionPolicy::Level> level_named(const std::string& name) {
   for (std::size_t i = 0; i < kLevels.size(); ++i) {
     if (kLevels[i] == name) return static_cast<AdmissionPolicy::Level>(i);
@@ -178,11 +188,13 @@ Result<AdmissionPolicy> decode_policy(const Value& map) {
   return policy;
 }
 
+// The worker judges the URL again: it does not rely on who asks.
 void put_repository(Value& map, const RepositoryRef& repository) {
   put_text(map, "url", repository.url);
   put_truth(map, "allowLocal", repository.allow_local);
 }
 
+// One encoder for each message; the visitor below picks by type.
 Value encode_body(const FetchRequest& request) {
   Value map = Value::make_map();
   put_text(map, "do", "fetch");
@@ -225,6 +237,7 @@ Value encode_body(const HeadReply& head) {
   return map;
 }
 
+// Provenance is only the line here: path and source are known to the daemon.
 Value encode_body(const FileReply& file) {
   Value map = Value::make_map();
   put_text(map, "reply", "file");
@@ -293,6 +306,7 @@ Result<Reply> decode_head(const Value& map, Reader& reader) {
   return Reply(std::move(head));
 }
 
+// Objects are read as stored ones: defaults and checks were done by the worker.
 Result<Object> decode_object(const Value& entry) {
   Reader reader(entry);
   Provenance provenance;
@@ -306,6 +320,7 @@ Result<Object> decode_object(const Value& entry) {
   return object.with_provenance(std::move(provenance));
 }
 
+// The object list is bounded by the frame that it came in.
 Result<Reply> decode_file(Reader& reader) {
   FileReply file;
   file.path = reader.text("path");
@@ -342,6 +357,7 @@ Result<Reply> decode_failed(Reader& reader) {
   return Reply(std::move(reply));
 }
 
+// The first thing that foreign bytes meet: JSON of bounded size and depth, and an object.
 Result<Value> read_map(std::string_view message) {
   auto value = read_json(message, {}, message_limits());
   if (!value || !value->is_map()) return fail(Code::corrupt, "a worker message is no JSON object");
@@ -350,6 +366,7 @@ Result<Value> read_map(std::string_view message) {
 
 }  // namespace
 
+// Only requests carry the version: a worker that does not know it never answers.
 std::string encode_request(const Request& request) {
   Value map = std::visit([](const auto& body) { return encode_body(body); }, request);
   map.put("version", Value::of_integer(kProtocolVersion));

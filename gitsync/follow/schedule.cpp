@@ -1,3 +1,4 @@
+// Times and names of the follower, as functions of values.
 #include "gitsync/follow/schedule.hpp"
 
 #include <algorithm>
@@ -14,6 +15,7 @@ Duration with_jitter(Duration delay, std::uint64_t share, Random& random) {
   return bound == 0 ? delay : delay + Duration(static_cast<std::int64_t>(random.below(bound)));
 }
 
+// libgit2 does not hand the Retry-After header on, so the status is all there is to go by.
 bool is_overload(const Error& error) {
   const bool told = error.message.find("429") != std::string::npos ||
                     error.message.find("503") != std::string::npos;
@@ -22,6 +24,7 @@ bool is_overload(const Error& error) {
 
 }  // namespace
 
+// The schema has refused what is no duration; an empty text means the default.
 Duration interval_of(const GitRepositorySpec& spec) {
   const auto written = parse_duration(spec.interval);
   return std::max(written.value_or(kDefaultInterval), kShortestInterval);
@@ -30,12 +33,14 @@ Duration interval_of(const GitRepositorySpec& spec) {
 Duration delay_after(Duration interval, unsigned failures, const Error* error, Random& random) {
   if (error == nullptr || failures == 0) return with_jitter(interval * 9 / 10, 22, random);
   if (error->code == Code::not_found) return with_jitter(interval * 9 / 10, 22, random);
+  // Doubling by a loop: a shift by a large count would overflow.
   Duration delay = interval;
   for (unsigned n = 1; n < failures && delay < kLongestBackoff; ++n) delay *= 2;
   if (is_overload(*error)) delay = std::max(delay, kOverloadedBackoff);
   return with_jitter(std::min(delay, std::max(interval, kLongestBackoff)), 25, random);
 }
 
+// The order of Flux: commit, name, tag, branch.
 std::string reference_of(const GitRepositorySpec& spec) {
   if (!spec.ref) return "HEAD";
   if (!spec.ref->commit.empty()) return spec.ref->commit;
@@ -61,6 +66,7 @@ std::string revision_of(const GitRepositorySpec& spec, const std::string& sha) {
   return name.empty() ? std::string(kMark) + sha : name + '@' + std::string(kMark) + sha;
 }
 
+// The last mark counts: a branch may be called sha1:x itself.
 std::string sha_of(const std::string& revision) {
   const std::size_t at = revision.rfind(kMark);
   const std::string sha = at == std::string::npos ? "" : revision.substr(at + kMark.size());

@@ -1,3 +1,4 @@
+// The decisions of the follower; no thread, no clock and no I/O but in perform().
 #include "gitsync/follow/tracks.hpp"
 
 #include <algorithm>
@@ -13,8 +14,10 @@ namespace {
 constexpr std::chrono::milliseconds kDefaultTimeout{60'000};
 constexpr std::chrono::milliseconds kLongestTimeout{120'000};
 
+// namespace/name: how sources and units are called everywhere outside.
 std::string id_of(const ObjectKey& key) { return key.namespace_name + '/' + key.name; }
 
+// Units may follow a source of another namespace; without one it is their own.
 bool refers_to(const Object& unit, const ObjectKey& source) {
   const auto& reference = unit.as<Kustomization>().spec.source_ref;
   const std::string& space = reference.namespace_name.empty() ? unit.meta().namespace_name
@@ -23,6 +26,7 @@ bool refers_to(const Object& unit, const ObjectKey& source) {
          space == source.namespace_name;
 }
 
+// Suspended units and those that are going away keep what they have.
 std::vector<UnitWish> wishes_of(const std::vector<Object>& units, const ObjectKey& source) {
   std::vector<UnitWish> wishes;
   for (const auto& unit : units) {
@@ -33,16 +37,19 @@ std::vector<UnitWish> wishes_of(const std::vector<Object>& units, const ObjectKe
   return wishes;
 }
 
+// Flux's default is a minute; longer than two is never waited.
 std::chrono::milliseconds timeout_of(const GitRepositorySpec& spec) {
   const auto written = parse_duration(spec.timeout);
   if (!written) return kDefaultTimeout;
   return std::min(std::chrono::ceil<std::chrono::milliseconds>(*written), kLongestTimeout);
 }
 
+// News of a commit are brought about by its author.
 Cause cause_of(const CommitInfo& commit, const std::string& revision) {
   return {Cause::Actor::commit, commit.author, revision};
 }
 
+// The reader knows files and lines; who declares an object is added here.
 Fact tree_fact(const Look& look, const UnitWish& wish, const std::string& revision,
                const CommitInfo& commit, LoadedTree tree) {
   TreeLoaded fact;
@@ -98,6 +105,7 @@ LookOutcome perform(const Look& look, SourceReader& reader, const Clock& clock) 
   return outcome;
 }
 
+// What the store knows of an earlier life is the measure for rewritten history.
 void Tracks::refresh(const StateView& view) {
   std::set<std::string> desired;
   for (const auto& source : view.list(kind_of<GitRepository>())) {
@@ -117,6 +125,7 @@ void Tracks::refresh(const StateView& view) {
   }
 }
 
+// Sources come in key order; each due one is marked busy and handed out once.
 std::vector<Look> Tracks::plan(const StateView& view, const Now& now, std::size_t limit,
                                MonoTime& next) {
   refresh(view);
@@ -133,6 +142,7 @@ std::vector<Look> Tracks::plan(const StateView& view, const Now& now, std::size_
   return looks;
 }
 
+// The URL of the command line is allowed by its exact text and no other.
 bool Tracks::is_allowed(const std::string& url) const {
   return allow_local_ ||
          std::find(allowed_urls_.begin(), allowed_urls_.end(), url) != allowed_urls_.end();
@@ -163,6 +173,7 @@ bool Tracks::is_wanted(const UnitWish& wish, const std::vector<Object>& units, c
   return look.fetch && is_kept_back(wish, units, track.revision);
 }
 
+// Level-triggered: looks at what is wanted and what was last done, never at what has changed.
 std::optional<Look> Tracks::plan_one(const Object& source, const std::vector<Object>& units,
                                      const Now& now) {
   SourceTrack& track = tracks_.at(id_of(source.key()));
@@ -174,6 +185,7 @@ std::optional<Look> Tracks::plan_one(const Object& source, const std::vector<Obj
     return std::nullopt;
   }
   const bool asked = track.wanted > track.done;
+  // Another remote or reference: its commits say nothing about the history of the old one.
   const bool other = track.url != spec.url || track.reference != reference_of(spec);
   Look look;
   look.fetch = asked || now.mono >= track.next_look || track.generation != source.meta().generation;
@@ -283,11 +295,13 @@ std::vector<std::pair<Fact, Cause>> Tracks::settle(const Look& look, LookOutcome
     track.revision = standing.revision;
     track.commit = standing.commit;
   }
+  // The back-off counts looks, whatever they failed of.
   track.failures = outcome.error ? track.failures + 1 : 0;
   track.error = std::move(outcome.error);
   track.generation = look.generation;
   track.busy = false;
   track.done = look.ticket;
+  // A look for units alone leaves the schedule of the source as it is, unless it failed.
   if (look.fetch || track.error) {
     track.next_look = now.mono + delay_after(interval_of(look.spec), track.failures,
                                              track.error ? &*track.error : nullptr, random);
@@ -295,6 +309,7 @@ std::vector<std::pair<Fact, Cause>> Tracks::settle(const Look& look, LookOutcome
   return facts;
 }
 
+// Only raises the ticket; the next plan finds the source due.
 std::vector<std::string> Tracks::request(const std::string& source, std::uint64_t ticket) {
   std::vector<std::string> asked;
   for (auto& [id, track] : tracks_) {

@@ -1,3 +1,4 @@
+// The worker's answers. It trusts neither the repository nor, in form, the daemon.
 #include "gitsync/follow/worker.hpp"
 
 #include <utility>
@@ -12,6 +13,7 @@ namespace {
 constexpr Duration kProgressInterval = std::chrono::seconds(1);
 constexpr std::size_t kObjectsPerMessage = 256;
 
+// The commit was made safe to show when it was read.
 HeadReply to_reply(const Head& head) {
   HeadReply reply;
   reply.commit.sha = head.commit.id.hex();
@@ -44,10 +46,12 @@ void WorkerService::report_progress() {
   static_cast<void>(channel_.send(encode_reply(ProgressReply{})).has_value());
 }
 
+// Ordinary errors are answers; only a broken socket ends the worker.
 Status WorkerService::send_error(Error error) {
   return channel_.send(encode_reply(ErrorReply{std::move(error)}));
 }
 
+// One mirror stays open; another URL for the same source opens it again.
 Result<Mirror*> WorkerService::open_mirror(const RepositoryRef& repository) {
   if (mirror_ && mirror_url_ == repository.url) return mirror_.get();
   mirror_.reset();
@@ -70,6 +74,7 @@ Status WorkerService::answer(const FetchRequest& request) {
   return send_error(std::move(head).error());
 }
 
+// Find, judge whether it may be taken as it is, then read.
 Result<LoadedSet> WorkerService::load_commit(Mirror& mirror, const LoadTreeRequest& request,
                                              Unit& unit) {
   MOORED_TRY(ManifestSet manifests, unit.tree.list(mirror, request.sha, request.path));
@@ -99,6 +104,7 @@ Result<LoadedSet> WorkerService::load(const LoadTreeRequest& request, Unit& unit
 Status WorkerService::answer(const LoadTreeRequest& request) {
   const std::string key = request.directory + '\n' + request.path + '\n' +
                           request.target_namespace + '\n' + request.repository.url;
+  // Forgetting costs a full load of each unit and nothing else.
   if (units_.size() >= kMaxUnits && units_.find(key) == units_.end()) units_.clear();
   Unit& unit = units_[key];
   auto set = load(request, unit);
@@ -114,11 +120,13 @@ Status WorkerService::answer(const LoadTreeRequest& request) {
   return channel_.send(encode_reply(reply));
 }
 
+// Files of a refused commit are not sent, so both sides keep the last complete load.
 Status WorkerService::send_files(const LoadedSet& set, bool fresh, Unit& unit) {
   std::set<std::string> sent;
   for (const auto& file : set.files) {
     const std::string key = file.id + ' ' + file.path;
     sent.insert(key);
+    // The daemon may have forgotten what this process remembers, and says so with fresh.
     FileReply reply{file.path, file.id, !fresh && unit.sent.count(key) != 0, {}};
     if (!reply.same) {
       for (const auto& object : file.objects) {

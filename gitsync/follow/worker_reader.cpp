@@ -1,3 +1,4 @@
+// The daemon's side of the worker: processes, deadlines and what was sent before.
 #include "gitsync/follow/worker_reader.hpp"
 
 #include <sys/eventfd.h>
@@ -37,6 +38,7 @@ struct Patience {
   milliseconds idle;
 };
 
+// Nonsense is our own fault, silence and death may pass.
 Error lost(const Error& cause) {
   return Error{cause.code == Code::corrupt ? Code::internal : Code::unavailable,
                "the git worker was lost: " + cause.message, "WorkerLost", {}, {}};
@@ -80,6 +82,7 @@ class SourceWorker {
 
 Status SourceWorker::start() {
   if (channel_) return {};
+  // Our end is closed on exec; theirs is handed over by number.
   int ends[2];
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
     return Unexpected(system_error("make a socket for the git worker", errno));
@@ -95,6 +98,7 @@ Status SourceWorker::start() {
       request.arguments.insert(request.arguments.end(), {name, std::to_string(id)});
     }
   }
+  // Nothing of the daemon's environment: no proxies, no credentials, no HOME with settings.
   request.environment = {"PATH=/usr/bin:/bin", "LANG=C.UTF-8", "HOME=/nonexistent"};
   request.descriptors = {{theirs.get(), kSocketInChild}, {2, 2}};
   MOORED_TRY(child_, spawn(request));
@@ -112,6 +116,7 @@ void SourceWorker::end() {
   child_ = Child{};
 }
 
+// Whichever ends first: the total time, or the time without any word.
 Result<std::string> SourceWorker::next_message(const Patience& patience,
                                                Steady::time_point started) {
   const auto spent = std::chrono::duration_cast<milliseconds>(Steady::now() - started);
@@ -122,6 +127,7 @@ Result<std::string> SourceWorker::next_message(const Patience& patience,
 Status SourceWorker::exchange(const git::Request& request, const Patience& patience,
                               const std::function<Result<bool>(git::Reply&&)>& take) {
   const auto started = Steady::now();
+  // A worker that died since the last call shows here.
   auto sent = channel_.send(git::encode_request(request));
   if (!sent) return Unexpected(lost(sent.error()));
   for (;;) {
@@ -133,6 +139,7 @@ Status SourceWorker::exchange(const git::Request& request, const Patience& patie
     }
     auto reply = git::decode_reply(*message);
     if (!reply) return Unexpected(lost(reply.error()));
+    // The idle limit starts anew with the next receive.
     if (std::holds_alternative<git::ProgressReply>(*reply)) continue;
     auto done = take(*std::move(reply));
     if (!done) return Unexpected(lost(done.error()));
@@ -204,18 +211,22 @@ std::shared_ptr<WorkerReader::State::Slot> WorkerReader::State::slot_of(const st
   });
 }
 
+// Processes are started with the first request of their source.
 WorkerReader::WorkerReader(Options options) : state_(std::make_unique<State>(std::move(options))) {}
 WorkerReader::~WorkerReader() = default;
 
+// The descriptor stays readable, so later calls end as well.
 void WorkerReader::stop() {
   static_cast<void>(::eventfd_write(state_->stop.get(), 1));
 }
 
+// Whoever waits for the lock waits for the same source and no other.
 Result<SourceHead> WorkerReader::fetch(const SourceSpec& source, const std::string& known_sha) {
   MOORED_CHECK(make_directories(state_->options.mirror_root, 0711));
   const auto slot = state_->slot_of(source.id);
   const std::lock_guard lock(slot->mutex);
   const git::FetchRequest request{{source.url, source.allow_local}, source.reference, known_sha};
+  // The source's own timeout counts, up to our limit.
   const Patience patience{std::min(source.timeout, kLongestFetch), state_->options.idle_limit};
   std::optional<Result<SourceHead>> answer;
   MOORED_CHECK(slot->worker->call(request, patience, [&](git::Reply&& reply) -> Result<bool> {
@@ -257,6 +268,7 @@ class LoadAnswer {
   }
 
  private:
+  // The key is content and path: the same bytes elsewhere have another provenance.
   // Long files come in several messages one after another.
   Result<bool> take_file(git::FileReply&& file) {
     const std::string key = file.id + ' ' + file.path;
@@ -277,6 +289,7 @@ class LoadAnswer {
   }
 
   void finish(git::LoadedReply&& loaded) {
+    // A refused tree has no files; what was known before stays known.
     tree_.complete = loaded.complete;
     tree_.diagnostics = std::move(loaded.diagnostics);
     tree_.blobs_read = loaded.blobs_read;
@@ -302,6 +315,7 @@ class LoadAnswer {
 
 Result<LoadedTree> WorkerReader::State::load(const std::string& id, const std::string& unit,
                                              git::LoadTreeRequest request) {
+  // As in the worker; each side can forget without asking the other.
   constexpr std::size_t kMaxUnits = 64;
   MOORED_CHECK(make_directories(options.mirror_root, 0711));
   const auto slot = slot_of(id);

@@ -1,3 +1,4 @@
+// A directory on disk as a set of manifests, for validate and plan --path.
 #include "gitsync/load/disk.hpp"
 
 #include <sys/stat.h>
@@ -21,6 +22,7 @@ class DiskWalk {
  public:
   explicit DiskWalk(fs::path root) : root_(std::move(root)) {}
 
+  // Names come sorted, so the order of objects does not depend on the file system.
   Status walk(const std::string& prefix, std::size_t depth) {
     if (depth > kMaxTreeDepth) {
       set_.diagnostics.add_error(Error{Code::exhausted, "the directory is too deep", "TreeLimit",
@@ -35,6 +37,7 @@ class DiskWalk {
     return {};
   }
 
+  // The walk stopped one past the limit, which tells it from exactly the limit.
   ManifestSet finish() {
     if (set_.files.size() > kMaxManifestFiles) {
       set_.diagnostics.add_error(Error{Code::exhausted, "more than 20,000 manifests", "TreeLimit",
@@ -45,6 +48,7 @@ class DiskWalk {
 
  private:
   Status take(const std::string& path, const std::string& name, std::size_t depth) {
+    // Links are seen as links; a directory link is never entered.
     struct stat status {};
     if (lstat((root_ / path).c_str(), &status) != 0) {
       return Unexpected(system_error("look at " + show_text(path), errno));
@@ -93,6 +97,7 @@ Result<ManifestSet> list_directory_manifests(const std::string& directory) {
   return set;
 }
 
+// Follows the link that the listing has judged.
 Result<std::size_t> DirectoryReader::read_size(const ManifestFile& file) {
   struct stat status {};
   if (stat((directory_ + '/' + file.path).c_str(), &status) != 0) {
@@ -101,6 +106,7 @@ Result<std::size_t> DirectoryReader::read_size(const ManifestFile& file) {
   return static_cast<std::size_t>(status.st_size);
 }
 
+// The limit holds again here: the file may have grown since it was listed.
 Result<std::string> DirectoryReader::read(const ManifestFile& file) {
   return read_file(directory_ + '/' + file.path, kMaxManifestBytes);
 }

@@ -1,3 +1,4 @@
+// One load: parse what is new, take the rest from the cache, judge the whole.
 #include "gitsync/load/loader.hpp"
 
 #include <fmt/format.h>
@@ -11,6 +12,7 @@
 namespace moored::git {
 namespace {
 
+// All size errors have one cure.
 Error size_error(std::string_view reason, std::string message, const std::string& path) {
   return Error{Code::exhausted, std::move(message), std::string(reason), Place{path, 0, 0, {}},
                "split the file, or keep what is no manifest out of the path"};
@@ -33,11 +35,13 @@ void report_file(const Diagnostics& diagnostics, const std::string& path, Diagno
   all.take(std::move(named));
 }
 
+// The same bytes are read differently as JSON, so the format is a part of the key.
 std::string cache_key(const ManifestFile& file) {
   const bool json = file.path.size() >= 5 && file.path.substr(file.path.size() - 5) == ".json";
   return file.id + (json ? " json" : " yaml");
 }
 
+// Copies share the parsed value; only the provenance is new.
 std::vector<Object> with_file(const std::vector<Object>& objects, const std::string& path) {
   std::vector<Object> named;
   named.reserve(objects.size());
@@ -81,6 +85,7 @@ Result<ManifestLoader::CachedPtr> ManifestLoader::parse_file(const ManifestFile&
                                                              FileReader& reader,
                                                              const std::string& target_namespace) {
   auto cached = std::make_shared<CachedFile>();
+  // From the object's header: a gigabyte of zeros is refused without being inflated.
   MOORED_TRY(cached->bytes, reader.read_size(file));
   auto& diagnostics = cached->parsed.diagnostics;
   if (cached->bytes > kMaxBlobBytes) {
@@ -103,6 +108,7 @@ Result<LoadedSet> ManifestLoader::load(const ManifestSet& manifests, FileReader&
                                        const LoadOptions& options, const Clock& clock) {
   LoadedSet set;
   set.diagnostics = manifests.diagnostics;
+  // Cached objects are in their namespaces already.
   if (cached_namespace_ != options.target_namespace) cache_.clear();
   cached_namespace_ = options.target_namespace;
   Cache used;
@@ -127,9 +133,11 @@ Result<LoadedSet> ManifestLoader::load(const ManifestSet& manifests, FileReader&
     }
     const bool parsed_now = cache_.find(key) == cache_.end();
     used.emplace(key, cached);
+    // Errors are said for every path that the content lies under.
     report_file(cached->parsed.diagnostics, file.path, set.diagnostics);
     bytes += cached->bytes;
     documents += cached->parsed.documents;
+    // A running sum, so that the rest is not even read.
     if (bytes > kMaxSourceBytes || documents > kMaxDocuments) {
       set.diagnostics.add_error(size_error(
           "SizeLimit", "the manifests together are more than 64 MiB or 20,000 documents",
@@ -140,9 +148,11 @@ Result<LoadedSet> ManifestLoader::load(const ManifestSet& manifests, FileReader&
     objects.insert(objects.end(), loaded.objects.begin(), loaded.objects.end());
     set.files.push_back(std::move(loaded));
   }
+  // Only what this load used is kept: the limits of a load bound the cache.
   cache_ = std::move(used);
   set.rendered_at = clock.now().wall;
   Diagnostics judged;
+  // Also when files failed: the person sees all errors in one pass.
   validate_commit(objects, options.policy, judged);
   set.diagnostics.take(with_fields(std::move(judged), manifests, reader));
   set.validated_at = clock.now().wall;

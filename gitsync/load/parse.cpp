@@ -1,3 +1,4 @@
+// Text to objects; the one place where the suffix of a file matters.
 #include "gitsync/load/parse.hpp"
 
 #include <optional>
@@ -11,10 +12,12 @@ namespace {
 
 constexpr std::string_view kLfsFirstLine = "version https://git-lfs.github.com/spec/";
 
+// The suffix decides, as it does for kubectl.
 bool is_json(std::string_view path) {
   return path.size() >= 5 && path.substr(path.size() - 5) == ".json";
 }
 
+// Only the v1 List; typed lists are written by servers, not by people.
 bool is_list(const Value& document) {
   if (!document.is_map()) return false;
   const Value* kind = document.find("kind");
@@ -49,6 +52,7 @@ void expand_list(const Value& list, const std::string& target_namespace, std::si
   }
 }
 
+// Errors are in the diagnostics already; an object that has none is kept.
 void decode_document(const Value& document, const std::string& target_namespace,
                      std::size_t depth, ParsedFile& parsed) {
   if (is_list(document)) return expand_list(document, target_namespace, depth, parsed);
@@ -68,6 +72,7 @@ Object in_namespace(const Object& object, const std::string& target_namespace) {
   const std::string& wanted =
       !target_namespace.empty() ? target_namespace : own.empty() ? "default" : own;
   if (own == wanted) return object;
+  // The reference may point into the object that is about to be copied.
   const std::string chosen = wanted;
   std::shared_ptr<void> body = object.kind().copy(object.body());
   object.kind().meta(body.get()).namespace_name = chosen;
@@ -77,6 +82,7 @@ Object in_namespace(const Object& object, const std::string& target_namespace) {
 ParsedFile parse_manifests(std::string_view text, std::string_view path,
                            const std::string& target_namespace) {
   ParsedFile parsed;
+  // Otherwise the person would get a YAML error about a file they have never seen.
   if (text.substr(0, kLfsFirstLine.size()) == kLfsFirstLine) {
     parsed.diagnostics.add_error(Error{Code::invalid,
                                        "the file is a pointer of Git LFS, not its content",

@@ -1,3 +1,4 @@
+// Joins the tree view and the loader for one unit.
 #include "gitsync/load/unit_loader.hpp"
 
 namespace moored::git {
@@ -8,6 +9,7 @@ class BlobReader final : public FileReader {
  public:
   explicit BlobReader(ObjectSource& objects) : objects_(objects) {}
 
+  // Reads the header alone.
   Result<std::size_t> read_size(const ManifestFile& file) override {
     return objects_.read_blob_size(id_of(file));
   }
@@ -16,6 +18,7 @@ class BlobReader final : public FileReader {
   }
 
  private:
+  // Ids of a listing are well formed; the zero id would be reported as missing.
   static ObjectId id_of(const ManifestFile& file) {
     return ObjectId::from_hex(file.id).value_or(ObjectId{});
   }

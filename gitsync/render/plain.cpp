@@ -1,9 +1,11 @@
+// Refuses what would have to be rendered.
 #include "gitsync/render/plain.hpp"
 
 #include <map>
 
 namespace moored::git {
 
+// Grouped by directory: two files are one mistake, not two.
 void check_plain(const std::vector<std::string>& kustomizations, Diagnostics& diagnostics) {
   std::map<std::string, std::vector<std::string>> by_directory;
   for (const auto& path : kustomizations) {

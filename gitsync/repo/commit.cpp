@@ -1,3 +1,4 @@
+// A commit object by hand: libgit2 refuses dates and names that Git servers accept.
 #include "gitsync/repo/commit.hpp"
 
 #include <charconv>
@@ -8,6 +9,7 @@
 namespace moored::git {
 namespace {
 
+// Bytes of author and subject that are kept.
 constexpr std::size_t kMaxShown = 200;
 constexpr std::int64_t kLastSecond = 253'402'300'799;  // of the year 9999
 
@@ -19,6 +21,7 @@ std::string_view take_line(std::string_view& text) {
   return line;
 }
 
+// Header lines start with their word and one space.
 bool take_word(std::string_view& line, std::string_view word) {
   if (line.substr(0, word.size()) != word) return false;
   line.remove_prefix(word.size());
@@ -33,6 +36,7 @@ std::string_view split_person(std::string_view line, std::string_view& date) {
   return line.substr(0, end + 1);
 }
 
+// Dates are shown and never decided by, so an odd one is left out.
 std::optional<Time> read_date(std::string_view date) {
   while (!date.empty() && date.front() == ' ') date.remove_prefix(1);
   std::int64_t seconds = 0;
@@ -56,6 +60,7 @@ Result<CommitHeader> parse_commit(const ObjectId& id, std::string_view raw) {
   const auto tree = ObjectId::from_hex(line);
   if (!tree) return corrupt(id, "names no tree");
   commit.tree = *tree;
+  // Lines of a signature start with a space and match none of the words.
   while (!raw.empty()) {
     line = take_line(raw);
     if (line.empty()) break;

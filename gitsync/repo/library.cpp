@@ -1,3 +1,4 @@
+// The settings that keep libgit2 away from the machine's own configuration.
 #include "gitsync/repo/library.hpp"
 
 #include <git2.h>
@@ -12,6 +13,7 @@
 namespace moored::git {
 namespace {
 
+// Objects are read once and kept parsed by us, so a small cache is enough.
 constexpr ssize_t kObjectCacheBytes = 32 << 20;
 constexpr std::size_t kMappedWindowBytes = 256U << 20U;
 constexpr std::size_t kMappedFiles = 64;
@@ -37,6 +39,7 @@ Status apply_settings() {
   return register_counted_transports();
 }
 
+// libgit2 has one message for many causes; the words in it are all there is.
 bool contains(std::string_view text, std::string_view part) {
   return text.find(part) != std::string_view::npos;
 }
@@ -57,6 +60,7 @@ Row classify_http(std::string_view message) {
   return {Code::unavailable, "FetchHTTP"};
 }
 
+// From the return code, then the words of the message, then the class of the error.
 Row classify(int code, int error_class, std::string_view message) {
   if (code == GIT_EAUTH || contains(message, "authentication")) return {Code::denied, "AuthFailed"};
   const bool object = error_class == GIT_ERROR_ODB;
@@ -91,6 +95,7 @@ Status start_library() {
   return {};
 }
 
+// For --version and for the log of a strange failure.
 std::string library_version() {
   std::array<int, 3> version{};
   git_libgit2_version(&version[0], &version[1], &version[2]);
@@ -98,6 +103,7 @@ std::string library_version() {
          std::to_string(version[2]);
 }
 
+// Messages may quote the server, so they are made safe to show.
 Error library_error(std::string_view what, int code) {
   const git_error* last = git_error_last();
   const std::string message = last == nullptr ? "unknown failure" : show_text(last->message, 256);

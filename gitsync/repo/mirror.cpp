@@ -1,3 +1,4 @@
+// Looking at one remote and reading what it holds.
 #include "gitsync/repo/mirror.hpp"
 
 #include <git2.h>
@@ -21,6 +22,7 @@ constexpr std::size_t kMaxAncestry = 200'000;  // commits walked for the known o
 constexpr std::size_t kMaxCommitBytes = 8U << 20U;
 constexpr std::size_t kMaxTreeBytes = 16U << 20U;
 
+// Our ids and theirs are the same twenty bytes.
 git_oid to_oid(const ObjectId& id) {
   git_oid oid;
   git_oid_fromraw(&oid, id.bytes.data());
@@ -33,22 +35,26 @@ ObjectId from_oid(const git_oid& oid) {
   return id;
 }
 
+// The fault is in the repository: the same reference will fail again.
 Unexpected not_a_commit(const std::string& reference) {
   return Unexpected(Error{Code::invalid, show_text(reference, 256) + " does not lead to a commit",
                           "NotACommit", {}, "point it at a commit"});
 }
 
+// Not found and not invalid: the push that makes it may come at any time.
 Unexpected ref_not_found(const std::string& reference) {
   return Unexpected(Error{Code::not_found,
                           "the repository has no reference " + show_text(reference, 256),
                           "RefNotFound", {}, "push it, or name another branch or tag"});
 }
 
+// A tree that names a blob as a tree, or the other way round.
 Unexpected wrong_type(const ObjectId& id, std::string_view wanted) {
   return Unexpected(Error{Code::corrupt, "the object " + id.hex() + " is no " + std::string(wanted),
                           "ObjectCorrupt", {}, {}});
 }
 
+// Forced: a rewritten branch is followed, and said to be rewritten.
 std::string refspec_for(const std::string& reference) {
   return '+' + reference + ':' + std::string(kTrackedRef);
 }
@@ -61,6 +67,7 @@ struct Mirror::State {
   Repository repository;
   Odb odb;
 
+  // The object store is asked for once; asking again would count references up.
   Status attach(Repository opened) {
     repository = std::move(opened);
     git_odb* raw = nullptr;
@@ -86,6 +93,7 @@ Result<std::unique_ptr<Mirror>> Mirror::open(const SourceUrl& url, MirrorOptions
   auto state = std::make_unique<State>();
   state->url = url;
   state->options = std::move(options);
+  // What is already on this disk is read in place: no copy, and no gigabyte in memory.
   if (url.transport == Transport::local) {
     MOORED_TRY(auto repository, open_repository(url.url));
     MOORED_CHECK(state->attach(std::move(repository)));
@@ -98,6 +106,7 @@ Result<std::unique_ptr<Mirror>> Mirror::open(const SourceUrl& url, MirrorOptions
 
 bool Mirror::is_copy() const { return state_->url.transport != Transport::local; }
 
+// Size and type without inflating the object.
 Result<std::pair<std::size_t, git_object_t>> Mirror::State::read_header(const ObjectId& id) {
   const git_oid oid = to_oid(id);
   std::size_t size = 0;
@@ -107,6 +116,7 @@ Result<std::pair<std::size_t, git_object_t>> Mirror::State::read_header(const Ob
   return std::make_pair(size, type);
 }
 
+// libgit2 checks the digest of what it inflates, so flipped bits are an error here.
 Result<std::string> Mirror::State::read_object(const ObjectId& id, git_object_t wanted) {
   const git_oid oid = to_oid(id);
   git_odb_object* raw = nullptr;
@@ -133,6 +143,7 @@ Result<ObjectId> Mirror::State::peel(const std::string& reference, ObjectId id) 
   return not_a_commit(reference);
 }
 
+// Reads the reference as it is now; nothing of it is cached between looks.
 Result<ObjectId> Mirror::State::look_locally(const std::string& reference) {
   git_oid oid;
   const int code = git_reference_name_to_id(&oid, repository.get(), reference.c_str());
@@ -194,6 +205,7 @@ Result<bool> Mirror::State::is_ancestor(const ObjectId& known, const ObjectId& f
 
 Result<Head> Mirror::fetch(const std::string& reference, const std::string& known_sha) {
   ObjectId found;
+  // A commit by its id needs no look at the remote once the mirror has it.
   const auto exact = ObjectId::from_hex(reference);
   if (exact) {
     const git_oid oid = to_oid(*exact);
@@ -219,6 +231,7 @@ Result<Head> Mirror::fetch(const std::string& reference, const std::string& know
   return head;
 }
 
+// The message may be long, but not without end.
 Result<CommitHeader> Mirror::read_commit(const ObjectId& id) {
   MOORED_TRY(const auto header, state_->read_header(id));
   if (header.second != GIT_OBJECT_COMMIT) return not_a_commit(id.hex());
@@ -229,6 +242,7 @@ Result<CommitHeader> Mirror::read_commit(const ObjectId& id) {
   return parse_commit(id, raw);
 }
 
+// A tree of this size would have hundreds of thousands of entries.
 Result<std::string> Mirror::read_tree(const ObjectId& id) {
   MOORED_TRY(const auto header, state_->read_header(id));
   if (header.second != GIT_OBJECT_TREE) return wrong_type(id, "tree");
@@ -249,6 +263,7 @@ Result<std::string> Mirror::read_blob(const ObjectId& id) {
   return state_->read_object(id, GIT_OBJECT_BLOB);
 }
 
+// Everything in it can be fetched again.
 Status discard_mirror(const std::string& directory) { return remove_tree(directory); }
 
 }  // namespace moored::git

@@ -1,3 +1,4 @@
+// Names and paths from repositories; none of them ever reaches a file system call.
 #include "gitsync/repo/names.hpp"
 
 #include <algorithm>
@@ -39,18 +40,21 @@ bool is_ignorable(std::uint32_t code) {
          (code >= 0x206a && code <= 0x206f) || code == 0xfeff;
 }
 
+// What a terminal obeys or a reader cannot see: controls, joiners, direction marks, soft hyphen.
 bool is_invisible(std::uint32_t code) {
   return code < 0x20 || (code >= 0x7f && code < 0xa0) || is_ignorable(code) || code == 0x200b ||
          code == 0x2028 || code == 0x2029 || (code >= 0x2060 && code <= 0x2069) ||
          code == 0x061c || code == 0x00ad;
 }
 
+// Escapes are visible ASCII, so an escaped text never needs escaping again.
 std::string hex_escape(const char* format, std::uint32_t value) {
   std::array<char, 16> text{};
   std::snprintf(text.data(), text.size(), format, value);
   return text.data();
 }
 
+// std::string_view has it from C++20 on under another name in older libraries.
 bool ends_with(std::string_view text, std::string_view end) {
   return text.size() >= end.size() && text.substr(text.size() - end.size()) == end;
 }
@@ -60,6 +64,7 @@ Error invalid_path(std::string_view path, std::string_view why) {
                "InvalidValue", {}, "write a path below the root of the repository"};
 }
 
+// The target is not in the message: it would tell what the node has.
 Error refused_link(std::string message) {
   return Error{Code::invalid, std::move(message), "SymlinkRefused", {},
                "link to a file of the same commit"};
@@ -87,6 +92,7 @@ std::string show_text(std::string_view text, std::size_t limit) {
 }
 
 bool is_dot_git(std::string_view name) {
+  // Fold as the most forgiving file system would, then compare.
   std::string folded;
   for (std::string_view rest = name; !rest.empty();) {
     const Character c = read_character(rest);
@@ -122,6 +128,7 @@ std::optional<Error> check_entry_name(std::string_view name) {
   }
 }
 
+// Hidden files are for tools: .github, .sops.yaml and their like.
 bool is_manifest_name(std::string_view name) {
   if (name.empty() || name.front() == '.') return false;
   return ends_with(name, ".yaml") || ends_with(name, ".yml") || ends_with(name, ".json");
@@ -131,6 +138,7 @@ bool is_kustomization_name(std::string_view name) {
   return name == "kustomization.yaml" || name == "kustomization.yml" || name == "Kustomization";
 }
 
+// Leading slashes and dots are how people write the root.
 Result<std::vector<std::string>> split_source_path(std::string_view path) {
   if (path.size() > kMaxPathBytes) return Unexpected(invalid_path(path, "is too long"));
   std::vector<std::string> components;
@@ -155,6 +163,7 @@ Result<std::vector<std::string>> resolve_link(const std::vector<std::string>& di
   if (target.front() == '/') {
     return Unexpected(refused_link("the link leads out of the repository"));
   }
+  // By text alone: the file system is never asked.
   std::vector<std::string> components = directory;
   while (!target.empty()) {
     const std::size_t end = std::min(target.find('/'), target.size());

@@ -1,3 +1,4 @@
+// Forty digits to twenty bytes and back.
 #include "gitsync/repo/object_id.hpp"
 
 #include "schema/base/assert.hpp"
@@ -15,6 +16,7 @@ int digit_of(char c) {
 
 }  // namespace
 
+// Short ids are not read: what a short one means changes with every push.
 std::optional<ObjectId> ObjectId::from_hex(std::string_view text) {
   if (text.size() != kBytes * 2) return std::nullopt;
   ObjectId id;

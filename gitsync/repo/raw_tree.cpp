@@ -1,3 +1,4 @@
+// The bytes of a tree, entry by entry.
 #include "gitsync/repo/raw_tree.hpp"
 
 #include <algorithm>
@@ -20,11 +21,13 @@ constexpr std::array<Mode, 5> kModes{{{"100644", EntryType::file},
                                       {"120000", EntryType::link},
                                       {"160000", EntryType::submodule}}};
 
+// git fsck names the same faults, so that is where to look.
 Error malformed(std::string_view name, std::string message) {
   return Error{Code::invalid, std::move(message), "MalformedTree",
                Place{show_text(name), 0, 0, {}}, "run git fsck on the repository"};
 }
 
+// Compared as text: 040000 is another text than 40000, and git fsck warns of it, too.
 std::optional<EntryType> type_of(std::string_view mode) {
   const auto row = std::find_if(kModes.begin(), kModes.end(),
                                 [&](const Mode& known) { return known.text == mode; });
@@ -80,15 +83,18 @@ RawTree parse_tree(std::string_view raw) {
       tree.problems.push_back(
           malformed(cut->name, "the entry has the mode " + show_text(cut->mode)));
     }
+    // Never "last wins": which one a reader sees would depend on the reader.
     if (!names.insert(cut->name).second) {
       tree.problems.push_back(malformed(cut->name, "the tree has two entries of this name"));
       continue;
     }
     TreeEntry entry{type.value_or(EntryType::file), std::string(cut->name),
                     ObjectId::from_raw(cut->id)};
+    // Disorder hides entries from readers that search by halves.
     if (type && previous && !in_order(*previous, entry)) {
       tree.problems.push_back(malformed(cut->name, "the entries are not in Git's order"));
     }
+    // An unsafe name still has its place in the order.
     if (type) previous = entry;
     if (type && !unsafe) tree.entries.push_back(std::move(entry));
   }

@@ -1,3 +1,4 @@
+// libgit2's remotes and repositories on disk, for Mirror alone.
 #include "gitsync/repo/remote.hpp"
 
 #include <git2.h>
@@ -28,6 +29,7 @@ int judge_certificate(git_cert* certificate, int valid, const char*, void*) {
   return GIT_ECERTIFICATE;
 }
 
+// Also called while deltas are resolved, when no bytes come any more.
 int report_progress(const git_indexer_progress*, void* payload) {
   const auto* meter = static_cast<const TransferMeter*>(payload);
   if (meter->progress) meter->progress();
@@ -44,6 +46,7 @@ git_remote_callbacks make_callbacks(TransferMeter& meter) {
   return callbacks;
 }
 
+// These keep their own reason, whenever they come.
 bool is_code_of_denial(int code) { return code == GIT_EAUTH || code == GIT_ECERTIFICATE; }
 
 }  // namespace
@@ -55,6 +58,7 @@ void FreeHandle::operator()(git_remote* handle) const { git_remote_free(handle);
 void FreeHandle::operator()(git_packbuilder* handle) const { git_packbuilder_free(handle); }
 void FreeHandle::operator()(git_revwalk* handle) const { git_revwalk_free(handle); }
 
+// Not searched upwards: the path is the repository or there is none.
 Result<Repository> open_repository(const std::string& path) {
   git_repository* raw = nullptr;
   const int code =
@@ -71,6 +75,7 @@ Result<Repository> open_or_make_bare(const std::string& directory) {
   if (path_exists(directory)) {
     git_repository* raw = nullptr;
     if (git_repository_open_bare(&raw, directory.c_str()) == 0) return Repository(raw);
+    // A crash in the middle of making it leaves such a directory.
     MOORED_CHECK(remove_tree(directory));
   }
   git_repository_init_options options;
@@ -93,6 +98,7 @@ Status check_reference_name(const std::string& reference) {
                           "InvalidValue", {}, "write refs/heads/NAME or refs/tags/NAME"});
 }
 
+// Whatever libgit2 calls it: the object is either not there or not whole.
 Error object_error(const ObjectId& id, int code) {
   Error error = library_error("read the object " + id.hex(), code);
   if (code == GIT_ENOTFOUND) {
@@ -114,6 +120,7 @@ Status track(git_repository* repository, const git_oid& id) {
   return {};
 }
 
+// An unreadable directory counts as none: compacting is never urgent.
 std::size_t count_packs(const std::string& directory) {
   const auto names = list_directory(directory + "/objects/pack");
   if (!names) return 0;
@@ -124,6 +131,7 @@ std::size_t count_packs(const std::string& directory) {
   return packs;
 }
 
+// Only what the tracked reference reaches is taken over; the rest is the past.
 Status write_compacted(git_repository* old_repository, const std::string& directory) {
   const std::string fresh = directory + ".new";
   MOORED_CHECK(remove_tree(fresh));
@@ -131,6 +139,7 @@ Status write_compacted(git_repository* old_repository, const std::string& direct
   git_oid tip;
   git_packbuilder* raw_builder = nullptr;
   git_revwalk* raw_walk = nullptr;
+  // Each step runs only if all before it went well.
   int code = git_reference_name_to_id(&tip, old_repository, std::string(kTrackedRef).c_str());
   if (code == 0) code = git_packbuilder_new(&raw_builder, old_repository);
   const PackBuilder builder(raw_builder);
@@ -163,6 +172,7 @@ RemoteSession::~RemoteSession() {
   if (remote_) git_remote_disconnect(remote_.get());
 }
 
+// The meter knows best why bytes were refused.
 Error RemoteSession::explain(std::string_view what, int code, bool downloading) const {
   Error error = library_error(what, code);
   if (!meter_.exceeded.empty()) {
@@ -188,6 +198,7 @@ Status RemoteSession::connect() {
   int code = git_remote_create_anonymous(&raw, repository_, url_.c_str());
   if (code < 0) return Unexpected(library_error("name the remote", code));
   remote_.reset(raw);
+  // No proxy, no redirect, no configuration: only the URL that was judged.
   git_remote_connect_options options;
   git_remote_connect_options_init(&options, GIT_REMOTE_CONNECT_OPTIONS_VERSION);
   options.callbacks = make_callbacks(meter_);
@@ -208,6 +219,7 @@ Result<std::optional<git_oid>> RemoteSession::find_reference(const std::string& 
   return std::optional<git_oid>();
 }
 
+// Over the connection that listed the references, so nothing can change in between.
 Status RemoteSession::download(const std::string& refspec) {
   std::string text = refspec;
   char* pointer = text.data();
@@ -225,6 +237,7 @@ Status RemoteSession::download(const std::string& refspec) {
   return {};
 }
 
+// libgit2 cannot ask every server for a bare id, so the branches are taken.
 Status fetch_everything(git_repository* repository, const std::string& url,
                         const MirrorOptions& options) {
   TransferMeter meter;

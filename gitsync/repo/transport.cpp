@@ -1,3 +1,4 @@
+// A wrapper around libgit2's transports that counts and reports.
 #include "gitsync/repo/transport.hpp"
 
 #include <git2.h>
@@ -27,6 +28,7 @@ struct CountedTransport {
   CountedStream* stream = nullptr;  // owned by libgit2, freed through free_stream
 };
 
+// The base is the first member of a standard-layout struct, so the address is the same.
 CountedStream* stream_of(git_smart_subtransport_stream* base) {
   return reinterpret_cast<CountedStream*>(base);
 }
@@ -35,6 +37,7 @@ CountedTransport* transport_of(git_smart_subtransport* base) {
   return reinterpret_cast<CountedTransport*>(base);
 }
 
+// The reason travels in the meter: libgit2 keeps only a sentence.
 int refuse(TransferMeter& meter, const char* reason, const char* sentence) {
   meter.exceeded = reason;
   git_error_set_str(GIT_ERROR_NET, sentence);
@@ -57,6 +60,7 @@ int count(bool advertisement, std::size_t bytes) {
   return 0;
 }
 
+// Counted after the read: one buffer of libgit2 is the most that slips past a limit.
 int read_stream(git_smart_subtransport_stream* base, char* buffer, size_t size, size_t* got) {
   CountedStream* stream = stream_of(base);
   const int code = stream->inner->read(stream->inner, buffer, size, got);
@@ -94,6 +98,7 @@ int start_action(git_smart_subtransport_stream** out, git_smart_subtransport* ba
   return 0;
 }
 
+// The stream outlives a close; libgit2 frees it by itself.
 int close_transport(git_smart_subtransport* base) {
   return transport_of(base)->inner->close(transport_of(base)->inner);
 }
@@ -103,6 +108,7 @@ void free_transport(git_smart_subtransport* base) {
   transport->inner->free(transport->inner);
 }
 
+// libgit2 owns the wrapper from here on and frees it through free_transport.
 int wrap(git_smart_subtransport** out, git_smart_subtransport* inner) {
   auto transport = std::make_unique<CountedTransport>();
   transport->base = {&start_action, &close_transport, &free_transport};
@@ -111,6 +117,7 @@ int wrap(git_smart_subtransport** out, git_smart_subtransport* inner) {
   return 0;
 }
 
+// The same maker serves https: the inner transport looks at the URL.
 int make_http(git_smart_subtransport** out, git_transport* owner, void* param) {
   git_smart_subtransport* inner = nullptr;
   const int code = git_smart_subtransport_http(&inner, owner, param);
@@ -132,6 +139,7 @@ MeterScope::MeterScope(TransferMeter& meter) {
 
 MeterScope::~MeterScope() { current_meter = nullptr; }
 
+// Registered ones come before the built-in ones.
 Status register_counted_transports() {
   static git_smart_subtransport_definition http{&make_http, 1, nullptr};
   static git_smart_subtransport_definition git{&make_git, 0, nullptr};

@@ -1,3 +1,4 @@
+// The recursive walk and the resolution of links, over objects by id.
 #include "gitsync/repo/tree.hpp"
 
 #include <algorithm>
@@ -8,6 +9,7 @@
 namespace moored::git {
 namespace {
 
+// Limits are passed by generated trees; a directory of its own cures them.
 Error tree_limit(std::string message) {
   return Error{Code::exhausted, std::move(message), "TreeLimit", {},
                "keep the manifests in a smaller directory of their own"};
@@ -18,6 +20,7 @@ Error refused_link(std::string message) {
                "link to a file of the same commit"};
 }
 
+// Nothing is deleted because of it: the unit keeps what it has.
 Error path_not_found(std::string message) {
   return Error{Code::not_found, std::move(message), "PathNotFound", {},
                "name a directory that the commit has"};
@@ -90,12 +93,14 @@ class PathWalk {
     return entry == tree.entries.end() ? nullptr : &*entry;
   }
 
+  // The size is judged first: a link to a gigabyte is a gigabyte.
   Result<std::string> read_target(const ObjectId& link) {
     MOORED_TRY(const std::size_t size, objects_.read_blob_size(link));
     if (size > kMaxPathBytes) return Unexpected(refused_link("the link's target is too long"));
     return objects_.read_blob(link);
   }
 
+  // Walks from the root each time: links are few, and nothing has to be remembered.
   Result<Step> step_to(const std::vector<std::string>& path) {
     ObjectId id = root_;
     Step step;
@@ -123,6 +128,7 @@ class PathWalk {
   ObjectId root_;
 };
 
+// A second, unreviewed source; its commands are never read.
 Error submodule_warning(const std::string& path) {
   return Error{Code::invalid, "submodules are not followed", "SubmoduleNotSupported",
                Place{path, 0, 0, {}}, "put the manifests into this repository"};
@@ -173,6 +179,7 @@ Result<TreeReader::NodePtr> TreeReader::read_node(ObjectSource& objects, const O
   return node;
 }
 
+// Sums are checked while they grow, so a tree bomb ends after one way down.
 Result<TreeReader::NodePtr> TreeReader::build_node(ObjectSource& objects, const ObjectId& id,
                                                    std::size_t depth) {
   if (depth > kMaxTreeDepth) {
@@ -208,6 +215,7 @@ Result<TreeReader::NodePtr> TreeReader::build_node(ObjectSource& objects, const 
   return NodePtr(std::move(node));
 }
 
+// Only memory is walked here; the depth is bounded by kMaxTreeDepth.
 void TreeReader::flatten(const Node& node, const std::string& prefix, TreeListing& listing,
                          std::vector<TreeFile>& links) {
   for (Error problem : node.problems) {
@@ -269,6 +277,7 @@ Result<TreeListing> TreeReader::list(ObjectSource& objects, const ObjectId& root
       return Unexpected(std::move(target).error());
     }
   }
+  // A listing that failed leaves what was known before.
   known_ = std::move(next_);
   return listing;
 }

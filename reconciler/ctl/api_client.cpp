@@ -1,3 +1,4 @@
+// cpprest's client towards our own API; the only file that sees the library.
 #include "reconciler/ctl/api_client.hpp"
 
 #include <cpprest/http_client.h>
@@ -29,6 +30,7 @@ void start_pool() {
   static_cast<void>(started);
 }
 
+// The timeout is for each read; a followed log is silent for as long as its program.
 http_client_config make_config(bool streaming) {
   http_client_config config;
   config.set_max_redirects(0);
@@ -40,6 +42,7 @@ http_client_config make_config(bool streaming) {
   return config;
 }
 
+// The library's words are kept: refused, reset and unresolved are told apart by them.
 Unexpected no_answer(const std::string& url, std::string_view what) {
   return Unexpected(Error{Code::unavailable,
                           "no answer from " + url + ": " + std::string(what),
@@ -47,6 +50,7 @@ Unexpected no_answer(const std::string& url, std::string_view what) {
                           "is moored running here? otherwise name it with --server or --run-dir"});
 }
 
+// The table of codes the other way round.
 Code code_of_status(int status) {
   switch (status) {
     case 400: case 422: return Code::invalid;
@@ -86,6 +90,7 @@ bool read_body(const web::http::http_response& response,
   }
 }
 
+// An answer read to its end or to the limit.
 struct Answer {
   int status = 0;
   std::string body;
@@ -114,6 +119,7 @@ TextLimits answer_limits() {
 
 }  // namespace
 
+// Plain HTTP alone: the API speaks nothing else, and other schemes reach other servers.
 Result<ApiClient> ApiClient::create(const std::string& url) {
   start_pool();
   try {

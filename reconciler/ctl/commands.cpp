@@ -1,3 +1,4 @@
+// Every command of moorctl, over the API or the admin socket.
 #include "reconciler/ctl/commands.hpp"
 
 #include <filesystem>
@@ -61,6 +62,7 @@ class Session {
     write(options_.output == Output::json ? write_json_pretty(answer) + '\n' : text);
     return 0;
   }
+  // Reports are read over HTTP, so they need no rights beyond reaching the port.
   Result<int> report(const std::string& path, Render render) const {
     MOORED_TRY(const ApiClient client, ApiClient::create(find_server(options_)));
     MOORED_TRY(const Value answer, client.get_json(path));
@@ -80,6 +82,7 @@ class Session {
   const Console& console_;
 };
 
+// Without --wait a look that went well is success, whatever becomes of the revision.
 Result<int> Session::run(const SyncCommand& command) const {
   SyncVerb verb;
   verb.source = command.source;
@@ -94,6 +97,7 @@ Result<int> Session::run(const SyncCommand& command) const {
   return failed ? kFailed : 0;
 }
 
+// The daemon may run elsewhere in the tree, so a path is made absolute here.
 Result<int> Session::run(const PlanCommand& command) const {
   PlanVerb verb;
   verb.unit = command.unit;
@@ -106,12 +110,14 @@ Result<int> Session::run(const PlanCommand& command) const {
   return items_in(plan, "changes").empty() ? 0 : kChanges;
 }
 
+// The only command that needs neither socket nor port.
 Result<int> Session::run(const ValidateCommand& command) const {
   MOORED_TRY(const Value result, validate_directory(command));
   print(result, render_validation(result, look()));
   return truth_in(result, "valid") ? 0 : kFailed;
 }
 
+// Bytes of a container go out as they come: they are its own, not ours to change.
 Result<int> Session::run(const LogsCommand& command) const {
   MOORED_TRY(const ApiClient client, ApiClient::create(find_server(options_)));
   MOORED_CHECK(client.stream(log_path(command), [&](std::string_view piece) {
@@ -121,6 +127,7 @@ Result<int> Session::run(const LogsCommand& command) const {
   return 0;
 }
 
+// The exit code is the program's, as a shell would hand it on.
 Result<int> Session::run(const ExecCommand& command) const {
   ExecVerb verb;
   verb.namespace_name = command.namespace_name;
@@ -168,6 +175,7 @@ Result<int> Session::run(const DownCommand& command) const {
   return print(result, "stopped " + text_in(result, "pods") + " pods, nothing of moored is left\n");
 }
 
+// A daemon that is away is no failure here.
 Result<int> Session::run(const VersionCommand&) const {
   Value result = Value::make_map();
   result.put("client", Value::of_text(MOORED_VERSION));
@@ -182,6 +190,7 @@ Result<int> Session::run(const VersionCommand&) const {
   return print(result, text);
 }
 
+// Everything in an error may be foreign text.
 void print_error(const Error& error, const Console& console) {
   const std::string reason = error.reason.empty() ? "" : error.reason + ": ";
   const std::string text = git::show_text(reason + error.text(), 8192);
@@ -210,6 +219,7 @@ std::string find_server(const Options& options) {
   return listen.empty() ? kDefaultServer : "http://" + listen;
 }
 
+// The skip of TLS matters for one client alone, which refuses plain HTTP without it.
 std::string make_kubeconfig(const std::string& server) {
   return "apiVersion: v1\n"
          "kind: Config\n"

@@ -28,6 +28,7 @@ std::string code(const std::string& text) {
   return safe + '`';
 }
 
+// Verb, object and place: what a reviewer skims.
 std::string row_of(const Value& change) {
   const std::string file = text_in(change, "file");
   const std::string place =
@@ -36,6 +37,7 @@ std::string row_of(const Value& change) {
          code(place) + " |\n";
 }
 
+// Folded in: a rollout touches few fields, a chart update hundreds.
 std::string fields_of(const Value& change) {
   const auto& fields = items_in(change, "changes");
   if (fields.empty()) return {};
@@ -49,6 +51,7 @@ std::string fields_of(const Value& change) {
   return out + "\n</details>\n";
 }
 
+// A table, so that places stand under one another.
 std::string problems_of(const Value& plan, std::string_view list) {
   std::string out;
   for (const auto& problem : items_in(plan, list)) {

@@ -1,3 +1,4 @@
+// Total readers: an answer of a newer daemon never fails an older client.
 #include "reconciler/ctl/members.hpp"
 
 #include <charconv>
@@ -14,6 +15,7 @@ bool truth_in(const Value& map, std::string_view name) {
   return value != nullptr && value->type == Value::Type::boolean && value->scalar == "true";
 }
 
+// A number too large for us reads as 0: it is shown, never computed with.
 std::int64_t number_in(const Value& map, std::string_view name) {
   const Value* value = map.find(name);
   if (value == nullptr || value->type != Value::Type::integer) return 0;

@@ -1,3 +1,4 @@
+// The grammar of moorctl; the only file that sees CLI11 here.
 #include "reconciler/ctl/options.hpp"
 
 #include <CLI/CLI.hpp>
@@ -24,6 +25,7 @@ class Grammar {
     add_machine();
   }
 
+  // The parser prints help and complaints itself and says with which code to leave.
   std::optional<Options> read(int count, const char* const* values, int& exit_code) {
     try {
       app_.parse(count, values);
@@ -49,6 +51,7 @@ class Grammar {
     return {sub, command};
   }
 
+  // What is read over the API, and sync.
   void add_reports() {
     add<StatusCommand>(app_, "status", "Sources, units, and what is not ready and why");
     const auto [sync, sync_to] = add<SyncCommand>(app_, "sync", "Look at the sources now");
@@ -67,6 +70,7 @@ class Grammar {
     drift->add_option("--limit", drift_to->limit, "newest entries to show (50)");
   }
 
+  // What would be, and what may be.
   void add_plans() {
     const auto [plan, plan_to] = add<PlanCommand>(
         app_, "plan", "What a branch or a directory would change; exits 0 nothing, 2 something",
@@ -91,6 +95,7 @@ class Grammar {
     confirm->add_option("--unit", confirm_to->unit, "namespace/name, if several are held");
   }
 
+  // The same words as kubectl has for them.
   void add_pods() {
     const auto [logs, logs_to] = add<LogsCommand>(app_, "logs", "The output of a container");
     logs->add_option("pod", logs_to->pod, "name of the pod")->required();
@@ -114,6 +119,7 @@ class Grammar {
     });
   }
 
+  // A command with commands of its own.
   void add_images() {
     CLI::App* image = app_.add_subcommand("image", "Images on this machine");
     image->require_subcommand(1);
@@ -127,6 +133,7 @@ class Grammar {
     remove->add_option("name", remove_to->name, "reference or digest")->required();
   }
 
+  // The machine as a whole.
   void add_machine() {
     add<KubeconfigCommand>(app_, "kubeconfig", "Print a kubeconfig for the API");
     const auto [down, down_to] =

@@ -1,3 +1,4 @@
+// Lines and columns of text.
 #include "reconciler/ctl/page.hpp"
 
 #include <algorithm>
@@ -10,6 +11,7 @@ namespace {
 constexpr std::size_t kShortSha = 8;
 constexpr std::size_t kLongestCell = 2000;  // bytes; longer foreign text is cut
 
+// The sixteen colours every terminal has, by their usual meanings.
 std::string_view escape_of(Tone tone) {
   switch (tone) {
     case Tone::plain: return {};
@@ -37,6 +39,7 @@ std::string short_revision(const std::string& revision) {
   return revision.substr(0, at) + revision.substr(at + kMark.size(), kShortSha);
 }
 
+// Padding counts what is seen: escapes and continuation bytes take no place.
 void Page::put(const Cell& cell, std::size_t width) {
   const std::string shown = git::show_text(cell.text, kLongestCell);
   const std::string_view escape = colour_ ? escape_of(cell.tone) : std::string_view();
@@ -52,6 +55,7 @@ void Page::line(const std::vector<Cell>& cells) {
   text_ += '\n';
 }
 
+// Empty cells at the end of a row leave no blanks behind.
 void Page::rows(const std::vector<std::vector<Cell>>& rows, std::size_t indent) {
   std::vector<std::size_t> widths;
   for (const auto& row : rows) {

@@ -1,3 +1,4 @@
+// Pages made from the JSON answers of the daemon.
 #include "reconciler/ctl/render.hpp"
 
 #include <fmt/format.h>
@@ -24,6 +25,7 @@ std::string short_time(const std::string& text, Time now) {
   return whole.substr(5, 5) + ' ' + whole.substr(11, 5);
 }
 
+// Nothing for a text that is no time.
 std::string age_of(const std::string& text, Time now) {
   const auto time = parse_time(text);
   return time ? format_age(now - *time) + " ago" : std::string();
@@ -42,6 +44,7 @@ Cell state_cell(const Value& row) {
   return {reason.empty() ? "Waiting" : reason, waits ? Tone::warning : Tone::bad};
 }
 
+// The same five columns as a unit, so that both align.
 std::vector<Cell> source_row(const Value& source, Time now) {
   const std::string fetched = age_of(text_in(source, "fetched"), now);
   const std::string where = text_in(source, "url");
@@ -52,6 +55,7 @@ std::vector<Cell> source_row(const Value& source, Time now) {
           {fetched.empty() ? where : where + ", fetched " + fetched, Tone::faint}};
 }
 
+// A revision that was tried and not applied is named beside the one that runs.
 std::vector<Cell> unit_row(const Value& unit) {
   std::string note =
       text_in(unit, "path") + ", " + counted(number_in(unit, "objects"), "object");
@@ -78,6 +82,7 @@ void put_reasons(const Value& status, Page& page) {
   }
 }
 
+// The daemon sends the worst first and cuts the list; the count is of all.
 void put_not_ready(const Value& status, Page& page) {
   const auto& unwell = items_in(status, "notReady");
   if (unwell.empty()) return;
@@ -105,8 +110,10 @@ std::string place_of(const Value& change) {
   return line > 0 ? file + ':' + std::to_string(line) : file;
 }
 
+// An empty text is a field that is not there.
 std::string or_absent(const std::string& text) { return text.empty() ? "(absent)" : text; }
 
+// Before and after on one line; values are cut by the page, not here.
 void put_fields(const Value& change, Page& page) {
   for (const auto& field : items_in(change, "changes")) {
     page.line({{"      "},
@@ -132,6 +139,7 @@ std::string sentence_of(const Value& error) {
   return whole.text();
 }
 
+// Errors first: they decide, warnings inform.
 void put_problems(const Value& plan, Page& page) {
   for (const auto& error : items_in(plan, "errors")) {
     page.line({{"error    ", Tone::bad},
@@ -168,6 +176,7 @@ std::string format_size(std::int64_t bytes) {
   return fmt::format("{:.1f} {}", size, kUnits[unit]);
 }
 
+// One line for each source and unit, the reasons below, and the good news last.
 std::string render_status(const Value& status, const Look& look) {
   Page page(look.colour);
   Rows rows;
@@ -190,6 +199,7 @@ std::string render_status(const Value& status, const Look& look) {
   return page.text();
 }
 
+// The time between two steps is what people look for in a receipt.
 std::string render_trace(const Value& receipt, const Look& look) {
   Page page(look.colour);
   const Value* commit = receipt.find("commit");
@@ -247,6 +257,7 @@ std::string render_history(const Value& history, const Look& look) {
   return page.text();
 }
 
+// Three lines: what, wanted against found, and what became of it.
 std::string render_drift(const Value& drift, const Look& look) {
   Page page(look.colour);
   for (const auto& item : items_in(drift, "items")) {
@@ -330,6 +341,7 @@ std::string render_images(const Value& images, const Look& look) {
   return page.text();
 }
 
+// The outcome is only there when the daemon was asked to wait.
 std::string render_sync(const Value& result, const Look& look) {
   Page page(look.colour);
   Rows rows;

@@ -33,6 +33,7 @@ Value errors_value(const std::vector<Error>& errors, const std::string& director
 
 }  // namespace
 
+// The very same loader, so that what passes here passes in the daemon.
 Result<Value> validate_directory(const ValidateCommand& command) {
   MOORED_TRY(git::ManifestSet manifests, git::list_directory_manifests(command.directory));
   git::check_plain(manifests.kustomizations, manifests.diagnostics);
@@ -40,6 +41,7 @@ Result<Value> validate_directory(const ValidateCommand& command) {
   git::ManifestLoader loader;
   git::LoadOptions options;
   options.target_namespace = command.target_namespace;
+  // The namespaces' own levels are the operator's and not known here.
   options.policy.default_level = command.level;
   MOORED_TRY(const git::LoadedSet set,
              loader.load(manifests, reader, options, SystemClock{}));
