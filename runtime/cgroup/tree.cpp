@@ -219,6 +219,16 @@ Status Tree::set_limits(const std::string& path, const CgroupLimits& limits, boo
   return {};
 }
 
+Status Tree::set_shares(const std::string& path, std::int64_t request_milli) {
+  const std::string group = directory("cpu", path);
+  if (group.empty() || !path_exists(group)) return {};
+  const auto shares = cpu_shares(request_milli);
+  if (layout_.versions.cpu == Version::v1) {
+    return set_value(full(path), "cpu", "cpu.shares", std::to_string(shares));
+  }
+  return set_value(full(path), "cpu", "cpu.weight", std::to_string(cpu_weight(shares)));
+}
+
 Result<CgroupLimits> Tree::read_limits(const std::string& path, const CgroupLimits& recorded) {
   CgroupLimits found;
   if (layout_.versions.cpu == Version::v1) {

@@ -50,6 +50,8 @@ class Tree {
   Status make(const std::string& path);
   // Carries limits out. leaf: the group of a container.
   Status set_limits(const std::string& path, const CgroupLimits& limits, bool leaf);
+  // Sets only the CPU share of a group that other groups lie in; a missing group is success.
+  Status set_shares(const std::string& path, std::int64_t request_milli);
   // What the kernel has now. Where it is what recorded would give, the answer is recorded's.
   Result<CgroupLimits> read_limits(const std::string& path, const CgroupLimits& recorded);
   // Bytes in use now, without the page cache that can be dropped at once.

@@ -18,6 +18,9 @@ constexpr std::array<const char*, 12> kMasked{
 constexpr std::array<const char*, 5> kReadOnly{"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys",
                                                "/proc/sysrq-trigger"};
 
+// What container runtimes give; the daemon's own limit may be lower.
+constexpr const char* kOpenFiles = "nofile=1048576";
+
 Step make_step(StepType type) {
   Step step;
   step.type = type;
@@ -143,6 +146,9 @@ void plan_rights(const ContainerSpec& spec, const std::string& seccomp, const Ma
   Step program = make_step(spec.no_new_privileges ? StepType::seccomp : StepType::seccomp_early);
   program.source = seccomp;
   if (!seccomp.empty() && !spec.no_new_privileges) steps.push_back(program);
+  Step limits = make_step(StepType::limits);
+  limits.list = {kOpenFiles};
+  steps.push_back(limits);
   steps.push_back(number_step(StepType::bounding, wanted));
   steps.push_back(ids_step(spec));
   steps.push_back(number_step(StepType::capabilities, spec.uid == 0 ? wanted : 0));

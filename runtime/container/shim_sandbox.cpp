@@ -1,6 +1,7 @@
 #include "runtime/container/shim_sandbox.hpp"
 
 #include <csignal>
+#include <mutex>
 #include <set>
 
 #include "runtime/cgroup/tree.hpp"
@@ -93,6 +94,7 @@ class ShimSandbox::Impl {
     // What an attempt that was cut short left behind goes first; nothing ever ran in it.
     if (path_exists(paths.directory)) static_cast<void>(remove_pod(spec.uid));
     MOORED_CHECK(run_steps(steps, machine_));
+    weigh_tiers();
     if (!spec.share_process_namespace || spec.host_pid) return {};
     auto paused = start_pause(spec);
     if (!paused) static_cast<void>(remove_pod(spec.uid));
@@ -169,7 +171,9 @@ class ShimSandbox::Impl {
                        const CgroupLimits& limits) {
     MOORED_TRY(const auto place, find_group(uid, container));
     MOORED_CHECK(tree_->set_limits(place.group, limits, !container.empty()));
-    return write_file_durably(place.directory + "/limits.json", format_limits(limits));
+    MOORED_CHECK(write_file_durably(place.directory + "/limits.json", format_limits(limits)));
+    if (container.empty()) weigh_tiers();
+    return {};
   }
 
   Result<CgroupLimits> read_limits(const std::string& uid, const std::string& container) {
@@ -247,6 +251,24 @@ class ShimSandbox::Impl {
     return Place{at.group, at.directory};
   }
 
+  // The tiers share the CPU by what their pods ask for: burstable by the sum, besteffort by what
+  // is left. A tier that cannot be weighed now is weighed with the next pod.
+  void weigh_tiers() {
+    std::int64_t burstable_milli = 0;
+    const auto uids = list_directory(options_.run_dir + "/pods");
+    if (!uids) return;
+    const std::lock_guard lock(tiers_);
+    for (const auto& uid : *uids) {
+      const auto pod = read_pod(pod_directory(uid));
+      const auto text = read_file(pod_directory(uid) + "/limits.json", 65536);
+      if (!pod || !text || pod->spec.qos_class != "Burstable") continue;
+      const auto limits = parse_limits(*text);
+      if (limits) burstable_milli += limits->cpu_request_milli;
+    }
+    static_cast<void>(tree_->set_shares("pods/burstable", burstable_milli));
+    static_cast<void>(tree_->set_shares("pods/besteffort", 0));
+  }
+
   // The shim died: its containers go on without anybody who reads or reaps. They are killed, and
   // their end is written down, before the agent is told.
   void lost(const std::string& uid) {
@@ -320,6 +342,7 @@ class ShimSandbox::Impl {
       MOORED_TRY(const auto steps, plan_pod(one, net, roots_));
       MOORED_CHECK(undo_steps(steps, machine_));
     }
+    weigh_tiers();
     return remove_tree(options_.state_dir + "/containers/" + uid);
   }
 
@@ -347,6 +370,7 @@ class ShimSandbox::Impl {
   MachineFacts facts_;
   std::unique_ptr<cgroup::Tree> tree_;
   EventQueue events_;
+  std::mutex tiers_;
   Shims shims_;
   Machine machine_;
 };

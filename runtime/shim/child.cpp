@@ -145,6 +145,8 @@ class ChildRun {
 
   Status carry_out_rights(const Step& step, const Pinned& pins) {
     switch (step.type) {
+      case StepType::limits:
+        return set_limits(step);
       case StepType::bounding:
         return sys::limit_bounding_set(step.number);
       case StepType::ids:
@@ -213,6 +215,16 @@ class ChildRun {
     // The raw call shows what the C library hides: "(unreachable)" outside of the root.
     if (::syscall(SYS_getcwd, path.data(), path.size()) < 0) return failed("read directory");
     if (path[0] != '/') return fail(Code::denied, step.target + " is outside of the root");
+    return {};
+  }
+
+  static Status set_limits(const Step& step) {
+    for (const auto& entry : step.list) {
+      const auto equals = entry.find('=');
+      if (equals == std::string::npos) return fail(Code::corrupt, "limit " + entry);
+      const auto value = std::strtoull(entry.c_str() + equals + 1, nullptr, 10);
+      MOORED_CHECK(sys::set_limit(entry.substr(0, equals), value));
+    }
     return {};
   }
 

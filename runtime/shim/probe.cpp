@@ -13,6 +13,7 @@ constexpr std::int64_t kDefaultMillis = 1000;
 bool belongs_to_exec(StepType type) {
   switch (type) {
     case StepType::working_directory:
+    case StepType::limits:
     case StepType::bounding:
     case StepType::seccomp_early:
     case StepType::ids:

@@ -78,6 +78,7 @@ Status Server::prepare() {
   if (::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0) return failed("become subreaper");
   ::prctl(PR_SET_NAME, "moored-shim", 0, 0, 0);
   ::umask(0077);
+  if (::chdir("/") != 0) return failed("leave the daemon's directory");
   MOORED_TRY(signals_, take_signals());
   MOORED_CHECK(enter_namespaces());
   MOORED_TRY(listener_, sys::listen_messages(order_.directory + "/shim.sock"));

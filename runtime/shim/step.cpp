@@ -12,7 +12,7 @@ struct Name {
   StepType type;
   const char* word;
 };
-constexpr std::array<Name, 23> kNames{{{StepType::session, "session"},
+constexpr std::array<Name, 24> kNames{{{StepType::session, "session"},
                                        {StepType::private_mounts, "private-mounts"},
                                        {StepType::overlay_root, "overlay-root"},
                                        {StepType::mount, "mount"},
@@ -25,6 +25,7 @@ constexpr std::array<Name, 23> kNames{{{StepType::session, "session"},
                                        {StepType::pivot, "pivot"},
                                        {StepType::read_only_root, "read-only-root"},
                                        {StepType::working_directory, "working-directory"},
+                                       {StepType::limits, "limits"},
                                        {StepType::bounding, "bounding"},
                                        {StepType::seccomp_early, "seccomp-early"},
                                        {StepType::ids, "ids"},

@@ -26,6 +26,7 @@ enum class StepType {
   pivot,              // the container's root becomes /
   read_only_root,     // / itself cannot be written; what is mounted below keeps its flags
   working_directory,  // target; made when missing, owned by number (uid) and second (gid)
+  limits,             // list: name=value; never above what this process may have
   bounding,           // number: capabilities kept in the bounding set
   seccomp_early,      // source: program file; before the rights go (no no_new_privs)
   ids,                // number: uid; second: gid; list: groups

@@ -6,9 +6,11 @@
 #include <linux/keyctl.h>
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <string>
@@ -100,6 +102,20 @@ Status set_ids(std::uint32_t uid, std::uint32_t gid, const std::vector<std::uint
       effective_gid != gid || saved_gid != gid) {
     return fail(Code::internal, "the kernel gave other ids than asked for");
   }
+  return {};
+}
+
+Status set_limit(const std::string& name, std::uint64_t value) {
+  const auto resource = name == "nofile"  ? RLIMIT_NOFILE
+                        : name == "nproc" ? RLIMIT_NPROC
+                        : name == "core"  ? RLIMIT_CORE
+                                          : RLIMIT_NLIMITS;
+  if (resource == RLIMIT_NLIMITS) return fail(Code::invalid, "unknown limit " + name);
+  rlimit limit{};
+  if (::getrlimit(resource, &limit) != 0) return failed("read limit " + name);
+  limit.rlim_max = std::min<rlim_t>(value, limit.rlim_max);
+  limit.rlim_cur = limit.rlim_max;
+  if (::setrlimit(resource, &limit) != 0) return failed("set limit " + name);
   return {};
 }
 

@@ -2,6 +2,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sched.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -81,6 +82,62 @@ TEST_CASE("limits reach the kernel, can be changed and are read back") {
   }
   CHECK(fixture.sandbox().read_limits(pod.uid, "other").error().code == Code::not_found);
   CHECK(fixture.shim_sandbox().read_memory_bytes(pod.uid, "main").value_or(0) > 0);
+}
+
+TEST_CASE("tiers weigh what their pods ask for") {
+  NEEDS_CONTAINERS();
+  SandboxFixture fixture;
+  const auto shares = [&] {
+    return either(group_value(fixture, "pods/burstable", "cpu.shares"),
+                  group_value(fixture, "pods/burstable", "cpu.weight"));
+  };
+  const bool v1 = [&] {
+    fixture.make_pod(fixture.pod());
+    return !group_value(fixture, "pods/burstable", "cpu.shares").empty();
+  }();
+  CHECK(shares() == (v1 ? "102" : "17"));
+  auto second = fixture.pod("22222222-0000-0000-0000-000000000000");
+  second.limits.cpu_request_milli = 900;
+  fixture.make_pod(second);
+  CHECK(shares() == (v1 ? "1024" : "100"));
+  auto less = second.limits;
+  less.cpu_request_milli = 150;
+  REQUIRE(fixture.sandbox().update_limits(second.uid, "", less));
+  CHECK(shares() == (v1 ? "256" : "35"));
+  REQUIRE(fixture.sandbox().remove_pod(second.uid));
+  CHECK(shares() == (v1 ? "102" : "17"));
+}
+
+TEST_CASE("a full disk holds no program up, and is said in the log") {
+  NEEDS_CONTAINERS();
+  SandboxFixture fixture;
+  const std::string small = fixture.scratch() + "/small";
+  REQUIRE(make_directories(small));
+  REQUIRE(::mount("tmpfs", small.c_str(), "tmpfs", 0, "size=2m") == 0);
+  const auto pod = fixture.pod();
+  fixture.make_pod(pod);
+  auto spec = fixture.container("main",
+                                "seq 20000; echo full > /data/mark; "
+                                "while [ -e /data/wait ]; do sleep 0.05; done; echo end");
+  const std::string volume = fixture.scratch() + "/volume";
+  REQUIRE(make_directories(volume));
+  REQUIRE(write_file(volume + "/wait", "", true));
+  REQUIRE(write_file(small + "/ballast", std::string(2016 << 10, 'b'), true));
+  spec.mounts.push_back({volume, "/data", false, ""});
+  spec.log_path = small + "/0.log";
+  fixture.make_and_start(pod.uid, spec);
+  const auto deadline = std::chrono::steady_clock::now() + 20s;
+  while (!path_exists(volume + "/mark") && std::chrono::steady_clock::now() < deadline) {
+    static_cast<void>(fixture.sandbox().wait_events(20ms));
+  }
+  CHECK(path_exists(volume + "/mark"));
+  REQUIRE(remove_tree(small + "/ballast"));
+  REQUIRE(remove_tree(volume + "/wait"));
+  CHECK(fixture.wait_exit(pod.uid, "main").exit_code == 0);
+  const auto raw = read_file(spec.log_path).value_or("");
+  CHECK(contains(raw, "moored: dropped "));
+  CHECK(contains(raw, " stdout F end\n"));
+  ::umount2(small.c_str(), MNT_DETACH);
 }
 
 TEST_CASE("a change from outside is read back as it is") {

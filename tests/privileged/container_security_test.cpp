@@ -5,9 +5,11 @@
 #include <catch2/catch.hpp>
 #include <csignal>
 #include <string>
+#include <vector>
 
 #include "sandbox_fixture.hpp"
 #include "schema/host/file.hpp"
+#include "schema/host/unique_fd.hpp"
 
 using namespace moored;
 using moored::test::SandboxFixture;
@@ -98,6 +100,30 @@ TEST_CASE("nothing of the machine leaks into the container") {
   SECTION("environment: only what was given") {
     CHECK(fixture.output_of("env | grep -v -E '^(PATH|SHLVL|PWD)='").empty());
   }
+}
+
+TEST_CASE("the daemon's own surroundings do not reach the container") {
+  NEEDS_CONTAINERS();
+  SandboxFixture fixture;
+  const auto before = ::umask(0);
+  sigset_t blocked;
+  sigset_t mask;
+  sigemptyset(&blocked);
+  sigaddset(&blocked, SIGTERM);
+  sigaddset(&blocked, SIGUSR1);
+  ::pthread_sigmask(SIG_BLOCK, &blocked, &mask);
+  std::vector<UniqueFd> leaks;
+  for (int i = 0; i < 40; ++i)
+    leaks.emplace_back(::dup(2));  // not even CLOEXEC
+  ::setenv("MOORED_TEST_LEAK", "1", 1);
+  const auto out = fixture.output_of(
+      "umask; grep SigBlk /proc/self/status; ls /proc/self/fd | tr '\\n' ' '; env | grep LEAK;"
+      "ulimit -n");
+  ::unsetenv("MOORED_TEST_LEAK");
+  ::pthread_sigmask(SIG_SETMASK, &mask, nullptr);
+  ::umask(before);
+  CHECK(out.find("0022\nSigBlk:\t0000000000000000\n0 1 2 3 ") == 0);
+  CHECK_FALSE(contains(out, "LEAK"));
 }
 
 TEST_CASE("what the kernel shows of itself is masked") {

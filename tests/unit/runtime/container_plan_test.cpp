@@ -229,6 +229,7 @@ TEST_CASE("the steps of the child") {
             "pivot\n"
             "read-only-root\n"
             "working-directory /\n"
+            "limits nofile=1048576\n"
             "bounding\n"
             "ids 7 8 9\n"
             "capabilities\n"
