@@ -34,6 +34,9 @@ Status open_network(Parts& parts) {
     options.run_directory = parts.configuration.run_dir;
     options.pods = ranges.pods;
     options.services = ranges.services;
+    if (parts.configuration.listen_port != 0) {
+      options.refused_ports = {parts.configuration.listen_port};  // pods have no business there
+    }
     return net::RoutedVethNetwork::open(std::move(options), parts.clock);
   };
   MOORED_TRY(const auto fixed, read_ranges(parts.configuration));

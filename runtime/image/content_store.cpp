@@ -215,8 +215,18 @@ Result<std::unique_ptr<ContentStore>> ContentStore::open(ContentStoreOptions opt
   return std::unique_ptr<ContentStore>(new ContentStore(std::move(state)));
 }
 
+namespace {
+
+// A reference, or the bare digest of an image.
+Result<ImageName> parse_reference(const std::string& text) {
+  if (is_digest(text)) return ImageName{{}, {}, text};
+  return parse_image_name(text);
+}
+
+}  // namespace
+
 Result<ImageReport> ContentStore::find(const std::string& reference) {
-  MOORED_TRY(const auto name, parse_image_name(reference));
+  MOORED_TRY(const auto name, parse_reference(reference));
   MOORED_TRY(const auto record, state_->find_record(name));
   return state_->describe(record);
 }
@@ -307,9 +317,7 @@ Result<std::vector<std::string>> ContentStore::remove(
   const std::lock_guard lock(s.changing);
   std::vector<std::string> removed;
   MOORED_TRY(const auto records, s.read_records());
-  const bool by_digest = is_digest(reference);
-  MOORED_TRY(const auto name, by_digest ? Result<ImageName>(ImageName{{}, {}, reference})
-                                        : parse_image_name(reference));
+  MOORED_TRY(const auto name, parse_reference(reference));
   for (const auto& record : records) {
     const bool meant =
         name.digest.empty() ? record.name == name.text() : record.digest == name.digest;

@@ -45,7 +45,7 @@ struct LayerTally {
   std::vector<std::string> warnings;  // at most kMaxWarnings
 };
 
-// Rules of the OCI image specification, and stricter: see docs/images.md. Not thread safe.
+// Rules of the OCI image specification, and stricter (docs/images.md). Not thread safe.
 class LayerWriter {
  public:
   static constexpr std::size_t kMaxWarnings = 20;

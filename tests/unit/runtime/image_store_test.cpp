@@ -142,6 +142,7 @@ TEST_CASE("an OCI layout is imported, found, listed and removed", "[image]") {
   CHECK(read(found->layers[1] + "/etc/os") == "one");
   CHECK(found->size_bytes == 4 + 3 + 3 + 3);
   CHECK(place.store->find("library/web:1@" + digest)->digest == digest);
+  CHECK(place.store->find(digest)->name == "docker.io/library/web:1");
   CHECK(place.store->list()->size() == 1);
 
   const auto missing = place.store->find("web:2");
