@@ -2,11 +2,9 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <linux/openat2.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -40,12 +38,15 @@ std::optional<std::uint32_t> get_group(const Pod& pod) {
   return static_cast<std::uint32_t>(*pod.spec.security_context->fs_group);
 }
 
-bool is_tmpfs(const std::string& path) {
-  struct statfs status {};
-  return ::statfs(path.c_str(), &status) == 0 && status.f_type == TMPFS_MAGIC;
+// True when something is mounted on the directory itself: it lies on another file system than its
+// parent. The state directory may be a tmpfs too, so the type alone says nothing.
+bool is_mount_point(const std::string& path) {
+  struct stat own {};
+  struct stat parent {};
+  return ::lstat(path.c_str(), &own) == 0 && ::lstat((path + "/..").c_str(), &parent) == 0 &&
+         own.st_dev != parent.st_dev;
 }
 
-// The size of a Memory emptyDir: its own limit or the pod's, whichever is smaller.
 std::string make_tmpfs_options(const Pod& pod, const EmptyDirVolume& volume) {
   std::optional<std::int64_t> size = make_pod_limits(pod.spec).memory_limit_bytes;
   if (volume.size_limit && volume.size_limit->value() > 0) {
@@ -138,7 +139,7 @@ Status VolumeStore::make_empty_dir(const Pod& pod, const Volume& volume,
   const bool existed = path_exists(place);
   MOORED_CHECK(make_directories(place, 0755));
   const bool memory = volume.empty_dir->medium == "Memory";
-  if (memory && !is_tmpfs(place)) {
+  if (memory && !is_mount_point(place)) {
     const std::string options = make_tmpfs_options(pod, *volume.empty_dir);
     if (::mount("tmpfs", place.c_str(), "tmpfs", MS_NOSUID | MS_NODEV, options.c_str()) != 0) {
       return Unexpected(system_error("mount tmpfs", errno));
@@ -204,7 +205,7 @@ Status VolumeStore::remove(const std::string& uid) const {
   for (const auto& name : names.value_or(std::vector<std::string>{})) {
     const std::string place = volumes + "/" + name;
     // Not a mount: EINVAL, which is as good.
-    if (is_tmpfs(place)) ::umount2(place.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW);
+    if (is_mount_point(place)) ::umount2(place.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW);
   }
   MOORED_CHECK(remove_tree(run_dir_ + "/volumes/" + uid));
   return remove_tree(get_pod_directory(uid));

@@ -1,12 +1,13 @@
 #!/bin/bash
 # Boots Debian's kernel with pure cgroup v2 in a small virtual machine (software emulation, no
-# KVM) and runs the privileged tests tagged [vm] in it.
-#   tests/vm/run.sh BUILD_DIRECTORY
+# KVM) and runs the privileged tests of containers, the agent and the pod network in it.
+#   tests/vm/run.sh BUILD_DIRECTORY [SELECTION]    a selection as Catch2 takes it with -#
 # Prints PASS, FAIL or SKIP and the name of each test. Leaves nothing behind.
 set -euo pipefail
 build=$(cd "${1:?"usage: run.sh BUILD_DIRECTORY"}" && pwd)
 here=$(cd "$(dirname "$0")" && pwd)
-deadline=${MOORED_VM_SECONDS:-600}
+deadline=${MOORED_VM_SECONDS:-900}
+selection=${2:-[#container_test],[#container_more_test],[#container_security_test],[#agent_test],[#network_test]}
 
 skip() {
   echo "SKIP vm: $1"
@@ -24,7 +25,7 @@ root=$scratch/root
 mkdir -p "$root" && chmod 755 "$root"
 mkdir -p "$root"/{bin,sbin,proc,sys,dev,tmp,run,etc,root,test,modules,var/lib,var/log,usr/sbin,usr/bin}
 cp /bin/busybox "$root/bin/busybox"
-for applet in sh mount umount insmod poweroff cat ls mkdir rm grep sleep id ip ln cp touch switch_root; do
+for applet in mount umount insmod poweroff cat ls mkdir rm grep sleep id ln cp touch switch_root sed; do
   ln -s busybox "$root/bin/$applet"
 done
 echo 'root:x:0:0:root:/root:/bin/sh' >"$root/etc/passwd"
@@ -42,7 +43,12 @@ copy() {
 copy "$build/tests/test_privileged"
 for program in "$build"/bin/*; do copy "$program"; done
 copy "$(command -v nft)"
+copy "$(readlink -f "$(command -v ip)")"
+copy "$(command -v nsenter)"
 copy "$(command -v busybox)"
+# A shell that takes the real programs: busybox's own prefers its applets, such as its small ip.
+copy /bin/dash
+ln -sf dash "$root/bin/sh"
 # stripped copies keep the image small
 strip -g "$root$build/tests/test_privileged" "$root$build"/bin/* 2>/dev/null || true
 
@@ -59,6 +65,7 @@ done
 cp "$here/init.sh" "$root/init"
 chmod 755 "$root/init"
 echo "$build/tests/test_privileged" >"$root/test/program"
+echo "$selection" >"$root/test/selection"
 (cd "$root" && find . | cpio -o -H newc --owner 0:0 --quiet | gzip -1) >"$scratch/initrd"
 
 timeout "$deadline" qemu-system-x86_64 -M q35 -accel tcg -cpu max -smp 2 -m 1024 \
