@@ -64,9 +64,10 @@ void Daemon::State::start_threads() {
 }
 
 // No new revision and no new decision after this; the agent still acts on what is recorded.
+// Safe to repeat, also after the parts themselves were taken down.
 void Daemon::State::stop_deciding() {
   follower_thread.request_stop();
-  parts->reader->stop();
+  if (parts->reader) parts->reader->stop();
   if (follower_thread.joinable()) follower_thread.join();
   loop_thread.request_stop();
   if (loop_thread.joinable()) loop_thread.join();
@@ -74,9 +75,9 @@ void Daemon::State::stop_deciding() {
 
 void Daemon::State::stop_acting() {
   agent_stop = true;
-  parts->agent->wake();
+  if (parts->agent) parts->agent->wake();
   if (agent_thread.joinable()) agent_thread.join();
-  if (agent_wake >= 0) parts->store->unsubscribe(std::exchange(agent_wake, -1));
+  if (agent_wake >= 0 && parts->store) parts->store->unsubscribe(std::exchange(agent_wake, -1));
   parts->executor.reset();
   proxy_thread.request_stop();
   if (proxy_thread.joinable()) proxy_thread.join();
