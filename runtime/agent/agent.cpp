@@ -86,7 +86,9 @@ Agent::Agent(AgentOptions options, AgentPorts ports, Executor& executor)
       ports_(ports),
       executor_(executor),
       shared_(std::make_shared<Shared>(options_, ports_)),
-      ledger_(std::make_unique<agent::DriftLedger>()) {}
+      ledger_(std::make_unique<agent::DriftLedger>()) {
+  if (options_.node.address.empty()) options_.node.address = ports_.network.node_address();
+}
 
 agent::PodDesired Agent::Entry::desired() const { return {pod(), vanished, foreign}; }
 
@@ -159,6 +161,11 @@ void Agent::plan_due(Now now) {
   for (auto& [uid, entry] : pods_) {
     const bool due = entry.dirty || (entry.wake && *entry.wake <= now.mono);
     if (!entry.gone && due) plan_entry(entry, now);
+  }
+  // What the store does not know either is not waited for.
+  for (auto it = pods_.begin(); it != pods_.end();) {
+    const bool forgotten = it->second.gone && (it->second.vanished || it->second.foreign);
+    it = forgotten ? pods_.erase(it) : std::next(it);
   }
 }
 
@@ -234,6 +241,7 @@ void Agent::submit_upkeep(Entry& entry) {
       } else {
         news.error = std::move(found).error();
       }
+      news.exceeded = shared->volumes.find_exceeded(pod.object.as<Pod>());
     }
     shared->put(std::move(news));
   });
@@ -271,9 +279,7 @@ void Agent::report_node(Now now) {
   if (node_reported_ && recorded) return;
   node_reported_ = true;
   const Node* before = recorded ? &recorded->as<Node>() : nullptr;
-  NodeFacts facts = options_.node;
-  if (facts.address.empty()) facts.address = ports_.network.node_address();
-  const Object node = make_object(make_node(facts, before, now.wall));
+  const Object node = make_object(make_node(options_.node, before, now.wall));
   ports_.facts.post(NodeObserved{node.key(), encode_json(node)}, make_cause("node observed"));
 }
 
@@ -290,6 +296,7 @@ void Agent::post_status(Entry& entry, const PodStatus& status, bool gone) {
 }
 
 void Agent::post_notes(const Entry& entry, const std::vector<agent::Note>& notes) {
+  if (entry.foreign) return;  // there is no object that an event could be about
   for (const auto& note : notes) {
     EventObserved fact;
     fact.object = reference_to(entry.object);

@@ -306,6 +306,11 @@ void Agent::take_piece(News& news, Now now) {
     post_notes(entry, {{false, "DriftCorrected", agent::word_correction(*closed),
                         outcome.action.container}});
   }
+  if (news.exceeded && !agent::is_over(entry.pod(), entry.memory)) {
+    entry.memory.failed_reason = "Evicted";
+    entry.memory.failed_message = *news.exceeded;
+    post_notes(entry, {{true, "Evicted", *news.exceeded, {}}});
+  }
   for (const auto& found : news.limits) {
     const auto record = agent::DriftLedger::make_corrected(entry.object, found, now.wall);
     post_drift(record);

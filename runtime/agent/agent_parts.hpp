@@ -41,6 +41,7 @@ struct Agent::News {
   bool batch = false;                    // the pod's batch of work is over
   std::vector<DriftRecord> limits;       // cgroup values that were put right
   std::vector<NetworkDrift> network;
+  std::optional<std::string> exceeded;   // a volume that holds too much, as words of an eviction
   std::optional<Error> error;            // upkeep that failed, for the log
 };
 

@@ -111,8 +111,10 @@ ContainerStatus make_container_status(const StatusContext& context, const Contai
   const auto& before = init ? context.memory.status.init_container_statuses
                             : context.memory.status.container_statuses;
   const auto* last = find_status(before, container.name);
-  // While a start is under way the old words stay, so that nothing flaps.
-  if (memory.stage == ContainerStage::starting && last != nullptr) return *last;
+  // While a start is under way the old words stay, so that nothing flaps; only of a container
+  // that ran until now the end is told.
+  const bool starting = memory.stage == ContainerStage::starting;
+  if (starting && last != nullptr && !last->state.running) return *last;
 
   ContainerStatus status;
   status.name = container.name;
@@ -134,7 +136,7 @@ ContainerStatus make_container_status(const StatusContext& context, const Contai
   } else if (memory.stage == ContainerStage::running) {
     status.state.waiting = ContainerStateWaiting{waiting, {}};
   } else {
-    const bool stopping = context.memory.stop_since || is_over(pod, context.memory);
+    const bool stopping = starting || context.memory.stop_since || is_over(pod, context.memory);
     status.state = make_state(pod, memory, get_restart_policy(pod.spec, container, init), stopping,
                               waiting, context.now, context.options, container.name);
   }

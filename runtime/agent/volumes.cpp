@@ -88,6 +88,27 @@ Status give_below(int directory, std::uint32_t group, int depth) {
   return result;
 }
 
+// Adds up the blocks of everything below a directory, in bytes, never through a link. A directory
+// that goes away meanwhile counts as empty.
+std::int64_t measure_below(int directory, int depth) {
+  const int copy = depth > kMaxDepth ? -1 : ::fcntl(directory, F_DUPFD_CLOEXEC, 0);
+  DIR* stream = copy >= 0 ? ::fdopendir(copy) : nullptr;
+  if (stream == nullptr) return 0;
+  std::int64_t total = 0;
+  while (const dirent* entry = ::readdir(stream)) {
+    const std::string name = entry->d_name;
+    struct stat status {};
+    if (name == "." || name == "..") continue;
+    if (::fstatat(directory, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) continue;
+    total += static_cast<std::int64_t>(status.st_blocks) * 512;
+    if (!S_ISDIR(status.st_mode)) continue;
+    const UniqueFd below = open_directory(directory, name.c_str());
+    if (below) total += measure_below(below.get(), depth + 1);
+  }
+  ::closedir(stream);
+  return total;
+}
+
 struct HostPathRule {
   std::string_view type;
   unsigned kind;         // S_IFMT bits; 0: anything
@@ -184,6 +205,19 @@ Result<bool> VolumeStore::refresh(const FieldContext& context, const StateView& 
     any = any || changed;
   }
   return any;
+}
+
+std::optional<std::string> VolumeStore::find_exceeded(const Pod& pod) const {
+  for (const auto& volume : pod.spec.volumes) {
+    if (!volume.empty_dir || !volume.empty_dir->size_limit) continue;
+    if (volume.empty_dir->medium == "Memory") continue;  // its tmpfs is as large as it may be
+    const Quantity& limit = *volume.empty_dir->size_limit;
+    const UniqueFd root = open_directory(AT_FDCWD, get_place(pod, volume).c_str());
+    if (!root || limit.value() <= 0 || measure_below(root.get(), 0) <= limit.value()) continue;
+    return "Usage of EmptyDir volume \"" + volume.name + "\" exceeds the limit \"" + limit.text() +
+           "\".";
+  }
+  return std::nullopt;
 }
 
 Result<std::string> VolumeStore::make_message_file(const std::string& uid,

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 
 #include "schema/base/result.hpp"
@@ -30,6 +31,9 @@ class VolumeStore {
   // Writes changed ConfigMaps, Secrets and fields into the volumes of a running pod. An object
   // that is gone leaves the old files. True when any file changed.
   Result<bool> refresh(const FieldContext& context, const StateView& view, Time now) const;
+  // The first emptyDir on disk that holds more than its sizeLimit, as the words of an eviction.
+  // Walks the whole directory. Nothing: all are within their limits.
+  std::optional<std::string> find_exceeded(const Pod& pod) const;
   // Where the volumes of a pod are; touches nothing.
   VolumePlaces get_places(const Pod& pod) const;
   // The pod's own directory, for its /etc files.

@@ -482,3 +482,25 @@ TEST_CASE("dnsConfig is added, doubles are left out, options are replaced", "[ag
         "search example.org svc\noptions ndots:5 edns0\n");
   CHECK(file.cut.size() == 1);
 }
+
+TEST_CASE("B46 a volume that holds too much costs the pod its place", "[agent][volumes]") {
+  AgentBench bench;
+  Pod pod = make_pod("full");
+  Volume volume;
+  volume.name = "scratch";
+  volume.empty_dir = EmptyDirVolume{};
+  volume.empty_dir->size_limit = *Quantity::parse("1Mi");
+  pod.spec.volumes = {volume};
+  bench.store.put(make_object(pod));
+  bench.run_for(std::chrono::seconds(31));
+  CHECK(bench.store.pod("full").status.phase == "Running");
+  const std::string place = bench.scratch.path() + "/state/pods/uid-full/volumes/scratch";
+  std::ofstream(place + "/big") << std::string(2U << 20U, 'x');
+  bench.run_for(std::chrono::seconds(40));
+  pod = bench.store.pod("full");
+  CHECK(pod.status.phase == "Failed");
+  CHECK(pod.status.reason == "Evicted");
+  CHECK(pod.status.message == "Usage of EmptyDir volume \"scratch\" exceeds the limit \"1Mi\".");
+  CHECK(bench.store.count_events("Evicted") == 1);
+  CHECK_FALSE(fs::exists(place));
+}
