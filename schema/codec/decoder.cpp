@@ -93,6 +93,11 @@ void Decoder::read_member(const TypeSchema& schema, const Value& key, const Valu
       diagnostics_.add_warning(std::move(warning));
       return;
     }
+    if ((field->flags & kNoEffect) != 0 && value.type != Value::Type::null) {
+      diagnostics_.add_warning(text_error(
+          "NoEffect", "the field has no effect here: " + std::string(field->doc), file_, key.mark,
+          path));
+    }
   }
   if ((field->flags & kUnset) != 0) {
     if (value.type == Value::Type::null) return;

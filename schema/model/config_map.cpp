@@ -11,12 +11,14 @@ constexpr std::size_t kMaxBytes = 1U << 20U;
 
 using Entries = std::map<std::string, std::string>;
 
+// Keys count too: a thousand empty values are not free.
 std::size_t size_of(const Entries& entries) {
   std::size_t bytes = 0;
   for (const auto& [key, value] : entries) bytes += key.size() + value.size();
   return bytes;
 }
 
+// The limit is that of Kubernetes, so that a repository fits there as well.
 void check_size(std::size_t bytes, std::vector<Error>& errors) {
   if (bytes <= kMaxBytes) return;
   add_at(errors, "data", Error{Code::invalid, "the object holds " + std::to_string(bytes) +
@@ -32,6 +34,7 @@ void check_keys(const Entries& entries, const std::string& field, std::vector<Er
   }
 }
 
+// A key may stand in one of the two maps only: both become files of one directory.
 void check_config_map(const void* object, std::vector<Error>& errors) {
   const auto& map = *static_cast<const ConfigMap*>(object);
   check_metadata(map.metadata, &check_dns_subdomain, errors);
@@ -45,6 +48,7 @@ void check_config_map(const void* object, std::vector<Error>& errors) {
   }
 }
 
+// Messages name keys and never values.
 void check_secret(const void* object, std::vector<Error>& errors) {
   const auto& secret = *static_cast<const Secret*>(object);
   check_metadata(secret.metadata, &check_dns_subdomain, errors);

@@ -14,8 +14,7 @@ constexpr std::array<std::string_view, 3> kProtocols{"TCP", "UDP", "SCTP"};
 constexpr std::array<std::string_view, 3> kPullPolicies{"Always", "IfNotPresent", "Never"};
 constexpr std::array<std::string_view, 2> kMessagePolicies{"File", "FallbackToLogsOnError"};
 constexpr std::array<std::string_view, 1> kSidecarPolicies{"Always"};
-constexpr std::array<std::string_view, 3> kPropagations{"None", "HostToContainer",
-                                                        "Bidirectional"};
+constexpr std::array<std::string_view, 1> kPropagations{"None"};
 
 // Every amount is zero or more and has a well-formed name.
 std::optional<Error> check_resource_list(const void* value) {
@@ -33,13 +32,14 @@ std::optional<Error> check_resource_list(const void* value) {
   return std::nullopt;
 }
 
-// What a fit check can count: nobody grants devices and huge pages. Names in known were judged.
+// What the scheduler counts and the kernel limits: no devices, huge pages or disk space. Names in
+// known were judged before.
 std::optional<Error> check_granted(const ResourceList& list, const ResourceList& known) {
-  constexpr std::array<std::string_view, 3> kGranted{"cpu", "memory", "ephemeral-storage"};
+  constexpr std::array<std::string_view, 2> kGranted{"cpu", "memory"};
   for (const auto& [name, amount] : list) {
     if (std::find(kGranted.begin(), kGranted.end(), name) != kGranted.end()) continue;
     if (known.count(name) > 0) continue;
-    auto error = invalid_value("the resource " + quoted(name) + " does not exist here",
+    auto error = invalid_value("the resource " + quoted(name) + " is not counted here",
                                "use " + word_list(kGranted));
     error.place.field = key_path(name);
     return error;
@@ -47,6 +47,7 @@ std::optional<Error> check_granted(const ResourceList& list, const ResourceList&
   return std::nullopt;
 }
 
+// A request above its limit could never be used.
 void check_resources(const void* object, std::vector<Error>& errors) {
   const auto& resources = *static_cast<const ResourceRequirements*>(object);
   if (auto error = check_granted(resources.limits, {})) {
@@ -73,6 +74,7 @@ void complete_resources(void* object) {
   }
 }
 
+// Kubernetes would take the first; which one was meant cannot be known.
 void check_env_source(const void* object, std::vector<Error>& errors) {
   const auto& source = *static_cast<const EnvVarSource*>(object);
   const int count = int{source.field_ref.has_value()} +
@@ -85,6 +87,7 @@ void check_env_source(const void* object, std::vector<Error>& errors) {
                                    "configMapKeyRef and secretKeyRef"));
 }
 
+// An empty value beside valueFrom is what tools write; it says nothing.
 void check_env(const void* object, std::vector<Error>& errors) {
   const auto& env = *static_cast<const EnvVar*>(object);
   if (!env.value.empty() && env.value_from) {
@@ -93,6 +96,7 @@ void check_env(const void* object, std::vector<Error>& errors) {
   }
 }
 
+// Neither or both: which object is meant cannot be known.
 void check_env_from(const void* object, std::vector<Error>& errors) {
   const auto& source = *static_cast<const EnvFromSource*>(object);
   if (source.config_map_ref.has_value() != source.secret_ref.has_value()) return;
@@ -100,6 +104,7 @@ void check_env_from(const void* object, std::vector<Error>& errors) {
                                    "give exactly one of configMapRef and secretRef"));
 }
 
+// Both would name the part of the volume.
 void check_mount(const void* object, std::vector<Error>& errors) {
   const auto& mount = *static_cast<const VolumeMount*>(object);
   if (!mount.sub_path.empty() && !mount.sub_path_expr.empty()) {
@@ -108,6 +113,7 @@ void check_mount(const void* object, std::vector<Error>& errors) {
   }
 }
 
+// The kernel ends arguments and variables at the first NUL.
 std::optional<Error> check_env_value(std::string_view value) {
   if (value.find('\0') == std::string_view::npos) return std::nullopt;
   return invalid_value("the value holds a NUL character", "remove it");
@@ -126,6 +132,7 @@ void check_unique(const std::vector<Item>& items, Name name, std::string_view li
   }
 }
 
+// no_new_privs and a privileged container contradict each other. Source: core/v1 validation.
 void check_context_conflicts(const SecurityContext& context, std::vector<Error>& errors) {
   if (context.allow_privilege_escalation != false) return;
   const bool admin =
@@ -140,6 +147,7 @@ void check_context_conflicts(const SecurityContext& context, std::vector<Error>&
   }
 }
 
+// One success ends the doubt about a container that is to be killed.
 void check_liveness_threshold(const std::optional<Probe>& probe, std::string_view name,
                               std::vector<Error>& errors) {
   if (!probe || probe->success_threshold == 1) return;
@@ -148,6 +156,7 @@ void check_liveness_threshold(const std::optional<Probe>& probe, std::string_vie
                        "use 1"));
 }
 
+// What the rows cannot see: names used twice, and probes in places where they differ.
 void check_container(const void* object, std::vector<Error>& errors) {
   const auto& container = *static_cast<const Container*>(object);
   check_unique(container.ports, [](const auto& p) -> const std::string& { return p.name; },
@@ -234,7 +243,7 @@ const TypeSchema& schema_of<VolumeMount>() {
                                       .doc = "Part of the volume to mount."}),
       field<&T::mount_propagation>("mountPropagation",
                                    {.check = &words_check<kPropagations>, .carried_by = kBy,
-                                    .doc = "None, HostToContainer or Bidirectional."}),
+                                    .doc = "None: later mounts are not passed on."}),
       field<&T::sub_path_expr>("subPathExpr", {.check = &text_check<&check_relative_path>,
                                                .carried_by = kAgent,
                                                .doc = "As subPath, with $(VARIABLE) expanded."}),
@@ -364,8 +373,8 @@ const TypeSchema& schema_of<Container>() {
       field<&T::security_context>("securityContext", {.carried_by = kBy,
                                                       .doc = "User, capabilities and the like."}),
       field<&T::stdin_open>("stdin", {.carried_by = kBy, .doc = "Whether stdin stays open."}),
-      field<&T::stdin_once>("stdinOnce", {.carried_by = kBy,
-                                          .doc = "Whether stdin ends with its first user."}),
+      field<&T::stdin_once>("stdinOnce", {.flags = kNoEffect, .carried_by = kBy,
+                                          .doc = "Nobody attaches to stdin."}),
       field<&T::tty>("tty", {.carried_by = kBy, .doc = "Whether a terminal is made."}),
   };
   static constexpr TypeSchema kSchema{"Container", kFields, &check_container,

@@ -8,10 +8,12 @@ namespace {
 constexpr std::string_view kBy = "reconciler/controllers";
 constexpr std::array<std::string_view, 2> kStrategies{"RollingUpdate", "Recreate"};
 
+// 0 and 0% are the same bound.
 bool is_zero(const std::optional<IntOrString>& amount) {
   return amount && (amount->is_string ? amount->text == "0%" : amount->number == 0);
 }
 
+// Nothing added and nothing taken away: the roll-out would stand still for ever.
 void check_rolling_update(const void* object, std::vector<Error>& errors) {
   const auto& update = *static_cast<const RollingUpdateDeployment*>(object);
   if (!is_zero(update.max_unavailable) || !is_zero(update.max_surge)) return;
@@ -20,12 +22,14 @@ void check_rolling_update(const void* object, std::vector<Error>& errors) {
                        "raise one of them"));
 }
 
+// Also called by complete_strategy, for a strategy that was left out.
 void complete_rolling_update(void* object) {
   auto& update = *static_cast<RollingUpdateDeployment*>(object);
   if (!update.max_unavailable) update.max_unavailable = IntOrString::of("25%");
   if (!update.max_surge) update.max_surge = IntOrString::of("25%");
 }
 
+// Recreate stops all pods first, so bounds would say nothing.
 void check_strategy(const void* object, std::vector<Error>& errors) {
   const auto& strategy = *static_cast<const DeploymentStrategy*>(object);
   if (strategy.type != "Recreate" || !strategy.rolling_update) return;
@@ -33,6 +37,7 @@ void check_strategy(const void* object, std::vector<Error>& errors) {
                                                 "remove rollingUpdate"));
 }
 
+// A strategy that names only bounds means RollingUpdate.
 void complete_strategy(void* object) {
   auto& strategy = *static_cast<DeploymentStrategy*>(object);
   if (strategy.type.empty()) strategy.type = "RollingUpdate";
@@ -41,10 +46,12 @@ void complete_strategy(void* object) {
   complete_rolling_update(&*strategy.rolling_update);
 }
 
+// The strategy may be missing altogether; then its own hook has not run.
 void complete_spec(void* object) {
   complete_strategy(&static_cast<DeploymentSpec*>(object)->strategy);
 }
 
+// The selector, the template and the two times have to fit one another.
 void check_deployment(const void* object, std::vector<Error>& errors) {
   const auto& deployment = *static_cast<const Deployment*>(object);
   check_metadata(deployment.metadata, &check_dns_subdomain, errors);

@@ -24,10 +24,12 @@ std::optional<Error> check_endpoint_address(std::string_view address) {
                        "use an address that is not the node's own");
 }
 
+// Named as the Service, and therefore by the grammar of Services.
 void check_endpoints(const void* object, std::vector<Error>& errors) {
   check_metadata(static_cast<const Endpoints*>(object)->metadata, &check_service_name, errors);
 }
 
+// The limit keeps one change of one pod from rewriting a huge object.
 void check_slice(const void* object, std::vector<Error>& errors) {
   const auto& slice = *static_cast<const EndpointSlice*>(object);
   check_metadata(slice.metadata, &check_dns_subdomain, errors);

@@ -7,6 +7,7 @@ namespace {
 
 constexpr std::string_view kBy = "reconciler/core";
 
+// Events are made inside; the check holds for what the store is given.
 void check_event(const void* object, std::vector<Error>& errors) {
   check_metadata(static_cast<const Event*>(object)->metadata, &check_dns_subdomain, errors);
 }

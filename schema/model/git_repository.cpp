@@ -38,18 +38,21 @@ std::optional<Error> check_ref_name(std::string_view name) {
                        "write it as git branch or git tag shows it");
 }
 
+// Only full names are unmistakable: a branch and a tag may share a short one.
 std::optional<Error> check_full_ref(std::string_view name) {
   if (name.substr(0, 5) == "refs/") return check_ref_name(name);
   return invalid_value(quoted(name) + " is not a full reference name",
                        "write it as refs/heads/NAME or refs/tags/NAME");
 }
 
+// Short ids can become ambiguous with the next push.
 std::optional<Error> check_commit(std::string_view text) {
   const bool hex = text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
   if (hex && text.size() == 40) return std::nullopt;
   return invalid_value(quoted(text) + " is not a commit id", "write all 40 lower-case hex digits");
 }
 
+// The address and the reference are judged by their rows.
 void check_repository(const void* object, std::vector<Error>& errors) {
   check_metadata(static_cast<const GitRepository*>(object)->metadata, &check_dns_subdomain,
                  errors);

@@ -30,17 +30,20 @@ bool label_shaped(std::string_view text) {
                      [](char c) { return is_lower_or_digit(c) || c == '-'; });
 }
 
+// The part after the prefix of a label key; also a label value.
 bool qualified_name_shaped(std::string_view text) {
   return !text.empty() && text.size() <= kMaxLabel && is_word(text.front()) &&
          is_word(text.back()) && std::all_of(text.begin(), text.end(), is_name_char);
 }
 
+// Told apart from a malformed name, because the way out is another one.
 std::optional<Error> too_long(std::string_view text, std::size_t limit) {
   if (text.size() <= limit) return std::nullopt;
   return invalid_name(quoted(text) + " has " + std::to_string(text.size()) + " characters",
                       "use at most " + std::to_string(limit));
 }
 
+// Labels joined by single dots. The length is judged by the caller.
 bool subdomain_shaped(std::string_view text) {
   while (true) {
     const auto dot = text.find('.');
@@ -61,6 +64,7 @@ bool climbs(std::string_view path) {
   return false;
 }
 
+// What no path may hold, absolute or relative.
 std::optional<Error> bad_path_text(std::string_view text) {
   if (std::any_of(text.begin(), text.end(), is_control)) {
     return invalid_value("the path " + quoted(text) + " holds a control character",
@@ -97,6 +101,7 @@ bool path_component_shaped(std::string_view text) {
   return true;
 }
 
+// 1 to 65535 in decimal digits.
 bool port_shaped(std::string_view text) {
   if (text.empty() || text.size() > 5 || !std::all_of(text.begin(), text.end(), is_digit)) {
     return false;
@@ -105,6 +110,7 @@ bool port_shaped(std::string_view text) {
   return port >= 1 && port <= 65535;
 }
 
+// A DNS name in any letter case, with or without a port.
 bool host_shaped(std::string_view text) {
   const auto colon = text.find(':');
   if (colon != std::string_view::npos && !port_shaped(text.substr(colon + 1))) return false;
@@ -114,6 +120,7 @@ bool host_shaped(std::string_view text) {
   return subdomain_shaped(host);
 }
 
+// Judged before it can become part of a path.
 bool digest_shaped(std::string_view text) {
   const auto colon = text.find(':');
   if (colon == std::string_view::npos) return false;
@@ -125,6 +132,7 @@ bool digest_shaped(std::string_view text) {
          });
 }
 
+// [A-Za-z0-9_][A-Za-z0-9._-]{0,127}
 bool tag_shaped(std::string_view text) {
   return !text.empty() && text.size() <= kMaxTag && (is_word(text.front()) || text[0] == '_') &&
          std::all_of(text.begin(), text.end(), is_name_char);
@@ -157,6 +165,7 @@ SplitReference split(std::string_view text) {
   return out;
 }
 
+// The first component is a host when it looks like one: a dot, a colon or localhost.
 bool image_name_shaped(std::string_view name) {
   const auto slash = name.find('/');
   if (slash != std::string_view::npos) {

@@ -7,6 +7,7 @@ namespace {
 
 constexpr std::string_view kBy = "reconciler/controllers";
 
+// Leases are made inside; the check holds for what the store is given.
 void check_lease(const void* object, std::vector<Error>& errors) {
   check_metadata(static_cast<const Lease*>(object)->metadata, &check_dns_subdomain, errors);
 }

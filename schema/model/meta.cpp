@@ -11,6 +11,7 @@ constexpr std::size_t kMaxAnnotationBytes = 256U << 10U;
 constexpr std::array<std::string_view, 4> kSelectorOperators{"In", "NotIn", "Exists",
                                                              "DoesNotExist"};
 
+// NotIn and DoesNotExist hold for an absent label too. Source: meta/v1 label selectors.
 bool satisfies(const LabelSelectorRequirement& requirement, const Labels& labels) {
   const auto found = labels.find(requirement.key);
   const bool present = found != labels.end();
@@ -44,6 +45,7 @@ std::optional<Error> check_annotations(const void* value) {
                "keep them within " + std::to_string(kMaxAnnotationBytes) + " bytes"};
 }
 
+// The operator decides whether values have to be there or must not be.
 void check_requirement(const void* object, std::vector<Error>& errors) {
   const auto& requirement = *static_cast<const LabelSelectorRequirement*>(object);
   const bool wants_values = requirement.operation == "In" || requirement.operation == "NotIn";

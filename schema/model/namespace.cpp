@@ -7,6 +7,7 @@ namespace {
 
 constexpr std::string_view kBy = "reconciler/controllers";
 
+// A namespace becomes part of DNS names, so its name is one label.
 void check_namespace(const void* object, std::vector<Error>& errors) {
   check_metadata(static_cast<const Namespace*>(object)->metadata, &check_dns_label, errors);
 }

@@ -13,6 +13,7 @@ constexpr std::array<std::string_view, 4> kTaintEffects{"", "NoSchedule", "Prefe
                                                         "NoExecute"};
 constexpr std::size_t kMaxNameservers = 3;
 
+// Group ids of the kernel that Kubernetes admits.
 std::optional<Error> check_groups(const void* value) {
   const auto& groups = *static_cast<const std::vector<std::int64_t>*>(value);
   for (std::size_t i = 0; i < groups.size(); ++i) {
@@ -24,6 +25,7 @@ std::optional<Error> check_groups(const void* value) {
   return std::nullopt;
 }
 
+// The name becomes a path below /proc/sys and must not leave it.
 std::optional<Error> check_sysctl_name(std::string_view name) {
   constexpr std::string_view kAllowed = "abcdefghijklmnopqrstuvwxyz0123456789._-/";
   const bool shaped = !name.empty() && name.size() <= 253 &&
@@ -34,6 +36,7 @@ std::optional<Error> check_sysctl_name(std::string_view name) {
                        "write it as in net.ipv4.tcp_syncookies");
 }
 
+// The C library reads three; a fourth would be ignored in silence.
 std::optional<Error> check_nameservers(const void* value) {
   const auto& servers = *static_cast<const std::vector<std::string>*>(value);
   if (servers.size() > kMaxNameservers) {
@@ -43,12 +46,14 @@ std::optional<Error> check_nameservers(const void* value) {
   return each_check<&check_ip_address>(value);
 }
 
+// A single dot and a trailing dot are written by resolvers themselves.
 std::optional<Error> check_search(std::string_view domain) {
   if (domain == ".") return std::nullopt;
   if (!domain.empty() && domain.back() == '.') domain.remove_suffix(1);
   return check_dns_subdomain(domain);
 }
 
+// Source: core/v1 validation of tolerations.
 void check_toleration(const void* object, std::vector<Error>& errors) {
   const auto& toleration = *static_cast<const Toleration*>(object);
   if (toleration.operation == "Exists" && !toleration.value.empty()) {
@@ -61,6 +66,7 @@ void check_toleration(const void* object, std::vector<Error>& errors) {
   }
 }
 
+// The rest of a pod is judged by the rows and checks of PodSpec.
 void check_pod(const void* object, std::vector<Error>& errors) {
   check_metadata(static_cast<const Pod*>(object)->metadata, &check_dns_subdomain, errors);
 }

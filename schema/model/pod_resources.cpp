@@ -16,15 +16,18 @@ const Quantity* find_amount(const ResourceList& list, const std::string& name) {
   return found == list.end() || found->second.milli() <= 0 ? nullptr : &found->second;
 }
 
+// cpu is counted in thousandths, everything else in whole units.
 std::int64_t units(const Quantity& quantity, const std::string& name) {
   return name == kCpu ? quantity.milli() : quantity.value();
 }
 
+// Sums stay at the largest number instead of turning negative.
 std::int64_t add(std::int64_t a, std::int64_t b) {
   constexpr auto kMax = std::numeric_limits<std::int64_t>::max();
   return a > kMax - b ? kMax : a + b;
 }
 
+// The limit stands in for a request that is missing, not for one that is zero.
 std::int64_t request_of(const Container& container, const std::string& name) {
   const auto& resources = container.resources;
   if (const auto found = resources.requests.find(name); found != resources.requests.end()) {
@@ -34,6 +37,7 @@ std::int64_t request_of(const Container& container, const std::string& name) {
   return limit == nullptr ? 0 : units(*limit, name);
 }
 
+// Nothing: the container may take what the machine has.
 std::optional<std::int64_t> limit_of(const Container& container, const std::string& name) {
   const auto* limit = find_amount(container.resources.limits, name);
   if (limit == nullptr) return std::nullopt;
@@ -61,6 +65,7 @@ bool every_container(const PodSpec& spec, Visit visit) {
          std::all_of(spec.containers.begin(), spec.containers.end(), visit);
 }
 
+// One container without a limit makes the whole pod unlimited.
 std::optional<std::int64_t> pod_limit(const PodSpec& spec, const std::string& name) {
   const bool bounded =
       every_container(spec, [&](const Container& c) { return limit_of(c, name).has_value(); });
@@ -68,6 +73,7 @@ std::optional<std::int64_t> pod_limit(const PodSpec& spec, const std::string& na
   return highest(spec, [&](const Container& c) { return *limit_of(c, name); });
 }
 
+// Zero counts as absent, as in Kubernetes.
 bool asks_nothing(const Container& container) {
   const auto& r = container.resources;
   return find_amount(r.requests, kCpu) == nullptr && find_amount(r.requests, kMemory) == nullptr &&

@@ -18,6 +18,7 @@ constexpr std::array<std::string_view, 1> kSchedulers{"default-scheduler"};
 
 using Places = std::map<std::string, std::string>;  // name to the path of its first use
 
+// Logs, statuses and exec name a container without saying which list it is in.
 void check_container_names(const PodSpec& spec, std::vector<Error>& errors) {
   Places seen;
   const auto visit = [&](const std::vector<Container>& list, const std::string& name) {
@@ -34,6 +35,7 @@ void check_container_names(const PodSpec& spec, std::vector<Error>& errors) {
   visit(spec.containers, "containers");
 }
 
+// The names are handed on to the check of the mounts.
 std::set<std::string> check_volume_names(const PodSpec& spec, std::vector<Error>& errors) {
   std::set<std::string> names;
   for (std::size_t i = 0; i < spec.volumes.size(); ++i) {
@@ -46,6 +48,7 @@ std::set<std::string> check_volume_names(const PodSpec& spec, std::vector<Error>
   return names;
 }
 
+// A mount of a volume that is not there would only fail when the pod starts.
 void check_mounts(const std::vector<Container>& list, const std::string& list_name,
                   const std::set<std::string>& volumes, std::vector<Error>& errors) {
   for (std::size_t i = 0; i < list.size(); ++i) {
@@ -78,11 +81,13 @@ void check_host_ports(const PodSpec& spec, std::vector<Error>& errors) {
   }
 }
 
+// Names of ports are local to their container.
 bool has_port(const Container& container, const std::string& name) {
   return std::any_of(container.ports.begin(), container.ports.end(),
                      [&](const ContainerPort& port) { return port.name == name; });
 }
 
+// Numbers need no container port to stand beside them.
 void check_named_port(const Container& container, const IntOrString& port, std::string path,
                       std::vector<Error>& errors) {
   if (!port.is_string || has_port(container, port.text)) return;
@@ -103,6 +108,7 @@ void check_action_ports(const Container& container, const std::optional<Action>&
   }
 }
 
+// Probes and hooks alike; exec and grpc name no ports.
 void check_ports_of_actions(const std::vector<Container>& list, const std::string& list_name,
                             std::vector<Error>& errors) {
   for (std::size_t i = 0; i < list.size(); ++i) {
@@ -141,6 +147,7 @@ void check_init_rules(const PodSpec& spec, std::vector<Error>& errors) {
   }
 }
 
+// Without name servers the pod would resolve nothing, and nobody would be told why.
 void check_dns(const PodSpec& spec, std::vector<Error>& errors) {
   if (spec.dns_policy != "None") return;
   if (spec.dns_config && !spec.dns_config->nameservers.empty()) return;
@@ -148,6 +155,7 @@ void check_dns(const PodSpec& spec, std::vector<Error>& errors) {
                                             "list them under dnsConfig.nameservers"));
 }
 
+// What the rows cannot see: everything that concerns two fields or two containers.
 void check_pod_spec(const void* object, std::vector<Error>& errors) {
   const auto& spec = *static_cast<const PodSpec*>(object);
   check_container_names(spec, errors);
@@ -171,6 +179,8 @@ void check_pod_spec(const void* object, std::vector<Error>& errors) {
   }
 }
 
+// Both names of the service account are written, as Kubernetes does; with the node's network a
+// container port is a port of the node.
 void complete_pod_spec(void* object) {
   auto& spec = *static_cast<PodSpec*>(object);
   if (spec.service_account_name.empty()) spec.service_account_name = spec.service_account;
@@ -185,6 +195,7 @@ void complete_pod_spec(void* object) {
   }
 }
 
+// Named apart so that the row says what it checks.
 std::optional<Error> check_node_name(std::string_view name) { return check_dns_subdomain(name); }
 
 using T = PodSpec;
@@ -245,8 +256,9 @@ constexpr Field kFields[] = {
                                 {.carried_by = "runtime/container",
                                  .doc = "Settings for all containers of the pod."}),
     field<&T::image_pull_secrets>("imagePullSecrets",
-                                  {.merge_key = "name", .carried_by = "runtime/image",
-                                   .doc = "Secrets with credentials for registries."}),
+                                  {.flags = kNoEffect, .merge_key = "name",
+                                   .carried_by = "runtime/image",
+                                   .doc = "Images are imported; none is pulled with secrets."}),
     field<&T::hostname>("hostname", {.check = &text_check<&check_dns_label>,
                                      .carried_by = "runtime/container",
                                      .doc = "Host name; the pod's name when left out."}),
@@ -264,9 +276,10 @@ constexpr Field kFields[] = {
     field<&T::host_aliases>("hostAliases", {.merge_key = "ip", .carried_by = kBy,
                                             .doc = "Further lines of /etc/hosts."}),
     field<&T::priority_class_name>("priorityClassName",
-                                   {.check = &text_check<&check_dns_subdomain>,
+                                   {.flags = kNoEffect,
+                                    .check = &text_check<&check_dns_subdomain>,
                                     .carried_by = kScheduler,
-                                    .doc = "Kept; pods are not preempted here."}),
+                                    .doc = "Pods do not preempt one another."}),
     refused("priority", "set priorityClassName"),
     field<&T::dns_config>("dnsConfig", {.carried_by = kBy,
                                         .doc = "Name servers and searches of one's own."}),

@@ -30,6 +30,7 @@ void check_header(const void* object, std::vector<Error>& errors) {
   }
 }
 
+// Kubernetes would take the first; which one was meant cannot be known.
 void check_one_action(int actions, std::string_view words, std::vector<Error>& errors) {
   if (actions == 1) return;
   add_at(errors, "", invalid_value(actions == 0 ? "no action is given"
@@ -37,6 +38,7 @@ void check_one_action(int actions, std::string_view words, std::vector<Error>& e
                                    "give exactly one of " + std::string(words)));
 }
 
+// The four actions of probes.
 void check_probe(const void* object, std::vector<Error>& errors) {
   const auto& probe = *static_cast<const Probe*>(object);
   const int actions = int{probe.exec.has_value()} + int{probe.http_get.has_value()} +
@@ -44,6 +46,7 @@ void check_probe(const void* object, std::vector<Error>& errors) {
   check_one_action(actions, "exec, httpGet, tcpSocket and grpc", errors);
 }
 
+// The four actions of hooks; tcpSocket is accepted for old manifests.
 void check_hook(const void* object, std::vector<Error>& errors) {
   const auto& hook = *static_cast<const LifecycleHandler*>(object);
   const int actions = int{hook.exec.has_value()} + int{hook.http_get.has_value()} +
@@ -51,11 +54,13 @@ void check_hook(const void* object, std::vector<Error>& errors) {
   check_one_action(actions, "exec, httpGet and sleep", errors);
 }
 
+// An empty command would succeed or fail depending on the runtime.
 std::optional<Error> check_command(const void* value) {
   if (!static_cast<const std::vector<std::string>*>(value)->empty()) return std::nullopt;
   return invalid_value("the command is empty", "list the program and its arguments");
 }
 
+// The path goes into the request line as it is written.
 std::optional<Error> check_url_path(std::string_view path) {
   const auto bad = [](char c) { return static_cast<unsigned char>(c) <= 0x20 || c == 0x7f; };
   if (std::none_of(path.begin(), path.end(), bad)) return std::nullopt;

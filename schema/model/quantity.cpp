@@ -30,6 +30,7 @@ constexpr std::array<Suffix, 16> kSuffixes{{
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
+// The digits at the front, which may be none.
 std::string_view take_digits(std::string_view& rest) {
   std::size_t n = 0;
   while (n < rest.size() && is_digit(rest[n])) ++n;
@@ -47,6 +48,7 @@ struct Parts {
   int power = 0;
 };
 
+// e3, E-3, e+3: three digits are more than any amount needs.
 bool read_exponent(std::string_view rest, Parts& parts) {
   if (rest.size() < 2 || (rest[0] != 'e' && rest[0] != 'E')) return false;
   rest.remove_prefix(1);
@@ -60,6 +62,7 @@ bool read_exponent(std::string_view rest, Parts& parts) {
   return true;
 }
 
+// The suffixes go first: E alone is exa, and only E with digits is an exponent.
 bool read_suffix(std::string_view rest, Parts& parts) {
   for (const auto& suffix : kSuffixes) {
     if (suffix.text != rest) continue;
@@ -70,6 +73,8 @@ bool read_suffix(std::string_view rest, Parts& parts) {
   return read_exponent(rest, parts);
 }
 
+// Sign, digits, point, digits, suffix. Zeros at the ends carry nothing and are dropped, so that
+// the limit on digits counts what matters.
 std::optional<Parts> split(std::string_view text) {
   if (text.empty() || text.size() > kMaxText) return std::nullopt;
   Parts parts;
@@ -121,12 +126,14 @@ std::optional<std::int64_t> to_milli(const Parts& parts) {
   return parts.negative ? -milli : milli;
 }
 
+// At most 10^18, which fits.
 std::int64_t power_of_ten(int power) {
   std::int64_t out = 1;
   while (power-- > 0) out *= 10;
   return out;
 }
 
+// The largest power of a thousand that leaves no fraction.
 std::string decimal_text(std::int64_t milli, bool exponent) {
   if (milli == 0) return "0";
   for (int power = 15; power >= -3; power -= 3) {

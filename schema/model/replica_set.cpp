@@ -7,6 +7,7 @@ namespace {
 
 constexpr std::string_view kBy = "reconciler/controllers";
 
+// The selector and the template have to fit each other.
 void check_replica_set(const void* object, std::vector<Error>& errors) {
   const auto& set = *static_cast<const ReplicaSet*>(object);
   check_metadata(set.metadata, &check_dns_subdomain, errors);

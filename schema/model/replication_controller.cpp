@@ -17,6 +17,7 @@ void complete_controller(void* object) {
   if (controller.metadata.labels.empty()) controller.metadata.labels = labels;
 }
 
+// As for ReplicaSets, with the map as the selector.
 void check_controller(const void* object, std::vector<Error>& errors) {
   const auto& controller = *static_cast<const ReplicationController*>(object);
   check_metadata(controller.metadata, &check_dns_subdomain, errors);
@@ -25,6 +26,7 @@ void check_controller(const void* object, std::vector<Error>& errors) {
   check_template_restarts(controller.spec.pod_template, errors);
 }
 
+// The same cells as for ReplicaSets.
 std::vector<Cell> controller_cells(const Object& object, Time now) {
   const auto& controller = object.as<ReplicationController>();
   std::vector<Cell> cells{name_cell(object),

@@ -61,6 +61,7 @@ enum FieldFlag : unsigned {
   kMicroTime = 1U << 5U,    // six decimals
   kKeepZero = 1U << 6U,     // written also when zero, false or empty
   kSecret = 1U << 7U,       // the value never appears in messages, diffs or logs
+  kNoEffect = 1U << 9U,     // kept as written, nothing to carry out here: told with a warning
   kUnset = 1U << 8U,        // Kubernetes knows it, moored refuses it (carried_by says why)
 };
 

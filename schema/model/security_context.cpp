@@ -44,6 +44,7 @@ constexpr std::array<std::string_view, 11> kFieldPaths{
     "metadata.annotations", "spec.nodeName", "spec.serviceAccountName", "status.hostIP",
     "status.hostIPs", "status.podIP", "status.podIPs"};
 
+// The paths of both forms: environment variables and files.
 std::optional<Error> check_field_path(std::string_view path) {
   if (std::find(kFieldPaths.begin(), kFieldPaths.end(), path) != kFieldPaths.end()) {
     return std::nullopt;
@@ -56,11 +57,11 @@ std::optional<Error> check_field_path(std::string_view path) {
                        "use " + word_list(kFieldPaths) + ", or metadata.labels['KEY']");
 }
 
-constexpr std::array<std::string_view, 6> kResourcePaths{
-    "limits.cpu", "limits.memory", "limits.ephemeral-storage",
-    "requests.cpu", "requests.memory", "requests.ephemeral-storage"};
+constexpr std::array<std::string_view, 4> kResourcePaths{
+    "limits.cpu", "limits.memory", "requests.cpu", "requests.memory"};
 constexpr std::array<std::string_view, 1> kCoreVersion{"v1"};
 
+// A division by zero, or an amount that grows instead of shrinking.
 std::optional<Error> check_divisor(const void* value) {
   if (static_cast<const Quantity*>(value)->milli() > 0) return std::nullopt;
   return invalid_value("the divisor is not above zero", "use 1, 1m, 1Ki, 1Mi and the like");

@@ -14,6 +14,7 @@ constexpr std::array<std::string_view, 2> kAffinities{"None", "ClientIP"};
 constexpr std::array<std::string_view, 2> kTrafficPolicies{"Cluster", "Local"};
 constexpr std::array<std::string_view, 2> kFamilyPolicies{"SingleStack", "PreferDualStack"};
 
+// The types that are still to come are told apart from misspelt ones.
 std::optional<Error> check_type(std::string_view type) {
   if (type == "ClusterIP") return std::nullopt;
   const bool known = type == "NodePort" || type == "LoadBalancer" || type == "ExternalName";
@@ -21,6 +22,7 @@ std::optional<Error> check_type(std::string_view type) {
                        "use ClusterIP, and hostPort where a port of the node is wanted");
 }
 
+// Silence would leave people waiting for a port that nobody opens.
 std::optional<Error> check_node_port(const void* /*value*/) {
   return invalid_value("ports of the node are not opened yet",
                        "remove nodePort, and use hostPort where a port of the node is wanted");
@@ -32,6 +34,7 @@ std::optional<Error> check_external_ips(const void* /*value*/) {
                "remove externalIPs"};
 }
 
+// Whether it lies in the range and is free is judged where addresses are given.
 std::optional<Error> check_cluster_ip(std::string_view address) {
   if (address == "None") return std::nullopt;
   if (auto error = check_ip_address(address)) return error;
@@ -42,11 +45,13 @@ std::optional<Error> check_cluster_ip(std::string_view address) {
                        "leave clusterIP out, or take one of --service-cidr");
 }
 
+// IPv6 is told as something to come and not as a mistake.
 std::optional<Error> check_family(std::string_view family) {
   if (family == "IPv4") return std::nullopt;
   return invalid_value("the family " + quoted(family) + " is not carried out yet", "use IPv4");
 }
 
+// Zero and an empty text mean absent, as in Kubernetes.
 void complete_port(void* object) {
   auto& port = *static_cast<ServicePort*>(object);
   if (port.port <= 0) return;
@@ -55,6 +60,7 @@ void complete_port(void* object) {
   if (absent) port.target_port = IntOrString::of(port.port);
 }
 
+// The two fields say the same; either may be written.
 void complete_service(void* object) {
   auto& spec = static_cast<Service*>(object)->spec;
   if (spec.cluster_ips.empty() && !spec.cluster_ip.empty()) {
@@ -65,6 +71,7 @@ void complete_service(void* object) {
   }
 }
 
+// Names are needed to tell ports apart; a port and its protocol can be had once.
 void check_ports(const std::vector<ServicePort>& ports, std::vector<Error>& errors) {
   std::set<std::string> names;
   std::set<std::string> numbers;
@@ -84,6 +91,7 @@ void check_ports(const std::vector<ServicePort>& ports, std::vector<Error>& erro
   }
 }
 
+// Only a Service without an address may have no port.
 void check_service(const void* object, std::vector<Error>& errors) {
   const auto& service = *static_cast<const Service*>(object);
   check_metadata(service.metadata, &check_service_name, errors);

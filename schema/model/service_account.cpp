@@ -5,6 +5,7 @@
 namespace moored {
 namespace {
 
+// The rest is judged by the rows.
 void check_service_account(const void* object, std::vector<Error>& errors) {
   check_metadata(static_cast<const ServiceAccount*>(object)->metadata, &check_dns_subdomain,
                  errors);
@@ -21,8 +22,9 @@ const TypeSchema& schema_of<ServiceAccount>() {
       field<&T::secrets>("secrets", {.merge_key = "name", .carried_by = "net/api",
                                      .doc = "Secrets that belong to the account; a note."}),
       field<&T::image_pull_secrets>("imagePullSecrets",
-                                    {.merge_key = "name", .carried_by = "runtime/image",
-                                     .doc = "Credentials that its pods pull images with."}),
+                                    {.flags = kNoEffect, .merge_key = "name",
+                                     .carried_by = "runtime/image",
+                                     .doc = "Images are imported; none is pulled with secrets."}),
       field<&T::automount_service_account_token>(
           "automountServiceAccountToken",
           {.carried_by = "runtime/agent",

@@ -10,6 +10,7 @@ std::string two_units(std::int64_t big, std::string_view big_unit, std::int64_t 
   return small == 0 ? out : out + std::to_string(small).append(small_unit);
 }
 
+// As a label selector in a query writes it.
 std::string requirement_text(const LabelSelectorRequirement& requirement) {
   const auto values = [&] {
     return "(" + joined(requirement.values, ",", [](const auto& v) { return v; }) + ")";

@@ -15,6 +15,7 @@ std::string node_status(const Node& node) {
   return out;
 }
 
+// Sorted, because labels of both forms can name the same role.
 std::string node_roles(const Labels& labels) {
   constexpr std::string_view kPrefix = "node-role.kubernetes.io/";
   std::set<std::string> roles;
@@ -28,6 +29,7 @@ std::string node_roles(const Labels& labels) {
   return joined(roles, ",", [](const auto& role) { return role; });
 }
 
+// The first address of a type.
 std::string node_address(const Node& node, std::string_view type) {
   for (const auto& address : node.status.addresses) {
     if (address.type == type) return address.address;
@@ -35,10 +37,12 @@ std::string node_address(const Node& node, std::string_view type) {
   return {};
 }
 
+// What an agent has not reported yet.
 Cell or_unknown(const std::string& text) {
   return Cell::of(text.empty() ? std::string(kUnknownText) : text);
 }
 
+// The wide cells come from the node's own report.
 std::vector<Cell> node_cells(const Object& object, Time now) {
   const auto& node = object.as<Node>();
   const auto& about = node.status.node_info;
@@ -54,6 +58,7 @@ std::vector<Cell> node_cells(const Object& object, Time now) {
           or_unknown(about.container_runtime_version)};
 }
 
+// Newer writers leave source empty and fill in the reporting fields.
 std::string event_source(const Event& event) {
   const auto& component =
       event.source.component.empty() ? event.reporting_component : event.source.component;
@@ -61,6 +66,7 @@ std::string event_source(const Event& event) {
   return component + (component.empty() || host.empty() ? "" : ", ") + host;
 }
 
+// Events written by newer clients have eventTime and no other time.
 std::vector<Cell> event_cells(const Object& object, Time now) {
   const auto& event = object.as<Event>();
   const auto first = event.first_timestamp ? event.first_timestamp : event.event_time;
@@ -81,6 +87,7 @@ std::vector<Cell> event_cells(const Object& object, Time now) {
           name_cell(object)};
 }
 
+// The holder is the node.
 std::vector<Cell> lease_cells(const Object& object, Time now) {
   return {name_cell(object), Cell::of(object.as<Lease>().spec.holder_identity),
           age_cell(object, now)};

@@ -9,12 +9,14 @@ std::vector<Cell> namespace_cells(const Object& object, Time now) {
           age_cell(object, now)};
 }
 
+// Entries of both maps are files of one directory.
 std::vector<Cell> config_map_cells(const Object& object, Time now) {
   const auto& map = object.as<ConfigMap>();
   return {name_cell(object), Cell::of(std::to_string(map.data.size() + map.binary_data.size())),
           age_cell(object, now)};
 }
 
+// The number of keys, never what they hold.
 std::vector<Cell> secret_cells(const Object& object, Time now) {
   const auto& secret = object.as<Secret>();
   return {name_cell(object), Cell::of(secret.type), Cell::of(std::to_string(secret.data.size())),
@@ -27,12 +29,14 @@ std::vector<Cell> service_account_cells(const Object& object, Time now) {
           age_cell(object, now)};
 }
 
+// 80/TCP, or 80:30080/TCP with a port of the node.
 std::string port_text(const ServicePort& port) {
   auto out = std::to_string(port.port);
   if (port.node_port != 0) out += ":" + std::to_string(port.node_port);
   return out + "/" + port.protocol;
 }
 
+// There are no addresses from outside yet, so that cell is <none>.
 std::vector<Cell> service_cells(const Object& object, Time now) {
   const auto& spec = object.as<Service>().spec;
   return {name_cell(object),
@@ -44,6 +48,7 @@ std::vector<Cell> service_cells(const Object& object, Time now) {
           or_none(labels_text(spec.selector))};
 }
 
+// Addresses that are not ready are left out.
 std::vector<Cell> endpoints_cells(const Object& object, Time now) {
   std::vector<std::string> texts;
   for (const auto& subset : object.as<Endpoints>().subsets) {
@@ -57,10 +62,12 @@ std::vector<Cell> endpoints_cells(const Object& object, Time now) {
   return {name_cell(object), or_none(first_three(texts)), age_cell(object, now)};
 }
 
+// Slices say <unset> where other kinds say <none>.
 Cell or_unset(std::string text) {
   return Cell::of(text.empty() ? std::string(kUnsetText) : std::move(text));
 }
 
+// A port without a number means every port.
 std::vector<Cell> endpoint_slice_cells(const Object& object, Time now) {
   const auto& slice = object.as<EndpointSlice>();
   std::vector<std::string> ports;

@@ -5,12 +5,14 @@
 namespace moored {
 namespace {
 
+// Before the first try there is no condition: Unknown.
 void add_ready_cells(const std::vector<Condition>& conditions, std::vector<Cell>& cells) {
   const auto* ready = find_condition(conditions, "Ready");
   cells.push_back(Cell::of(ready == nullptr ? "Unknown" : ready->status));
   cells.push_back(Cell::of(ready == nullptr ? "" : ready->message));
 }
 
+// In the order in which Flux prints them.
 std::vector<Cell> git_repository_cells(const Object& object, Time now) {
   const auto& repository = object.as<GitRepository>();
   std::vector<Cell> cells{name_cell(object), Cell::of(repository.spec.url),
@@ -19,6 +21,7 @@ std::vector<Cell> git_repository_cells(const Object& object, Time now) {
   return cells;
 }
 
+// In the order in which Flux prints them.
 std::vector<Cell> kustomization_cells(const Object& object, Time now) {
   std::vector<Cell> cells{name_cell(object), age_cell(object, now)};
   add_ready_cells(object.as<Kustomization>().status.conditions, cells);

@@ -6,6 +6,7 @@
 namespace moored {
 namespace {
 
+// An absent condition is not true.
 bool is_true(const Pod& pod, std::string_view type) {
   const auto* condition = find_condition(pod.status.conditions, type);
   return condition != nullptr && condition->status == "True";
@@ -20,6 +21,7 @@ struct Summary {
   bool initializing = false;
 };
 
+// The latest end of all containers is told beside the sum.
 void count_restarts(const ContainerStatus& container, Summary& summary) {
   summary.restarts += container.restart_count;
   const auto& last = container.last_state.terminated;
@@ -29,12 +31,14 @@ void count_restarts(const ContainerStatus& container, Summary& summary) {
   }
 }
 
+// A reason goes before a signal, a signal before a code.
 std::string exit_text(const ContainerStateTerminated& end) {
   if (!end.reason.empty()) return end.reason;
   return end.signal != 0 ? "Signal:" + std::to_string(end.signal)
                          : "ExitCode:" + std::to_string(end.exit_code);
 }
 
+// How far the init containers are, or why they do not get on.
 std::string init_text(const ContainerStatus& init, std::size_t index, std::size_t total) {
   if (init.state.terminated) return "Init:" + exit_text(*init.state.terminated);
   if (init.state.waiting && !init.state.waiting->reason.empty() &&
@@ -82,12 +86,14 @@ void walk_containers(const Pod& pod, Summary& summary) {
   }
 }
 
+// What the pod itself says, before its containers are looked at.
 std::string base_status(const Pod& pod) {
   const auto* scheduled = find_condition(pod.status.conditions, "PodScheduled");
   if (scheduled != nullptr && scheduled->reason == "SchedulingGated") return scheduled->reason;
   return pod.status.reason.empty() ? pod.status.phase : pod.status.reason;
 }
 
+// Statuses carry names only; what a container is stands in the spec.
 std::map<std::string, bool> sidecars_of(const Pod& pod) {
   std::map<std::string, bool> out;
   for (const auto& init : pod.spec.init_containers) out[init.name] = is_sidecar(init);
@@ -121,6 +127,7 @@ Summary summarize(const Pod& pod) {
   return summary;
 }
 
+// kubectl prints "3 (10s ago)".
 std::string restarts_text(const Summary& summary, Time now) {
   auto out = std::to_string(summary.restarts);
   if (summary.restarts > 0 && summary.last_restart) {
@@ -129,6 +136,7 @@ std::string restarts_text(const Summary& summary, Time now) {
   return out;
 }
 
+// Sidecars count as containers that keep running.
 std::vector<Cell> pod_cells(const Object& object, Time now) {
   const auto& pod = object.as<Pod>();
   const auto summary = summarize(pod);

@@ -4,6 +4,7 @@
 namespace moored {
 namespace {
 
+// Up-to-date and Available are texts there, not integers, and so they are here.
 std::vector<Cell> deployment_cells(const Object& object, Time now) {
   const auto& deployment = object.as<Deployment>();
   const auto& status = deployment.status;
@@ -19,6 +20,7 @@ std::vector<Cell> deployment_cells(const Object& object, Time now) {
   return cells;
 }
 
+// All three counts are integers.
 std::vector<Cell> replica_set_cells(const Object& object, Time now) {
   const auto& set = object.as<ReplicaSet>();
   std::vector<Cell> cells{name_cell(object), Cell::of_integer(set.spec.replicas.value_or(0)),

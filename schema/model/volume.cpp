@@ -21,11 +21,21 @@ std::optional<Error> check_volume_file(std::string_view path) {
   return invalid_value("the path " + quoted(path) + " starts with \"..\"", "choose another name");
 }
 
+// Zero means no limit, as in Kubernetes.
 std::optional<Error> check_size_limit(const void* value) {
   if (static_cast<const Quantity*>(value)->milli() >= 0) return std::nullopt;
   return invalid_value("the size limit is negative", "use zero or more");
 }
 
+// Only memory has a size that the kernel keeps.
+void check_empty_dir(const void* object, std::vector<Error>& errors) {
+  const auto& volume = *static_cast<const EmptyDirVolume*>(object);
+  if (!volume.size_limit || volume.size_limit->milli() <= 0 || volume.medium == "Memory") return;
+  add_at(errors, "sizeLimit", invalid_value("a directory on disk is not limited yet",
+                                            "remove sizeLimit, or use the medium Memory"));
+}
+
+// In a volume the container is not evident and has to be named.
 void check_downward_file(const void* object, std::vector<Error>& errors) {
   const auto& file = *static_cast<const DownwardApiFile*>(object);
   if (file.field_ref.has_value() == file.resource_field_ref.has_value()) {
@@ -39,6 +49,7 @@ void check_downward_file(const void* object, std::vector<Error>& errors) {
   }
 }
 
+// Kubernetes would take the first; which one was meant cannot be known.
 void check_projection(const void* object, std::vector<Error>& errors) {
   const auto& source = *static_cast<const VolumeProjection*>(object);
   const int count = int{source.secret.has_value()} + int{source.config_map.has_value()} +
@@ -48,12 +59,14 @@ void check_projection(const void* object, std::vector<Error>& errors) {
                                    "give exactly one of secret, configMap and downwardAPI"));
 }
 
+// Only the sources that are carried out; the others never get this far.
 int count_sources(const Volume& volume) {
   return int{volume.empty_dir.has_value()} + int{volume.host_path.has_value()} +
          int{volume.config_map.has_value()} + int{volume.secret.has_value()} +
          int{volume.downward_api.has_value()} + int{volume.projected.has_value()};
 }
 
+// After defaulting there is at least one source.
 void check_volume(const void* object, std::vector<Error>& errors) {
   const auto& volume = *static_cast<const Volume*>(object);
   const int count = count_sources(volume);
@@ -97,9 +110,9 @@ const TypeSchema& schema_of<EmptyDirVolume>() {
       field<&T::medium>("medium", {.check = &words_check<kMediums>, .carried_by = kBy,
                                    .doc = "Empty for disk, or Memory."}),
       field<&T::size_limit>("sizeLimit", {.check = &check_size_limit, .carried_by = kBy,
-                                          .doc = "Above it the pod is evicted."}),
+                                          .doc = "Size, with the medium Memory."}),
   };
-  static constexpr TypeSchema kSchema{"EmptyDirVolumeSource", kFields};
+  static constexpr TypeSchema kSchema{"EmptyDirVolumeSource", kFields, &check_empty_dir};
   return kSchema;
 }
 

@@ -31,11 +31,13 @@ void report(const Object& object, Error error, Diagnostics& diagnostics) {
   diagnostics.add_error(std::move(error));
 }
 
+// The field is looked up in the text by whoever still has it.
 void report_at(const Object& object, std::string field, Error error, Diagnostics& diagnostics) {
   error.place.field = std::move(field);
   report(object, std::move(error), diagnostics);
 }
 
+// Told at the first object that is too many.
 void check_count(const std::vector<Object>& objects, std::size_t limit,
                  Diagnostics& diagnostics) {
   if (objects.size() <= limit) return;
@@ -47,6 +49,7 @@ void check_count(const std::vector<Object>& objects, std::size_t limit,
             diagnostics);
 }
 
+// Never "the last one wins": the order of files would decide what runs.
 void check_duplicates(const std::vector<Object>& objects, Diagnostics& diagnostics) {
   std::map<ObjectKey, const Object*> seen;
   for (const auto& object : objects) {
@@ -60,6 +63,7 @@ void check_duplicates(const std::vector<Object>& objects, Diagnostics& diagnosti
   }
 }
 
+// By the path spec.replicas, whatever the kind.
 void check_replicas(const Object& object, std::int32_t limit, Diagnostics& diagnostics) {
   const auto* replicas = static_cast<const std::optional<std::int32_t>*>(
       find_member(object, "spec.replicas", TypeOf<std::optional<std::int32_t>>::value));
@@ -70,11 +74,13 @@ void check_replicas(const Object& object, std::int32_t limit, Diagnostics& diagn
             diagnostics);
 }
 
+// The operator's word alone; labels of the namespace are not asked.
 AdmissionPolicy::Level level_of(const AdmissionPolicy& policy, const std::string& name) {
   const auto found = policy.namespace_levels.find(name);
   return found == policy.namespace_levels.end() ? policy.default_level : found->second;
 }
 
+// By the rows, whatever the kind.
 void check_policy(const Object& object, const AdmissionPolicy& policy, Diagnostics& diagnostics) {
   const auto level = level_of(policy, object.meta().namespace_name);
   visit_pod_specs(object, [&](const PodSpec& spec, const ObjectMeta& meta,

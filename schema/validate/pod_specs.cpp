@@ -3,6 +3,7 @@
 namespace moored {
 namespace {
 
+// Rows reach members for writing; here they are only read.
 void* member_of(const Field& row, const void* object) {
   return row.member(const_cast<void*>(object));
 }

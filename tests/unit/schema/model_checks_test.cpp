@@ -46,6 +46,8 @@ TEST_CASE("containers are checked field by field") {
        {kC + "resources.limits[\"nvidia.com/gpu\"] InvalidValue"}},
       {"resources: {requests: {nvidia.com/gpu: 1}}",
        {kC + "resources.requests[\"nvidia.com/gpu\"] InvalidValue"}},
+      {"resources: {limits: {ephemeral-storage: 1Gi}}",
+       {kC + "resources.limits.ephemeral-storage InvalidValue"}},
       {"resources: {limits: {cpu: 1}, requests: {cpu: 2}}",
        {kC + "resources.requests.cpu InvalidValue"}},
       {"livenessProbe: {}", {kC + "livenessProbe InvalidValue"}},
@@ -116,6 +118,9 @@ TEST_CASE("pods are checked across their parts") {
        {"spec.volumes[0].emptyDir.medium InvalidValue"}},
       {kOne + "volumes: [{name: v, emptyDir: {sizeLimit: -1}}]",
        {"spec.volumes[0].emptyDir.sizeLimit InvalidValue"}},
+      {kOne + "volumes: [{name: v, emptyDir: {sizeLimit: 1Gi}}]",
+       {"spec.volumes[0].emptyDir.sizeLimit InvalidValue"}},
+      {kOne + "volumes: [{name: v, emptyDir: {sizeLimit: 1Gi, medium: Memory}}]", {}},
       {kOne + "volumes: [{name: v, hostPath: {path: a}}]",
        {"spec.volumes[0].hostPath.path InvalidValue"}},
       {kOne + "volumes: [{name: v, hostPath: {path: /a, type: Pipe}}]",
@@ -211,6 +216,18 @@ TEST_CASE("metadata is checked for every kind") {
         std::vector<std::string>{"metadata.labels.app InvalidValue"});
   CHECK(meta("{name: a, annotations: {x: \"" + std::string(300'000, 'x') + "\"}}") ==
         std::vector<std::string>{"metadata.annotations LimitExceeded"});
+}
+
+TEST_CASE("fields without effect are kept, and told with a warning") {
+  std::optional<Object> object;
+  const auto diagnostics = read_manifest(
+      pod_yaml(kOne + "imagePullSecrets: [{name: s}]\npriorityClassName: high"), &object);
+  REQUIRE(object);
+  REQUIRE(diagnostics.warning_count() == 2);
+  CHECK(diagnostics.warnings()[0].place.field == "spec.imagePullSecrets");
+  CHECK(diagnostics.warnings()[0].place.line > 0);
+  CHECK(diagnostics.warnings()[0].reason == "NoEffect");
+  CHECK(encode_json(*object).find("\"priorityClassName\":\"high\"") != std::string::npos);
 }
 
 TEST_CASE("fields that only moored writes are dropped with a warning") {
