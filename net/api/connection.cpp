@@ -322,6 +322,7 @@ void LiveConnection::write_head(const Response& response) {
     append_header(out_, "Transfer-Encoding", "chunked");
   }
   if (!keep_alive_) append_header(out_, "Connection", "close");
+  if (keep_alive_ && old_) append_header(out_, "Connection", "keep-alive");
   out_ += "\r\n";
 }
 

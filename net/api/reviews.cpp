@@ -99,8 +99,21 @@ constexpr std::array<std::string_view, 7> kResourceNames{
 constexpr std::array<std::string_view, 2> kPathNames{"path", "verb"};
 constexpr std::array<std::string_view, 1> kRulesNames{"namespace"};
 
+bool is_protobuf(const Request& request) {
+  return request.header("content-type").substr(0, kProtobuf.size()) == kProtobuf;
+}
+
+// JSON, protobuf or nothing said; and not compressed.
+bool is_known_type(const Request& request) {
+  constexpr std::string_view kJson = "application/json";
+  const auto type = request.header("content-type");
+  const auto coding = request.header("content-encoding");
+  if (!coding.empty() && !same_name(coding, "identity")) return false;
+  return type.empty() || same_name(type.substr(0, kJson.size()), kJson) || is_protobuf(request);
+}
+
 Result<Value> read_spec(const Request& request, bool rules) {
-  if (request.header("content-type").substr(0, kProtobuf.size()) == kProtobuf) {
+  if (is_protobuf(request)) {
     return decode_review_spec(request.body, rules);
   }
   MOORED_TRY(const auto document, read_json(request.body));
@@ -182,6 +195,14 @@ Result<Value> decode_review_spec(std::string_view body, bool rules) {
 }
 
 Response answer_review(const Resource& resource, const Request& request) {
+  if (!is_known_type(request)) {
+    Failure failure = bad_request(
+        "the body of the request was in an unknown format - accepted media types include: "
+        "application/json, application/vnd.kubernetes.protobuf");
+    failure.code = 415;
+    failure.reason = "UnsupportedMediaType";
+    return refuse(failure);
+  }
   const bool rules = resource.kind == "SelfSubjectRulesReview";
   const bool identity = resource.kind == "SelfSubjectReview";
   auto spec = identity ? Result<Value>(Value::make_map()) : read_spec(request, rules);

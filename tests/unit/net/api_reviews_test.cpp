@@ -103,6 +103,21 @@ TEST_CASE("api reviews: bodies that are not") {
   CHECK(api.ask("DELETE", kAccess).status == 405);
 }
 
+TEST_CASE("api reviews: types and codings that are not read") {
+  FakeApi api;
+  CHECK(api.ask("POST", kAccess, "", "spec: {}", "application/yaml").status == 415);
+  CHECK(api.ask("POST", kAccess, "", "{}", "text/plain").status == 415);
+  CHECK(api.ask("POST", kAccess, "", "{}", "application/json; charset=utf-8").status == 201);
+  Request request;
+  request.method = "POST";
+  request.path = kAccess;
+  request.headers = {{"Content-Type", "application/json"}, {"Content-Encoding", "gzip"}};
+  request.body = "\x1f\x8b";
+  const auto response = answer(request, api.context);
+  CHECK(response.status == 415);
+  CHECK(at(body_of(response), "reason") == "UnsupportedMediaType");
+}
+
 TEST_CASE("api reviews: no cut of a protobuf body is read past its end") {
   const auto whole = envelope(field(1, field(1, "shop") + field(2, "get") + field(5, "pods")));
   REQUIRE(decode_review_spec(whole, false));

@@ -217,6 +217,17 @@ TEST_CASE("api server: an old client gets its stream up to the end of the connec
   CHECK(answer.body.back() == '\n');
 }
 
+TEST_CASE("api server: an old client that asks to stay is told that it may") {
+  Running run;
+  auto client = run.client();
+  for (int i = 0; i < 3; ++i) {
+    client.send("GET /healthz HTTP/1.0\r\n" + kHost + "Connection: Keep-Alive\r\n\r\n");
+    const auto answer = client.read_answer();
+    CHECK(answer.head.find("Connection: keep-alive\r\n") != std::string::npos);
+    CHECK(answer.body == "ok");
+  }
+}
+
 // ---- timers and limits --------------------------------------------------------------------------
 
 TEST_CASE("api server: connections that do not get on are closed") {
