@@ -27,14 +27,6 @@ std::optional<Error> check_size_limit(const void* value) {
   return invalid_value("the size limit is negative", "use zero or more");
 }
 
-// Only memory has a size that the kernel keeps.
-void check_empty_dir(const void* object, std::vector<Error>& errors) {
-  const auto& volume = *static_cast<const EmptyDirVolume*>(object);
-  if (!volume.size_limit || volume.size_limit->milli() <= 0 || volume.medium == "Memory") return;
-  add_at(errors, "sizeLimit", invalid_value("a directory on disk is not limited yet",
-                                            "remove sizeLimit, or use the medium Memory"));
-}
-
 // In a volume the container is not evident and has to be named.
 void check_downward_file(const void* object, std::vector<Error>& errors) {
   const auto& file = *static_cast<const DownwardApiFile*>(object);
@@ -110,9 +102,9 @@ const TypeSchema& schema_of<EmptyDirVolume>() {
       field<&T::medium>("medium", {.check = &words_check<kMediums>, .carried_by = kBy,
                                    .doc = "Empty for disk, or Memory."}),
       field<&T::size_limit>("sizeLimit", {.check = &check_size_limit, .carried_by = kBy,
-                                          .doc = "Size, with the medium Memory."}),
+                                          .doc = "Above it the pod is evicted."}),
   };
-  static constexpr TypeSchema kSchema{"EmptyDirVolumeSource", kFields, &check_empty_dir};
+  static constexpr TypeSchema kSchema{"EmptyDirVolumeSource", kFields};
   return kSchema;
 }
 
