@@ -22,7 +22,7 @@ std::string deployment_yaml(const std::string& name, const Wish& wish) {
          name + "}}\n  template:\n    metadata: {labels: {app: " + name + "}}\n    spec:\n"
          "      terminationGracePeriodSeconds: 5\n      containers:\n      - name: main\n"
          "        image: \"" + wish.image + "\"\n        ports: [{containerPort: 8080}]\n"
-         "        readinessProbe: {httpGet: {port: 8080, path: /}, periodSeconds: 1, "
+         "        readinessProbe: {httpGet: {port: 8080, path: /}, periodSeconds: 3, "
          "failureThreshold: 1}\n";
 }
 

@@ -60,7 +60,7 @@ TEST_CASE("Every planted mistake is found") {
     while (found.empty() && seed < kPlantedSeeds) found = run_seed(++seed, planted).violation;
     INFO(name_of(planted));
     CHECK_FALSE(found.empty());
-    std::cout << name_of(planted) << ": seed " << seed << ": " << found << '\n';
+    std::cout << name_of(planted) << ": seed " << seed << ": " << found << std::endl;
   }
 }
 

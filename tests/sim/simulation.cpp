@@ -17,7 +17,8 @@ namespace {
 
 constexpr std::size_t kTraceLines = 60;
 constexpr int kMaxRestTicks = 40'000;
-constexpr Duration kMaxRest = std::chrono::minutes(40);   // of simulated time
+constexpr int kMaxTicksAtOnce = 3'000;                    // without any time passing
+constexpr Duration kMaxRest = std::chrono::minutes(15);   // of simulated time
 constexpr Duration kMaxJump = std::chrono::minutes(6);    // the longest back-off, and a little
 
 std::string make_directory() {
@@ -126,6 +127,7 @@ void Simulation::tick() {
     kill("in the middle of a call");
   }
   check();
+  check_calm();
 }
 
 void Simulation::bad_luck() {
@@ -198,6 +200,13 @@ void Simulation::check() {
   anchored_ = anchored_ || anchor;
   if (watches_floor_) check_floor(*view);
   check_ceiling(*view);
+}
+
+// Work must end at some point: two decisions that undo each other never do.
+void Simulation::check_calm() {
+  ticks_at_moment_ = clock_.now().mono == moment_ ? ticks_at_moment_ + 1 : 0;
+  moment_ = clock_.now().mono;
+  if (ticks_at_moment_ > kMaxTicksAtOnce) violate("work goes on for ever at one moment");
 }
 
 // Pods that serve, and that the Service still sends to.

@@ -47,6 +47,7 @@ class Simulation {
   void set_odds();
   // ---- invariants ----
   void check();
+  void check_calm();
   void check_floor(const StateView& view);
   void check_ceiling(const StateView& view);
   std::string find_unsettled() const;
@@ -64,6 +65,8 @@ class Simulation {
   std::unique_ptr<Daemon> daemon_;
   std::deque<std::string> trace_;
   std::int64_t version_ = 0;
+  MonoTime moment_{};                  // when time moved last
+  int ticks_at_moment_ = 0;
   bool anchored_ = false;              // the anchor has been recorded once
   bool watches_floor_ = false;         // no container dies by itself in this run
   std::optional<int> floor_;           // pods that must serve; nothing: not settled yet
