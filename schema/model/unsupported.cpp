@@ -10,7 +10,6 @@ constexpr std::string_view kWorkload = "moored runs Deployments, ReplicaSets and
 constexpr std::string_view kTasks = "moored has no tasks that end yet";
 constexpr std::string_view kOneNode = "pods are not moved or preempted on one node";
 constexpr std::string_view kAdmission = "admission is the operator's configuration";
-constexpr std::string_view kNoIngress = "moored has no ingress yet";
 constexpr std::string_view kStorage = "moored has no claims yet";
 constexpr std::string_view kQuota = "limits are the operator's configuration";
 constexpr std::string_view kRights = "the API is read-only, so there are no rights to give";

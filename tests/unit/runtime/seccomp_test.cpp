@@ -165,8 +165,8 @@ TEST_CASE("clone makes no namespaces, clone3 does not exist") {
   const auto program = build(kDefault);
   CHECK(call(program, SYS_clone, {0x3d0f00}) == kAllow);  // a thread
   CHECK(call(program, SYS_clone, {17}) == kAllow);        // fork
-  for (const std::uint64_t kind :
-       {0x00020000, 0x02000000, 0x04000000, 0x08000000, 0x10000000, 0x20000000, 0x40000000}) {
+  for (const std::uint64_t kind : {0x00020000ULL, 0x02000000ULL, 0x04000000ULL, 0x08000000ULL,
+                                   0x10000000ULL, 0x20000000ULL, 0x40000000ULL}) {
     CHECK(call(program, SYS_clone, {kind | 17}) == kDenied);
   }
   CHECK(call(program, SYS_clone3) == kUnknown);
@@ -185,7 +185,7 @@ TEST_CASE("arguments are compared as the kernel reads them") {
     CHECK(call(program, SYS_ioctl, {0, 0x5412 | extra}) == kDenied);  // TIOCSTI
     CHECK(call(program, SYS_ioctl, {0, 0x541c | extra}) == kDenied);  // TIOCLINUX
     CHECK(call(program, SYS_ioctl, {0, 0x5401 | extra}) == kAllow);
-    for (const std::uint64_t allowed : {0x0, 0x8, 0x20000, 0x20008}) {
+    for (const std::uint64_t allowed : {0x0ULL, 0x8ULL, 0x20000ULL, 0x20008ULL}) {
       CHECK(call(program, SYS_personality, {allowed | extra}) == kAllow);
     }
     CHECK(call(program, SYS_personality, {0x40000 | extra}) == kDenied);
