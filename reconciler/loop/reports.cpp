@@ -371,7 +371,7 @@ std::string reason_in_text(const std::string& text) {
     const std::size_t end = std::min(text.find(": ", begin), text.size());
     // "ErrImagePull in container web" says the reason first.
     const std::string whole = text.substr(begin, end - begin);
-    const std::string part = whole.substr(0, whole.find(" in container "));
+    std::string part = whole.substr(0, whole.find(" in container "));
     const bool word = !part.empty() && std::isupper(static_cast<unsigned char>(part[0])) != 0 &&
                       std::all_of(part.begin(), part.end(),
                                   [](unsigned char letter) { return std::isalnum(letter) != 0; });
