@@ -92,7 +92,7 @@ const TypeSchema& schema_of<GitRepositorySpec>() {
       field<&T::timeout>("timeout", {.fallback = "\"60s\"",
                                      .check = &full_text_check<&check_duration>,
                                      .carried_by = kBy, .doc = "How long one fetch may take."}),
-      field<&T::ref>("ref", {.carried_by = kBy, .doc = "What to follow; main when left out."}),
+      field<&T::ref>("ref", {.carried_by = kBy, .doc = "What to follow; HEAD when left out."}),
       field<&T::suspend>("suspend", {.carried_by = kBy, .doc = "Whether to stop looking."}),
       refused("secretRef", "credentials are the operator's configuration; remove it"),
       refused("provider", "credentials are the operator's configuration; remove it"),

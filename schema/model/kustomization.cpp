@@ -49,7 +49,7 @@ const TypeSchema& schema_of<CrossNamespaceSourceReference>() {
 template <>
 const TypeSchema& schema_of<KustomizationSpec>() {
   using T = KustomizationSpec;
-  static constexpr std::string_view kRender = "write it into a kustomization.yaml at the path";
+  static constexpr std::string_view kRender = "write the result into the manifests";
   static constexpr Field kFields[] = {
       field<&T::interval>("interval", {.flags = kRequired,
                                        .check = &full_text_check<&check_duration>,
