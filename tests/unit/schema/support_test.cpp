@@ -73,7 +73,7 @@ void write_table(std::ostream& out, const TypeSchema& schema) {
       continue;
     }
     out << "| `" << field.name << "`" << ((field.flags & kRequired) != 0 ? " (required)" : "")
-        << " | " << type_word(field.type) << " | " << cell(field.fallback) << " | "
+        << ((field.flags & kNoEffect) != 0 ? " (no effect, with a warning)" : "") << " | " << type_word(field.type) << " | " << cell(field.fallback) << " | "
         << cell(field.carried_by) << " | " << cell(field.doc) << " |\n";
   }
   if (!refused.empty()) out << "\n| refused | what to do |\n|---|---|\n" << refused;
