@@ -11,6 +11,7 @@
 #include "runtime/agent/drift_ledger.hpp"
 #include "runtime/agent/pod_plan.hpp"
 #include "runtime/agent/pod_status.hpp"
+#include "runtime/agent/resources.hpp"
 #include "schema/base/log.hpp"
 #include "schema/codec/codec.hpp"
 
@@ -23,10 +24,12 @@ constexpr int kMaxRounds = 10'000;
 constexpr Duration kAdoptRetry = std::chrono::seconds(1);
 constexpr std::chrono::milliseconds kEventWait{500};
 
+// Everything the agent tells is an observation of this machine.
 Cause make_cause(std::string reason) {
   return {Cause::Actor::kernel, kComponent, std::move(reason)};
 }
 
+// The parts of the options that a pod can notice.
 agent::Machine make_machine(const AgentOptions& options) {
   agent::Machine machine;
   machine.node_name = options.node.name;
@@ -94,6 +97,7 @@ agent::PodDesired Agent::Entry::desired() const { return {pod(), vanished, forei
 
 Agent::~Agent() = default;
 
+// Only writes an eventfd: may be called from the writer's thread.
 void Agent::wake() { shared_->wake(); }
 
 void Agent::on_revision(void* context, std::int64_t) { static_cast<Agent*>(context)->wake(); }
@@ -145,6 +149,7 @@ void Agent::wait_until(MonoTime next) {
   (void)!::read(shared_->signal.get(), &count, sizeof count);
 }
 
+// The earliest thing that comes without news.
 MonoTime Agent::find_next(Now now) const {
   MonoTime next = next_sweep_.value_or(now.mono + options_.sweep);
   for (const auto& [uid, entry] : pods_) {
@@ -157,6 +162,7 @@ MonoTime Agent::find_next(Now now) const {
 
 // ---- plan and act ----
 
+// Pods with news and pods whose time has come; the others cost nothing.
 void Agent::plan_due(Now now) {
   for (auto& [uid, entry] : pods_) {
     const bool due = entry.dirty || (entry.wake && *entry.wake <= now.mono);
@@ -169,6 +175,7 @@ void Agent::plan_due(Now now) {
   }
 }
 
+// One turn of one pod: decide, remember, tell, act.
 void Agent::plan_entry(Entry& entry, Now now) {
   entry.dirty = false;
   auto plan = agent::plan_pod(entry.desired(), entry.memory, now, make_plan_options(options_));
@@ -273,6 +280,7 @@ void Agent::sweep(Now now) {
 
 // ---- what the core is told ----
 
+// Tells the Node at the first step, and again when the store turns out not to have it.
 void Agent::report_node(Now now) {
   const auto view = ports_.state.view();
   const auto recorded = view->find(key_of<Node>({}, options_.node.name));
@@ -283,6 +291,7 @@ void Agent::report_node(Now now) {
   ports_.facts.post(NodeObserved{node.key(), encode_json(node)}, make_cause("node observed"));
 }
 
+// A status is told only when it differs from the one told before.
 void Agent::post_status(Entry& entry, const PodStatus& status, bool gone) {
   entry.posted = status;
   if (entry.foreign) return;  // the store never knew it
@@ -295,16 +304,14 @@ void Agent::post_status(Entry& entry, const PodStatus& status, bool gone) {
   ports_.facts.post(std::move(fact), make_cause(gone ? "pod removed" : "pod observed"));
 }
 
+// News becomes events of the pod, or of one of its containers by field path.
 void Agent::post_notes(const Entry& entry, const std::vector<agent::Note>& notes) {
   if (entry.foreign) return;  // there is no object that an event could be about
   for (const auto& note : notes) {
     EventObserved fact;
     fact.object = reference_to(entry.object);
     if (!note.container.empty()) {
-      const auto& inits = entry.pod().spec.init_containers;
-      const bool init = std::any_of(inits.begin(), inits.end(), [&](const Container& c) {
-        return c.name == note.container;
-      });
+      const bool init = agent::is_init_container(entry.pod().spec, note.container);
       fact.object.field_path = std::string(init ? "spec.initContainers{" : "spec.containers{") +
                                note.container + "}";
     }
@@ -316,6 +323,7 @@ void Agent::post_notes(const Entry& entry, const std::vector<agent::Note>& notes
   }
 }
 
+// Drift goes to the record and, as the person on call wants to know, to the log.
 void Agent::post_drift(const DriftRecord& record) {
   ports_.facts.post(DriftObserved{record}, make_cause("drift of " + record.field));
   log(LogLevel::warning, record.corrected_at ? "drift put right" : "drift seen",

@@ -6,6 +6,7 @@
 #include "runtime/agent/log_reader.hpp"
 #include "runtime/agent/pod_plan.hpp"
 #include "runtime/agent/pod_status.hpp"
+#include "runtime/agent/resources.hpp"
 #include "runtime/agent/volume_files.hpp"
 #include "schema/base/log.hpp"
 #include "schema/codec/codec.hpp"
@@ -41,15 +42,6 @@ Object make_foreign_pod(const SandboxReport& report) {
   return make_object(std::move(pod));
 }
 
-const Container* find_container(const Pod& pod, const std::string& name) {
-  for (const auto* list : {&pod.spec.init_containers, &pod.spec.containers}) {
-    for (const auto& container : *list) {
-      if (container.name == name) return &container;
-    }
-  }
-  return nullptr;
-}
-
 // FallbackToLogsOnError: the end of the log, 80 lines or 2048 bytes, whichever is less.
 std::string read_log_end(const std::string& directory, int attempt) {
   LogQuery query;
@@ -68,6 +60,8 @@ std::string read_log_end(const std::string& directory, int attempt) {
 
 // ---- recorded state ----
 
+// Takes over what was committed since the last look: change by change, or as a whole the first
+// time and when the history is gone.
 void Agent::read_state(Now now) {
   const auto view = ports_.state.view();
   if (read_version_ == view->resource_version()) return;
@@ -88,6 +82,7 @@ void Agent::read_state(Now now) {
   read_version_ = std::max(read_version_.value_or(0), view->resource_version());
 }
 
+// Every pod of this node, and the end of those that are not there any more.
 void Agent::read_everything(const StateView& view, Now now) {
   std::set<std::string> present;
   for (const auto& object : view.list(kind_of<Pod>())) {
@@ -106,6 +101,7 @@ void Agent::read_everything(const StateView& view, Now now) {
   shared_->found.clear();
 }
 
+// One change of the store, if it concerns this node at all.
 void Agent::read_change(const Change& change, Now now) {
   if (change.object.is<Pod>()) {
     const Pod& pod = change.object.as<Pod>();
@@ -120,6 +116,7 @@ void Agent::read_change(const Change& change, Now now) {
   }
 }
 
+// A new pod is recalled from its status and from what runs already; a known one has news.
 void Agent::take_pod(const Object& object, Now now) {
   const std::string& uid = object.meta().uid;
   const auto known = pods_.find(uid);
@@ -150,12 +147,14 @@ void Agent::take_pod(const Object& object, Now now) {
   if (found != shared_->found.end()) shared_->found.erase(found);
 }
 
+// Pods that take one of the node's places.
 std::size_t Agent::count_live() const {
   return static_cast<std::size_t>(std::count_if(pods_.begin(), pods_.end(), [](const auto& pod) {
     return !pod.second.gone && !agent::is_final_phase(pod.second.memory.status.phase);
   }));
 }
 
+// The object is gone. What is left of the pod is stopped as after a deletion.
 void Agent::note_vanished(const std::string& uid) {
   const auto known = pods_.find(uid);
   if (known == pods_.end()) return;
@@ -187,6 +186,7 @@ void Agent::touch_references(const Object& object) {
 
 // ---- what runs already ----
 
+// Runs once, before anything else: what an earlier daemon left is matched with the store.
 bool Agent::adopt(Now now) {
   auto found = ports_.sandbox.adopt();
   if (!found) {
@@ -203,6 +203,7 @@ bool Agent::adopt(Now now) {
   return true;
 }
 
+// Runs here, and the store has never heard of it: it is killed and removed.
 void Agent::take_foreign(const SandboxReport& report, Now now) {
   Entry entry;
   entry.object = make_foreign_pod(report);
@@ -215,6 +216,7 @@ void Agent::take_foreign(const SandboxReport& report, Now now) {
 
 // ---- events and ends of jobs ----
 
+// Ends of containers and lost shims since the last look.
 void Agent::take_events(Now now) {
   std::vector<SandboxEvent> events;
   if (threaded_) {
@@ -251,9 +253,10 @@ void Agent::take_event(const SandboxEvent& event, Now now) {
   }
 }
 
+// An end is recorded, and judged: whether somebody outside brought it about.
 void Agent::take_exit(Entry& entry, ContainerReport report, Now now) {
   const Pod& pod = entry.pod();
-  const Container* container = find_container(pod, report.name);
+  const Container* container = agent::find_container(pod.spec, report.name);
   if (container == nullptr) return;
   const bool fallback = container->termination_message_policy == "FallbackToLogsOnError";
   if (fallback && report.exit_code != 0 && report.termination_message.empty()) {
@@ -265,14 +268,13 @@ void Agent::take_exit(Entry& entry, ContainerReport report, Now now) {
   if (!agent::absorb_exit(pod, entry.memory, report, now)) return;
   entry.dirty = true;
   if (!from_outside || entry.foreign) return;
-  const auto& inits = pod.spec.init_containers;
-  const bool init = std::any_of(inits.begin(), inits.end(),
-                                [&](const Container& c) { return c.name == report.name; });
+  const bool init = agent::is_init_container(pod.spec, report.name);
   const std::string policy = agent::get_restart_policy(pod.spec, *container, init);
   const bool leaving = entry.vanished || pod.metadata.deletion_timestamp || entry.memory.stop_since;
   post_drift(ledger_->open_process(entry.object, report, policy != "Never" && !leaving, now.wall));
 }
 
+// Ends of jobs. True when there were any, so that plans may have changed.
 bool Agent::take_news(Now now) {
   std::vector<News> pieces;
   shared_->news.with([&](auto& list) { pieces.swap(list); });
@@ -280,6 +282,7 @@ bool Agent::take_news(Now now) {
   return !pieces.empty();
 }
 
+// Takes one job's end into the memory of its pod and tells what it means.
 void Agent::take_piece(News& news, Now now) {
   if (news.error) {
     log(LogLevel::warning, "upkeep failed, the next sweep tries again",
@@ -318,6 +321,7 @@ void Agent::take_piece(News& news, Now now) {
   }
 }
 
+// The network names pods by uid; what it cannot name is the node's own.
 void Agent::take_network_drift(const std::vector<NetworkDrift>& drift, Now now) {
   for (const auto& part : drift) {
     DriftRecord record;

@@ -19,6 +19,7 @@ constexpr const char* kLink = "..data";
 constexpr const char* kNextLink = "..data_tmp";
 constexpr int kMaxNames = 1000;  // tries to find a free name for the new directory
 
+// What of a path is visible at the top of the volume.
 std::string first_part(const std::string& path) { return path.substr(0, path.find('/')); }
 
 // The modes that files and directories get: a group may read what it owns.
@@ -29,6 +30,7 @@ struct Ownership {
   unsigned directory_mode() const { return group ? 02775U : 0755U; }
 };
 
+// The target of a link; empty when it is none.
 std::string read_link(int directory, const char* name) {
   std::array<char, 4096> target;
   const ssize_t length = ::readlinkat(directory, name, target.data(), target.size());
@@ -131,6 +133,7 @@ Result<UniqueFd> open_parent(int top, const std::string& path, const Ownership& 
   return at;
 }
 
+// Writes one file of the new version. Nobody sees it yet, so it needs no rename of its own.
 Status write_one(int top, const VolumeFile& file, const Ownership& owner) {
   MOORED_TRY(const UniqueFd parent, open_parent(top, file.path, owner));
   const std::string name = file.path.substr(file.path.rfind('/') + 1);

@@ -9,6 +9,7 @@
 namespace moored::agent {
 namespace {
 
+// The declared volume of a name, or nullptr.
 const Volume* find_volume(const Pod& pod, const std::string& name) {
   for (const auto& volume : pod.spec.volumes) {
     if (volume.name == name) return &volume;
@@ -16,6 +17,7 @@ const Volume* find_volume(const Pod& pod, const std::string& name) {
   return nullptr;
 }
 
+// The manifest asks for what cannot be: waits until somebody changes it.
 Unexpected refuse(const std::string& why) {
   return Unexpected(fail(Code::invalid, why).take().because("CreateContainerConfigError"));
 }
@@ -26,6 +28,7 @@ std::string clean_destination(std::string path) {
   return path;
 }
 
+// One volumeMount. A subPath is checked here and resolved again, by descriptor, at the mount.
 Result<Mount> make_mount(const VolumeMount& declared, const Volume& volume,
                          const std::string& place,
                          const std::map<std::string, std::string>& environment) {

@@ -30,10 +30,12 @@ constexpr std::array<std::string_view, 41> kCapabilityNames = {
     "BLOCK_SUSPEND",  "AUDIT_READ",     "PERFMON",         "BPF",
     "CHECKPOINT_RESTORE"};
 
+// An error of the manifest, with the reason that the container's status shows.
 Unexpected wrong(const char* reason, std::string message) {
   return Unexpected(fail(Code::invalid, std::move(message)).take().because(reason));
 }
 
+// ASCII only: names of capabilities and signals.
 std::string to_upper(std::string text) {
   for (char& c : text) {
     if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
@@ -58,6 +60,7 @@ std::optional<T> choose(const std::optional<T>& own, const std::optional<T>& of_
   return own ? own : of_pod;
 }
 
+// An absent security context says nothing, like an empty one.
 const SecurityContext& own_context(const Container& container) {
   static const SecurityContext kNone;
   return container.security_context ? *container.security_context : kNone;
@@ -98,6 +101,7 @@ std::string choose_seccomp(const PodSpec& pod, const Container& container) {
   return profile && profile->type == "Unconfined" ? "Unconfined" : "RuntimeDefault";
 }
 
+// Rights of the process: capabilities, privileges, paths, seccomp.
 Status fill_security(const PodSpec& pod, const Container& container, ContainerSpec& spec) {
   const SecurityContext& own = own_context(container);
   spec.privileged = own.privileged.value_or(false);

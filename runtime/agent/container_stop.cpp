@@ -5,6 +5,7 @@
 namespace moored::agent {
 namespace {
 
+// The preStop hook, if one is declared.
 const std::optional<LifecycleHandler>& get_pre_stop(const Container& container) {
   static const std::optional<LifecycleHandler> kNone;
   return container.lifecycle ? container.lifecycle->pre_stop : kNone;

@@ -8,6 +8,7 @@ namespace {
 constexpr int kKillSignal = 9;
 constexpr std::size_t kIdDigits = 16;
 
+// The same difference since the same moment has the same id.
 std::string make_id(const DriftRecord& record) {
   const auto micros = record.onset.time_since_epoch().count();
   return sha256_hex(record.uid + "/" + record.field + "/" + std::to_string(micros))

@@ -19,6 +19,7 @@ std::optional<std::string> find_subscript(const std::string& path, std::string_v
   return path.substr(start.size(), path.size() - start.size() - 2);
 }
 
+// Absent labels and annotations read as empty, as in Kubernetes.
 std::string find_label(const Labels& labels, const std::string& name) {
   const auto found = labels.find(name);
   return found == labels.end() ? std::string() : found->second;
@@ -38,15 +39,6 @@ std::string write_map(const Labels& labels) {
   return text;
 }
 
-const Container* find_container(const PodSpec& spec, const std::string& name) {
-  for (const auto* list : {&spec.containers, &spec.init_containers}) {
-    for (const auto& container : *list) {
-      if (container.name == name) return &container;
-    }
-  }
-  return nullptr;
-}
-
 // The name of a Service as variables spell it.
 std::string spell_variable(std::string_view name) {
   std::string spelt;
@@ -57,6 +49,7 @@ std::string spell_variable(std::string_view name) {
   return spelt;
 }
 
+// What Kubernetes takes as a variable name: letters, digits, and the three signs.
 bool is_variable_name(const std::string& name) {
   const auto word = [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '-' || c == '.';
@@ -73,6 +66,7 @@ class EnvironmentBuilder {
                      const StateView& view)
       : context_(context), container_(container), view_(view) {}
 
+  // Service links come first, so that anything may replace them.
   Status add_services() {
     if (!context_.pod.spec.enable_service_links.value_or(true)) return {};
     std::vector<Service> services;
@@ -86,6 +80,7 @@ class EnvironmentBuilder {
     return {};
   }
 
+  // A whole ConfigMap or Secret.
   Status add_env_from(const EnvFromSource& source) {
     if (source.config_map_ref) {
       const auto& ref = *source.config_map_ref;
@@ -102,6 +97,7 @@ class EnvironmentBuilder {
     return {};
   }
 
+  // One variable; its text may refer to the ones before it.
   Status add_env(const EnvVar& variable) {
     if (!variable.value_from) {
       put(variable.name, expand(variable.value, values_));
@@ -112,6 +108,7 @@ class EnvironmentBuilder {
     return {};
   }
 
+  // The variables in the order of their first definition.
   Environment finish() {
     Environment environment;
     for (const auto& name : order_) environment.variables.push_back({name, values_[name]});
@@ -125,6 +122,7 @@ class EnvironmentBuilder {
     return view_.find(key_of<T>(context_.pod.metadata.namespace_name, name));
   }
 
+  // The words that kubectl describe shows while the container waits.
   static Unexpected missing(const std::string& kind, const std::string& name) {
     return Unexpected(fail(Code::not_found, kind + " \"" + name + "\" not found").take().because(
         kConfigError));
@@ -157,12 +155,14 @@ class EnvironmentBuilder {
     return Value();
   }
 
+  // The object is missing: nothing when that is allowed.
   static Result<std::optional<std::string>> absent(const std::string& kind,
                                                    const KeySelector& ref) {
     if (ref.optional) return std::optional<std::string>();
     return missing(kind, ref.name);
   }
 
+  // One key of an object that is there.
   Result<std::optional<std::string>> read_key(const std::map<std::string, std::string>& values,
                                               const std::string& kind,
                                               const KeySelector& ref) const {
@@ -176,6 +176,7 @@ class EnvironmentBuilder {
             .because(kConfigError));
   }
 
+  // Takes every key that can be a variable and remembers the others for an event.
   void take(const std::string& prefix, const std::map<std::string, std::string>& values) {
     for (const auto& [key, value] : values) {
       if (is_variable_name(prefix + key)) {
@@ -186,6 +187,7 @@ class EnvironmentBuilder {
     }
   }
 
+  // A later value replaces the earlier one and keeps its place.
   void put(std::string name, std::string value) {
     if (values_.find(name) == values_.end()) order_.push_back(name);
     values_[std::move(name)] = std::move(value);

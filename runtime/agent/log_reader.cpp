@@ -28,6 +28,7 @@ struct Record {
   std::string_view text;
 };
 
+// Nothing: the line is no record of ours.
 std::optional<Record> parse_record(std::string_view line) {
   Record record;
   const auto first = line.find(' ');
@@ -165,6 +166,7 @@ Status LogReader::open_files() {
   return {};
 }
 
+// Puts the reading position where the wanted lines start, over as many files as it takes.
 Status LogReader::seek_tail(std::int64_t lines) {
   TailSearch search(std::max<std::int64_t>(lines, 0));
   for (std::size_t i = files_.size(); i-- > 0;) {

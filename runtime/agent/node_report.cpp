@@ -12,6 +12,7 @@
 namespace moored {
 namespace {
 
+// The first line of a small file; empty when it cannot be read.
 std::string read_line(const std::string& path) {
   std::string text = read_file(path, 4096).value_or("");
   return text.substr(0, text.find('\n'));
@@ -31,12 +32,14 @@ std::string read_os_image() {
   return "Linux";
 }
 
+// The machine's name as Go and so Kubernetes spells it.
 std::string spell_architecture(const std::string& machine) {
   if (machine == "x86_64") return "amd64";
   if (machine == "aarch64") return "arm64";
   return machine;
 }
 
+// Node conditions keep the reasons that clients of Kubernetes know.
 void put_condition(Node& node, Time now, const char* type, bool holds, const char* reason,
                    const char* message) {
   Condition condition;

@@ -14,15 +14,6 @@ constexpr Duration kConfigRetry = std::chrono::seconds(10);
 constexpr Duration kPrepareBase = std::chrono::milliseconds(500);
 constexpr Duration kPrepareCap = std::chrono::minutes(2);
 
-const Container* find_container(const Pod& pod, const std::string& name) {
-  for (const auto* list : {&pod.spec.init_containers, &pod.spec.containers}) {
-    for (const auto& container : *list) {
-      if (container.name == name) return &container;
-    }
-  }
-  return nullptr;
-}
-
 // The newest attempt has ended: what was its exit becomes the earlier one.
 void put_exit(ContainerMemory& memory, ContainerStateTerminated exit, MonoTime at) {
   if (memory.exit) memory.earlier = std::move(memory.exit);
@@ -43,6 +34,7 @@ class Absorber {
            const PlanOptions& options)
       : pod_(desired.pod), memory_(memory), outcome_(outcome), now_(now), options_(options) {}
 
+  // Each kind of action has its own way to end.
   std::vector<Note> take() {
     notes_ = outcome_.notes;
     using Type = Action::Type;
@@ -63,6 +55,7 @@ class Absorber {
   }
 
  private:
+  // Collects a piece of news.
   void note(bool warning, const std::string& reason, const std::string& message,
             const std::string& container = {}) {
     notes_.push_back({warning, reason, message, container});
@@ -76,6 +69,7 @@ class Absorber {
     problem = StartProblem{reason, message, now.mono, now.mono + delay, delay, false};
   }
 
+  // Network, volumes and shim: all there, or tried again as a whole.
   void take_prepare() {
     if (!outcome_.error) {
       memory_.sandbox = SandboxStage::ready;
@@ -99,6 +93,7 @@ class Absorber {
     }
   }
 
+  // Everything of the pod is away from this machine, or tried again.
   void take_removal() {
     if (outcome_.error) {
       const bool first = !memory_.problem;
@@ -113,6 +108,7 @@ class Absorber {
     memory_.removed = outcome_.action.type == Action::Type::remove;
   }
 
+  // The container that the action was about.
   ContainerMemory& of() { return memory_.containers[outcome_.action.container]; }
 
   // True when the outcome speaks of an attempt that is not the newest any more.
@@ -120,6 +116,7 @@ class Absorber {
     return of().attempt != outcome_.action.attempt || of().stage != ContainerStage::running;
   }
 
+  // A process runs now, or this attempt came to nothing.
   void take_start() {
     ContainerMemory& container = of();
     container.stage = ContainerStage::idle;
@@ -145,7 +142,7 @@ class Absorber {
     container.killed_by_us = false;
     container.stop.reset();
     reset_probes(container);
-    if (const Container* declared = find_container(pod_, name)) {
+    if (const Container* declared = find_container(pod_.spec, name)) {
       container.spec_image = declared->image;
       const bool hook = declared->lifecycle && declared->lifecycle->post_start;
       container.post_start = hook ? HookStage::wanted : HookStage::done;
@@ -163,6 +160,7 @@ class Absorber {
     }
   }
 
+  // StartError used the attempt up; anything else is tried again under the same number.
   void take_start_error(ContainerMemory& container) {
     const Error& error = *outcome_.error;
     const std::string& name = outcome_.action.container;
@@ -175,7 +173,7 @@ class Absorber {
       container.attempt = outcome_.action.attempt;
       container.container_id = outcome_.container_id;
       container.uncollected.push_back(container.attempt);
-      if (const Container* declared = find_container(pod_, name)) {
+      if (const Container* declared = find_container(pod_.spec, name)) {
         container.spec_image = declared->image;
       }
       put_exit(container, make_exit(report, now_.wall), now_.mono);
@@ -191,8 +189,9 @@ class Absorber {
     note_start_problem(error, name, known);
   }
 
+  // Kubernetes' words for each reason.
   void note_start_problem(const Error& error, const std::string& name, bool known) {
-    const Container* declared = find_container(pod_, name);
+    const Container* declared = find_container(pod_.spec, name);
     const std::string image = declared != nullptr ? declared->image : "";
     if (error.reason == "ErrImagePull") {
       note(false, "Pulling", "Pulling image \"" + image + "\"", name);
@@ -215,6 +214,7 @@ class Absorber {
     put_exit(of(), make_lost_exit(of().container_id, of().started_at, now_.wall), now_.mono);
   }
 
+  // The sandbox has let go of the attempt, or will when the pod goes.
   void take_collect() {
     auto& waiting = of().uncollected;
     waiting.erase(std::remove(waiting.begin(), waiting.end(), outcome_.action.attempt),
@@ -229,6 +229,7 @@ class Absorber {
     return outcome_.probe->output;
   }
 
+  // The container counts as started from here on, unless the hook failed.
   void take_post_start() {
     if (is_stale()) return;
     of().post_start = HookStage::done;
@@ -239,6 +240,7 @@ class Absorber {
     stop_container("FailedPostStartHook", std::nullopt);
   }
 
+  // However the hook ended, the stop goes on.
   void take_pre_stop() {
     if (is_stale() || !of().stop) return;
     of().stop->pre_stop = HookStage::done;
@@ -248,9 +250,10 @@ class Absorber {
     }
   }
 
+  // One result; the thresholds decide whether it changes anything.
   void take_probe() {
     const ProbeKind kind = outcome_.action.probe;
-    const Container* declared = find_container(pod_, outcome_.action.container);
+    const Container* declared = find_container(pod_.spec, outcome_.action.container);
     if (declared == nullptr || !get_probe(*declared, kind) || is_stale()) return;
     ProbeMemory& memory = get_probe_memory(of(), kind);
     const Probe& probe = *get_probe(*declared, kind);
@@ -273,6 +276,7 @@ class Absorber {
         probe.termination_grace_period_seconds);
   }
 
+  // Stops this one container; the restart policy decides what follows.
   void stop_container(const std::string& message, std::optional<std::int64_t> grace_seconds) {
     const auto seconds =
         grace_seconds.value_or(pod_.spec.termination_grace_period_seconds.value_or(30));
@@ -297,7 +301,7 @@ std::vector<Note> absorb(const PodDesired& desired, PodMemory& memory, const Out
 }
 
 bool absorb_exit(const Pod& pod, PodMemory& memory, const ContainerReport& report, Now now) {
-  if (find_container(pod, report.name) == nullptr) return false;
+  if (find_container(pod.spec, report.name) == nullptr) return false;
   ContainerMemory& of = memory.containers[report.name];
   if (of.stage == ContainerStage::starting && report.attempt == of.attempt + 1) {
     of.early_exit = report;

@@ -22,15 +22,6 @@ namespace {
 
 constexpr int kKillSignal = 9;
 
-const Container* find_container(const Pod& pod, const std::string& name) {
-  for (const auto* list : {&pod.spec.init_containers, &pod.spec.containers}) {
-    for (const auto& container : *list) {
-      if (container.name == name) return &container;
-    }
-  }
-  return nullptr;
-}
-
 // Puts a reason word on an error that has none yet.
 Unexpected because(Error error, const char* reason) {
   return Unexpected(std::move(error).because(reason));
@@ -43,6 +34,7 @@ std::string make_container_id(const ActorPod& pod, const Action& action) {
                     std::to_string(action.attempt));
 }
 
+// What the sandbox keeps of a pod for good, the Pod object itself included.
 PodSandboxSpec make_sandbox_spec(const Object& object, const Machine& machine) {
   const Pod& pod = object.as<Pod>();
   PodSandboxSpec spec;
@@ -106,6 +98,7 @@ Outcome PodActor::perform(const ActorPod& pod, const Action& action) const {
   return outcome;
 }
 
+// What fieldRef and resourceFieldRef can speak of.
 FieldContext PodActor::make_context(const Pod& pod, const std::string& address) const {
   const std::string node = network_.node_address();
   return {pod, pod.spec.host_network ? node : address, node, machine_.cpu, machine_.memory};
@@ -113,6 +106,7 @@ FieldContext PodActor::make_context(const Pod& pod, const std::string& address) 
 
 // ---- the pod as a whole ----
 
+// Network, then volumes, then shim; each step may be repeated after a failure of the next.
 Status PodActor::prepare(const ActorPod& pod, Outcome& outcome) const {
   const Pod& spec = pod.object.as<Pod>();
   std::string address = network_.node_address();
@@ -137,6 +131,7 @@ Status PodActor::prepare(const ActorPod& pod, Outcome& outcome) const {
   return {};
 }
 
+// Files that every container of the pod gets unless it mounts its own.
 Status PodActor::write_etc_files(const Pod& pod, const std::string& address,
                                  Outcome& outcome) const {
   const std::string directory = volumes_.get_pod_directory(pod.metadata.uid) + "/etc";
@@ -167,6 +162,7 @@ Status PodActor::write_etc_files(const Pod& pod, const std::string& address,
 // The shim is gone: what it left is removed, address and volumes stay.
 Status PodActor::reset(const std::string& uid) const { return sandbox_.remove_pod(uid); }
 
+// Shim, network, volumes, in the order in which they depend on one another.
 Status PodActor::remove(const Pod& pod, bool with_logs) const {
   const std::string& uid = pod.metadata.uid;
   // A container that was made and never started still waits: it would keep the shim alive.
@@ -184,6 +180,7 @@ Status PodActor::remove(const Pod& pod, bool with_logs) const {
 
 // ---- one container ----
 
+// The image, or why not in the words that the pull policy calls for.
 Result<ImageReport> PodActor::find_image(const Container& container) const {
   auto image = images_.find(container.image);
   if (image) return image;
@@ -201,6 +198,7 @@ Result<ImageReport> PodActor::find_image(const Container& container) const {
   return because(std::move(error), "ErrImagePull");
 }
 
+// Everything of one attempt, resolved. Reads the newest ConfigMaps, Secrets and Services.
 Result<ContainerSpec> PodActor::make_spec(const ActorPod& pod, const Container& container,
                                           const ImageReport& image, Outcome& outcome) const {
   const Pod& of = pod.object.as<Pod>();
@@ -255,10 +253,11 @@ Result<ContainerReport> PodActor::start_attempt(const std::string& uid,
   return started;
 }
 
+// Makes and starts one attempt. Both calls are idempotent, so a lost answer is made up for.
 Status PodActor::start(const ActorPod& pod, Outcome& outcome) const {
   const Pod& of = pod.object.as<Pod>();
   const Action& action = outcome.action;
-  const Container* container = find_container(of, action.container);
+  const Container* container = find_container(of.spec, action.container);
   if (container == nullptr) return fail(Code::internal, "no container " + action.container);
   outcome.container_id = make_container_id(pod, action);
   MOORED_TRY(const auto image, find_image(*container));
@@ -283,6 +282,7 @@ Status PodActor::start(const ActorPod& pod, Outcome& outcome) const {
   return {};
 }
 
+// SIGKILL goes to the whole container, the stop signal to its first process only.
 Status PodActor::signal(const ActorPod& pod, const Action& action) const {
   const std::string& uid = pod.object.meta().uid;
   if (action.type == Action::Type::kill) {
@@ -290,7 +290,7 @@ Status PodActor::signal(const ActorPod& pod, const Action& action) const {
   }
   const auto known = pod.stop_signals.find(action.container);
   int number = known == pod.stop_signals.end() ? 0 : known->second;
-  const Container* container = find_container(pod.object.as<Pod>(), action.container);
+  const Container* container = find_container(pod.object.as<Pod>().spec, action.container);
   if (number == 0 && container != nullptr) {
     // Started by an earlier daemon. An image that is gone by now means the default signal.
     const auto image = images_.find(container->image);
@@ -301,9 +301,10 @@ Status PodActor::signal(const ActorPod& pod, const Action& action) const {
 
 // ---- hooks and probes ----
 
+// Runs in a thread of its own lane: may take as long as the grace period.
 Status PodActor::run_hook(const ActorPod& pod, Outcome& outcome) const {
   const Pod& of = pod.object.as<Pod>();
-  const Container* container = find_container(of, outcome.action.container);
+  const Container* container = find_container(of.spec, outcome.action.container);
   const bool first = outcome.action.type == Action::Type::post_start;
   if (container == nullptr || !container->lifecycle) return {};
   const auto& hook = first ? container->lifecycle->post_start : container->lifecycle->pre_stop;
@@ -322,9 +323,10 @@ Status PodActor::run_hook(const ActorPod& pod, Outcome& outcome) const {
   return {};
 }
 
+// One run of one probe, from inside the pod's network.
 Status PodActor::run_probe(const ActorPod& pod, Outcome& outcome) const {
   const Pod& of = pod.object.as<Pod>();
-  const Container* container = find_container(of, outcome.action.container);
+  const Container* container = find_container(of.spec, outcome.action.container);
   if (container == nullptr || !get_probe(*container, outcome.action.probe)) return {};
   MOORED_TRY(const auto request,
              make_probe_request(*container, *get_probe(*container, outcome.action.probe),
@@ -336,6 +338,7 @@ Status PodActor::run_probe(const ActorPod& pod, Outcome& outcome) const {
 
 // ---- keeping things as desired ----
 
+// Called only while nothing else is done to the pod.
 Status PodActor::refresh_volumes(const ActorPod& pod) const {
   const Pod& of = pod.object.as<Pod>();
   const auto view = source_.view();
@@ -359,7 +362,7 @@ Result<std::vector<DriftRecord>> PodActor::correct_limits(
   };
   MOORED_CHECK(look("", make_pod_limits(of.spec)));
   for (const auto& name : running) {
-    const Container* container = find_container(of, name);
+    const Container* container = find_container(of.spec, name);
     if (container != nullptr) MOORED_CHECK(look(name, make_container_limits(*container)));
   }
   return drift;

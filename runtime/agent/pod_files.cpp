@@ -19,6 +19,7 @@ struct Resolver {
   std::vector<std::pair<std::string, std::optional<std::string>>> options;
 };
 
+// Order is kept, doubles are left out.
 void add_once(std::vector<std::string>& list, const std::string& value) {
   if (std::find(list.begin(), list.end(), value) == list.end()) list.push_back(value);
 }
@@ -33,6 +34,8 @@ void add_option(Resolver& resolver, const std::string& name, std::optional<std::
   resolver.options.emplace_back(name, std::move(value));
 }
 
+// Reads resolv.conf; a later search line replaces an earlier one.
+// Source: resolv.conf(5).
 Resolver parse_resolver(std::string_view text) {
   Resolver resolver;
   std::istringstream lines{std::string(text)};
@@ -59,6 +62,7 @@ Resolver parse_resolver(std::string_view text) {
   return resolver;
 }
 
+// What resolvers in containers can take.
 void cut_to_limits(Resolver& resolver, std::vector<std::string>& cut) {
   if (resolver.servers.size() > kMaxNameServers) {
     resolver.servers.resize(kMaxNameServers);
@@ -77,6 +81,7 @@ void cut_to_limits(Resolver& resolver, std::vector<std::string>& cut) {
   }
 }
 
+// The same file format back.
 std::string write_resolver(const Resolver& resolver) {
   std::string text;
   for (const auto& server : resolver.servers) text += "nameserver " + server + "\n";

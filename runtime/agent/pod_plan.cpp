@@ -16,6 +16,7 @@ constexpr std::int64_t kDefaultGraceSeconds = 30;
 constexpr const char* kDeadlineMessage =
     "Pod was active on the node longer than the specified deadline";
 
+// The grace period that the manifest asks for.
 Duration get_spec_grace(const Pod& pod) {
   return std::chrono::seconds(
       pod.spec.termination_grace_period_seconds.value_or(kDefaultGraceSeconds));
@@ -27,6 +28,7 @@ class Planner {
   Planner(const PodDesired& desired, const PodMemory& memory, Now now, const PlanOptions& options)
       : desired_(desired), pod_(desired.pod), memory_(memory), now_(now), options_(options) {}
 
+  // The one pass: prepare the memory, decide, and compute the status that follows.
   PodPlan make() {
     begin();
     if (!memory_.busy) decide();
@@ -47,10 +49,12 @@ class Planner {
  private:
   using ActionType = Action::Type;
 
+  // Deleted, vanished or never asked for: all end with nothing left.
   bool is_leaving() const {
     return desired_.vanished || desired_.foreign || pod_.metadata.deletion_timestamp.has_value();
   }
 
+  // What holds in every state.
   void begin() {
     for (const auto* list : {&pod_.spec.init_containers, &pod_.spec.containers}) {
       for (const auto& container : *list) memory_.containers[container.name];
@@ -63,6 +67,7 @@ class Planner {
     if (is_leaving()) set_stop_grace();
   }
 
+  // activeDeadlineSeconds counts from the first sight of the pod on this node.
   void check_deadline() {
     if (!pod_.spec.active_deadline_seconds || is_final_phase(memory_.status.phase)) return;
     const MonoTime due =
@@ -90,6 +95,7 @@ class Planner {
     memory_.stop_grace = std::min(memory_.stop_grace, grace);
   }
 
+  // The one question: is the pod ending, over, not there yet, or at work?
   void decide() {
     if (memory_.sandbox == SandboxStage::lost) {
       if (is_retry_due()) act(ActionType::reset);
@@ -114,6 +120,7 @@ class Planner {
     return false;
   }
 
+  // Adds an action.
   void act(ActionType type, const std::string& container = {}, int attempt = 0) {
     Action action;
     action.type = type;
@@ -124,6 +131,7 @@ class Planner {
 
   // ---- the end of a pod ----
 
+  // Stops everything, then removes it once the store knows how it ended.
   void leave() {
     if (!stop_all(*memory_.stop_since, memory_.stop_grace)) return;
     if (memory_.removed) return;
@@ -167,6 +175,7 @@ class Planner {
     return all_stopped;
   }
 
+  // True when the container has no process. A start that is under way is waited for.
   bool stop_one(const Container& container, MonoTime since, Duration grace) {
     ContainerMemory& of = memory_.containers[container.name];
     if (of.stage == ContainerStage::idle) return true;
@@ -185,6 +194,7 @@ class Planner {
     }
   }
 
+  // Removing the sandbox loses exit codes, so the store has to have them first.
   bool are_exits_recorded() {
     bool all = true;
     for (const auto& [name, of] : memory_.containers) {
@@ -209,6 +219,7 @@ class Planner {
 
   // ---- a pod at work ----
 
+  // Init containers one by one, sidecars as they come, then all the others at once.
   void run_containers() {
     bool ready_for_next = true;
     for (const auto& container : pod_.spec.init_containers) {
@@ -229,6 +240,7 @@ class Planner {
     }
   }
 
+  // A container is either started or looked after.
   void run_container(const Container& container, ContainerMemory& of, bool init) {
     if (of.stage == ContainerStage::starting) return;
     if (of.stage == ContainerStage::running) {
@@ -249,6 +261,7 @@ class Planner {
     plan_probes(container, of);
   }
 
+  // Starts the hook once; a sleep is only a time to wait for.
   void plan_post_start(const Container& container, ContainerMemory& of) {
     if (of.post_start == HookStage::wanted) {
       of.post_start = HookStage::running;
@@ -268,6 +281,7 @@ class Planner {
     }
   }
 
+  // Adds the probes that are due and wakes for the others.
   void plan_probes(const Container& container, ContainerMemory& of) {
     for (const auto kind : {ProbeKind::startup, ProbeKind::liveness, ProbeKind::readiness}) {
       ProbeMemory& probe = get_probe_memory(of, kind);
@@ -307,6 +321,7 @@ class Planner {
     act(ActionType::start, container.name, of.attempt + 1);
   }
 
+  // One event for each time that a restart has to wait.
   void note_back_off(const Container& container, ContainerMemory& of) {
     if (of.back_off_noted == of.attempt) return;
     of.back_off_noted = of.attempt;
@@ -335,6 +350,7 @@ class Planner {
     return false;
   }
 
+  // Collects a piece of news, if there is one.
   void note(std::optional<Note> news) {
     if (news) notes_.push_back(std::move(*news));
   }

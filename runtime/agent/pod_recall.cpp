@@ -20,10 +20,12 @@ Duration parse_back_off(const ContainerStatus& status) {
   return parse_duration(message.substr(kStart.size(), end - kStart.size())).value_or(Duration{});
 }
 
+// When something happened, on the clock of this boot; never in the future.
 MonoTime to_mono(Time wall, Now now) {
   return now.mono - std::max(now.wall - wall, Duration{});
 }
 
+// What the recorded status alone says.
 ContainerMemory recall_status(const ContainerStatus& status, Now now) {
   ContainerMemory of;
   reset_probes(of);
@@ -54,6 +56,7 @@ MonoTime spread_tick(const Probe& probe, const std::string& seed, MonoTime now) 
   return now + period * hash / 1000;
 }
 
+// It runs: nothing of it is started again, and readiness goes on as it was.
 void recall_running(const Pod& pod, const Container& container, const ContainerStatus* status,
                     const ContainerReport& report, ContainerMemory& of, Now now) {
   if (of.attempt != report.attempt && of.exit) {
@@ -106,6 +109,7 @@ void recall_lost(const ContainerStatus& status, ContainerMemory& of, Now now) {
   of.exited_mono = now.mono;
 }
 
+// The recorded status of a container, or nullptr.
 const ContainerStatus* find_status(const Pod& pod, const std::string& name) {
   for (const auto* list : {&pod.status.init_container_statuses, &pod.status.container_statuses}) {
     for (const auto& status : *list) {
@@ -115,6 +119,7 @@ const ContainerStatus* find_status(const Pod& pod, const std::string& name) {
   return nullptr;
 }
 
+// The newest attempt on the machine decides; without one the recorded status does.
 ContainerMemory recall_container(const Pod& pod, const Container& container,
                                  const SandboxReport* found, Now now) {
   const ContainerStatus* status = find_status(pod, container.name);

@@ -9,16 +9,19 @@
 namespace moored::agent {
 namespace {
 
+// A container that nothing is remembered of has never been started.
 const ContainerMemory& look_up(const PodMemory& memory, const std::string& name) {
   static const ContainerMemory kNone;
   const auto found = memory.containers.find(name);
   return found == memory.containers.end() ? kNone : found->second;
 }
 
+// Ended with an error.
 bool failed(const std::optional<ContainerStateTerminated>& exit) {
   return exit && exit->exit_code != 0;
 }
 
+// Has run and does not run now.
 bool ended(const ContainerMemory& memory) {
   return memory.stage == ContainerStage::idle && memory.exit;
 }
@@ -33,6 +36,7 @@ bool has_init_failed(const Pod& pod, const PodMemory& memory) {
                      });
 }
 
+// Every app container ended, and none starts again.
 bool are_apps_over(const Pod& pod, const PodMemory& memory) {
   if (!memory.initialized || pod.spec.containers.empty()) return false;
   return std::all_of(pod.spec.containers.begin(), pod.spec.containers.end(),
@@ -42,6 +46,8 @@ bool are_apps_over(const Pod& pod, const PodMemory& memory) {
                      });
 }
 
+// Source: the pod lifecycle of Kubernetes. Succeeded and Failed are never left, and never come
+// while a process still runs.
 std::string find_phase(const PodDesired& desired, const PodMemory& memory) {
   const Pod& pod = desired.pod;
   if (is_final_phase(memory.status.phase)) return memory.status.phase;
@@ -62,6 +68,7 @@ std::string find_phase(const PodDesired& desired, const PodMemory& memory) {
   return all_ran ? "Running" : "Pending";
 }
 
+// Of a container without a process: waiting for something, or ended.
 ContainerState make_state(const Pod& pod, const ContainerMemory& memory,
                           const std::string& policy, bool stopping, const std::string& waiting,
                           Now now, const PlanOptions& options, const std::string& name) {
@@ -88,6 +95,7 @@ ContainerState make_state(const Pod& pod, const ContainerMemory& memory,
   return state;
 }
 
+// The status of a name, or nullptr.
 const ContainerStatus* find_status(const std::vector<ContainerStatus>& statuses,
                                    const std::string& name) {
   for (const auto& status : statuses) {
@@ -104,6 +112,7 @@ struct StatusContext {
   const PlanOptions& options;
 };
 
+// One container as kubectl shows it.
 ContainerStatus make_container_status(const StatusContext& context, const Container& container,
                                       bool init) {
   const Pod& pod = context.desired.pod;
@@ -161,6 +170,7 @@ std::string list_unready(const std::vector<Container>& containers,
   return names;
 }
 
+// Sets one condition; its time moves only with its status.
 void put_condition(PodStatus& status, Time now, const std::string& type, bool holds,
                    const std::string& reason = {}, const std::string& message = {}) {
   Condition condition;
@@ -171,6 +181,7 @@ void put_condition(PodStatus& status, Time now, const std::string& type, bool ho
   set_condition(status.conditions, std::move(condition), now);
 }
 
+// The conditions that are the agent's to set, in Kubernetes' words.
 void put_conditions(const StatusContext& context, PodStatus& status) {
   const PodSpec& spec = context.desired.pod.spec;
   const Time now = context.now.wall;

@@ -29,6 +29,7 @@ struct Handlers {
   const std::optional<TcpSocketAction>& tcp_socket;
 };
 
+// An empty host means the pod itself, by its address as in Kubernetes.
 Status fill_request(const Container& container, const Handlers& handlers,
                     const std::string& address, ProbeRequest& request) {
   request.container = container.name;
@@ -70,6 +71,7 @@ bool is_rounding(std::int64_t want, std::int64_t have) {
   return difference <= 2 || difference * 100 <= want * 5;
 }
 
+// A limit as cgroup files write it.
 std::string write_limit(const std::optional<std::int64_t>& value) {
   return value ? std::to_string(*value) : "max";
 }

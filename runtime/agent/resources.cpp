@@ -40,6 +40,7 @@ struct Together {
   }
 };
 
+// Needs are compared value by value: cpu may be largest in one step and memory in another.
 LimitSum larger(const LimitSum& a, const LimitSum& b) {
   return {std::max(a.total, b.total), a.complete && b.complete};
 }
@@ -49,6 +50,7 @@ Together larger(const Together& a, const Together& b) {
           larger(a.memory, b.memory)};
 }
 
+// A zero quantity counts as none.
 bool is_positive(const std::optional<Quantity>& quantity) {
   return quantity && quantity->milli() > 0;
 }
@@ -59,6 +61,7 @@ struct Named {
   bool guaranteed = true;
 };
 
+// Looks at cpu and memory of one container.
 Named look(const Container& container) {
   Named named;
   for (const char* name : {"cpu", "memory"}) {
@@ -75,6 +78,20 @@ Named look(const Container& container) {
 
 bool is_sidecar(const Container& init_container) {
   return init_container.restart_policy == "Always";
+}
+
+const Container* find_container(const PodSpec& spec, const std::string& name) {
+  for (const auto* list : {&spec.init_containers, &spec.containers}) {
+    for (const auto& container : *list) {
+      if (container.name == name) return &container;
+    }
+  }
+  return nullptr;
+}
+
+bool is_init_container(const PodSpec& spec, const std::string& name) {
+  return std::any_of(spec.init_containers.begin(), spec.init_containers.end(),
+                     [&](const Container& container) { return container.name == name; });
 }
 
 std::optional<Quantity> find_quantity(const ResourceList& list, const std::string& name) {

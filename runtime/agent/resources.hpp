@@ -31,6 +31,11 @@ int get_oom_score(const PodSpec& spec, const Container& container, std::int64_t 
 // True for an init container that keeps running beside the others.
 bool is_sidecar(const Container& init_container);
 
+// The container or init container of a name, or nullptr.
+const Container* find_container(const PodSpec& spec, const std::string& name);
+// True when it is one of the init containers.
+bool is_init_container(const PodSpec& spec, const std::string& name);
+
 // The quantity of a list, or nothing when it is absent.
 std::optional<Quantity> find_quantity(const ResourceList& list, const std::string& name);
 

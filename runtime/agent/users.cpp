@@ -61,6 +61,7 @@ Result<Found> look_in_layer(const std::string& layer, const std::string& name, s
   return Found::yes;
 }
 
+// The topmost layer that has or removes the file decides.
 Result<std::string> read_from_layers(const std::vector<std::string>& layers,
                                      const std::string& name) {
   std::string text;
@@ -71,6 +72,7 @@ Result<std::string> read_from_layers(const std::vector<std::string>& layers,
   return text;
 }
 
+// Pieces between separators, empty ones included.
 std::vector<std::string_view> split(std::string_view text, char separator) {
   std::vector<std::string_view> parts;
   while (true) {
@@ -92,6 +94,7 @@ std::vector<std::vector<std::string_view>> read_table(std::string_view text, std
   return rows;
 }
 
+// Decimal digits only: no sign, no exponent, no 0x.
 bool is_number(std::string_view text) {
   return !text.empty() &&
          std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });

@@ -20,6 +20,7 @@ class FileBuilder {
               std::optional<std::int32_t> mode)
       : context_(context), view_(view), volume_(volume), mode_(mode.value_or(kDefaultMode)) {}
 
+  // Text and binary keys alike.
   Status add_config_map(const std::string& name, const std::vector<KeyToPath>& items,
                         bool optional) {
     const auto object = find<ConfigMap>(name);
@@ -30,12 +31,14 @@ class FileBuilder {
     return add_values(values, items, optional, "config key");
   }
 
+  // Values are raw bytes in memory.
   Status add_secret(const std::string& name, const std::vector<KeyToPath>& items, bool optional) {
     const auto object = find<Secret>(name);
     if (!object) return absent("secret", name, optional);
     return add_values(object->as<Secret>().data, items, optional, "secret key");
   }
 
+  // Fields of the pod as files.
   Status add_downward(const std::vector<DownwardApiFile>& items) {
     for (const auto& item : items) {
       auto value = read_item(item);
@@ -45,6 +48,7 @@ class FileBuilder {
     return {};
   }
 
+  // Sorted by path, each path once.
   std::vector<VolumeFile> finish() {
     std::vector<VolumeFile> files;
     for (auto& [path, file] : files_) files.push_back(std::move(file));
@@ -57,16 +61,19 @@ class FileBuilder {
     return view_.find(key_of<T>(context_.pod.metadata.namespace_name, name));
   }
 
+  // The words of the FailedMount event.
   Unexpected broken(Code code, const std::string& why) const {
     const std::string start = "MountVolume.SetUp failed for volume \"" + volume_ + "\" : ";
     return Unexpected(fail(code, start + why).take().because("FailedMount"));
   }
 
+  // An optional object that is missing leaves the volume empty.
   Status absent(const std::string& kind, const std::string& name, bool optional) const {
     if (optional) return {};
     return broken(Code::not_found, kind + " \"" + name + "\" not found");
   }
 
+  // The content of one file of the downward API.
   Result<std::string> read_item(const DownwardApiFile& item) const {
     if (item.field_ref) return read_pod_field(context_, item.field_ref->field_path);
     if (item.resource_field_ref) {
@@ -76,6 +83,7 @@ class FileBuilder {
     return fail(Code::invalid, "file " + item.path + " names no field");
   }
 
+  // All keys under their own names, or the listed ones under theirs.
   Status add_values(const Values& values, const std::vector<KeyToPath>& items, bool optional,
                     const std::string& word) {
     if (items.empty()) {
@@ -93,6 +101,7 @@ class FileBuilder {
     return {};
   }
 
+  // The one place where paths and modes are checked.
   Status put(const std::string& path, std::string content, std::optional<std::int32_t> mode) {
     if (!is_clean_volume_path(path)) {
       return broken(Code::invalid, "path " + path + " is not allowed");

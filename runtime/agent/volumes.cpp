@@ -22,6 +22,7 @@ namespace {
 
 constexpr int kMaxDepth = 256;  // of a tree that is given to a group
 
+// The words of the FailedMount event.
 Unexpected mount_failure(const std::string& volume, Code code, const std::string& why) {
   const std::string start = "MountVolume.SetUp failed for volume \"" + volume + "\" : ";
   return Unexpected(fail(code, start + why).take().because("FailedMount"));
@@ -56,6 +57,7 @@ std::string make_tmpfs_options(const Pod& pod, const EmptyDirVolume& volume) {
   return size ? "mode=0777,size=" + std::to_string(*size) : "mode=0777,size=50%";
 }
 
+// Only a real directory: a link in its place is an error.
 UniqueFd open_directory(int parent, const char* name) {
   constexpr int kFlags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW;
   return UniqueFd(::openat(parent, name, kFlags));
@@ -116,6 +118,7 @@ struct HostPathRule {
   std::string_view word;
 };
 
+// What a hostPath type asks for, or nullptr.
 const HostPathRule* find_rule(const std::string& type) {
   static constexpr HostPathRule kRules[] = {
       {"", 0, false, ""},
@@ -142,6 +145,7 @@ std::string VolumeStore::get_pod_directory(const std::string& uid) const {
   return state_dir_ + "/pods/" + uid;
 }
 
+// Secrets stay in memory, below run-dir; everything else lies below state-dir.
 std::string VolumeStore::get_place(const Pod& pod, const Volume& volume) const {
   if (volume.host_path) return volume.host_path->path;
   const std::string& uid = pod.metadata.uid;
@@ -155,6 +159,7 @@ VolumePlaces VolumeStore::get_places(const Pod& pod) const {
   return places;
 }
 
+// World-writable as in Kubernetes; the pod's directories above it are not.
 Status VolumeStore::make_empty_dir(const Pod& pod, const Volume& volume,
                                    const std::string& place) const {
   const bool existed = path_exists(place);

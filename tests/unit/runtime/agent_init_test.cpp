@@ -33,7 +33,8 @@ Probe make_probe(int period, int failures, int initial_delay = 0) {
 }
 
 ProbeResult answer(bool good, const std::string& output = {}) {
-  return {good ? ProbeResult::Outcome::success : ProbeResult::Outcome::failure, output, good ? 0 : 1};
+  const auto outcome = good ? ProbeResult::Outcome::success : ProbeResult::Outcome::failure;
+  return {outcome, output, good ? 0 : 1};
 }
 
 std::string condition_of(const Pod& pod, const std::string& type) {

@@ -186,7 +186,8 @@ TEST_CASE("a plan on a settled pod is empty, whatever came before", "[agent][pla
         drive.finish(succeed(action, now), now);
         auto& of = drive.memory.containers[action.container];
         const bool ends = action.type == Do::kill || action.type == Do::signal;
-        if (ends) absorb_exit(drive.pod, drive.memory, make_end(action.container, of.attempt, 0), now);
+        const auto end = make_end(action.container, of.attempt, 0);
+        if (ends) absorb_exit(drive.pod, drive.memory, end, now);
       }
     }
     CHECK(gone);
