@@ -19,11 +19,13 @@ std::optional<std::uint32_t> take_number(std::string_view& text, std::uint32_t m
   return number;
 }
 
+// The addresses from base on, size of them.
 struct Range {
   std::uint32_t base = 0;
   std::uint64_t size = 0;
 };
 
+// Address and prefix length, all four parts written out.
 std::optional<Range> parse_range(std::string_view text) {
   std::uint32_t address = 0;
   for (int part = 0; part < 4; ++part) {

@@ -15,6 +15,7 @@
 namespace moored {
 namespace {
 
+// Words of Kubernetes, letter for letter: kubectl reads them.
 constexpr const char* kHashLabel = "pod-template-hash";
 constexpr const char* kDesiredReplicas = "deployment.kubernetes.io/desired-replicas";
 constexpr const char* kMaxReplicas = "deployment.kubernetes.io/max-replicas";
@@ -39,6 +40,7 @@ std::string hash_template(const PodTemplateSpec& pod_template, std::size_t salt)
   return encode_hash(hash_text(std::to_string(salt), hash_text(write_json(value))), kHashLength);
 }
 
+// A taken name means two templates with one hash: the salt makes room.
 std::string find_free_hash(const Deployment& deployment, const StateView& view) {
   for (std::size_t salt = 0;; ++salt) {
     std::string hash = hash_template(deployment.spec.pod_template, salt);
@@ -47,6 +49,7 @@ std::string find_free_hash(const Deployment& deployment, const StateView& view) 
   }
 }
 
+// One more than the newest of the other sets, so that a set used again becomes the newest.
 std::int64_t next_revision(const DeploymentState& state) {
   std::int64_t newest = 0;
   for (const OwnedSet& set : state.sets) {
@@ -55,6 +58,7 @@ std::int64_t next_revision(const DeploymentState& state) {
   return newest + 1;
 }
 
+// Begins with no pods: how many it may have is decided where all sets are in view.
 void make_new_set(DeploymentState& state, const PlanContext& context) {
   Deployment& deployment = state.deployment;
   const std::string hash = find_free_hash(deployment, context.view);
@@ -92,6 +96,7 @@ void annotate(DeploymentState& state) {
 
 // ---- scaling ----------------------------------------------------------------------------------
 
+// Notes on the set what it was scaled for, so that a later resize knows its share.
 void set_replicas(Plan& plan, const DeploymentState& state, OwnedSet& set,
                   std::int32_t replicas) {
   const std::int32_t before = set.next.spec.replicas.value_or(1);
@@ -114,6 +119,7 @@ std::vector<SetCount> counts_of(const std::vector<OwnedSet>& sets) {
   return counts;
 }
 
+// First up, then down: what goes is counted after what comes.
 void roll(Plan& plan, DeploymentState& state) {
   OwnedSet& newest = *state.newest;
   std::vector<SetCount> old_counts = counts_of(state.sets);
@@ -172,6 +178,7 @@ void resize(Plan& plan, DeploymentState& state) {
 
 // ---- history and writes -----------------------------------------------------------------------
 
+// Sets without pods are kept for the way back, the newest of them as many as the limit says.
 void drop_history(Plan& plan, const DeploymentState& state) {
   const auto limit = static_cast<std::size_t>(
       std::max(state.deployment.spec.revision_history_limit.value_or(kDefaultHistory), 0));
@@ -187,6 +194,7 @@ void drop_history(Plan& plan, const DeploymentState& state) {
   }
 }
 
+// The new set moves on to the present commit; the old ones stay with the commit that made them.
 void write_set(Plan& plan, const DeploymentState& state, const OwnedSet& set) {
   if (set.object && set.next == set.object.as<ReplicaSet>()) return;
   const bool created = !set.object;
@@ -195,6 +203,7 @@ void write_set(Plan& plan, const DeploymentState& state, const OwnedSet& set) {
            created ? "new template" : "scaled to " + std::to_string(set.count.replicas));
 }
 
+// Annotations need a put; counts alone are a status, which leaves the generation alone.
 void write_deployment(Plan& plan, const DeploymentState& state) {
   const auto& before = state.object.as<Deployment>();
   const bool annotated = state.deployment.metadata != before.metadata;
@@ -208,6 +217,7 @@ void write_deployment(Plan& plan, const DeploymentState& state) {
   }
 }
 
+// A pause stops the clock of the deadline; kubectl shows why nothing moves.
 void mark_pause(DeploymentState& state, Time now) {
   auto& status = state.deployment.status;
   const Condition* progress = find_condition(status.conditions, "Progressing");
@@ -219,6 +229,7 @@ void mark_pause(DeploymentState& state, Time now) {
   }
 }
 
+// A resize goes before a rollout: the numbers are spread first and rolled in the next plan.
 void decide(Plan& plan, DeploymentState& state, const PlanContext& context) {
   const auto& spec = state.deployment.spec;
   mark_pause(state, stamp(context.now));

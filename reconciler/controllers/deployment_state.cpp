@@ -11,9 +11,11 @@
 namespace moored {
 namespace {
 
+// Words of Kubernetes, letter for letter.
 constexpr const char* kHashLabel = "pod-template-hash";
 constexpr const char* kMaxReplicas = "deployment.kubernetes.io/max-replicas";
 
+// A number in an annotation; absent or unreadable is nothing.
 std::int64_t number_in(const Labels& annotations, const std::string& name) {
   const auto found = annotations.find(name);
   std::int64_t number = 0;
@@ -22,6 +24,7 @@ std::int64_t number_in(const Labels& annotations, const std::string& name) {
   return number;
 }
 
+// Equal but for the label that we put there ourselves.
 bool has_template(const ReplicaSet& set, const PodTemplateSpec& pod_template) {
   PodTemplateSpec own = set.spec.pod_template;
   PodTemplateSpec wanted = pod_template;
@@ -30,6 +33,7 @@ bool has_template(const ReplicaSet& set, const PodTemplateSpec& pod_template) {
   return own == wanted;
 }
 
+// By creation, then by number of rollout, then by name: never by chance.
 bool is_older(const Object& left, const Object& right) {
   const auto& a = left.meta();
   const auto& b = right.meta();
@@ -41,6 +45,7 @@ bool is_older(const Object& left, const Object& right) {
   return std::tie(left_revision, a.name) < std::tie(right_revision, b.name);
 }
 
+// Sets under the Deployment's uid that are not on their way out, oldest first.
 std::vector<Object> list_sets(const Object& deployment, const StateView& view) {
   std::vector<Object> sets;
   for (Object& set : view.list_owned(kind_of<ReplicaSet>(), deployment.meta().uid)) {
@@ -52,6 +57,7 @@ std::vector<Object> list_sets(const Object& deployment, const StateView& view) {
   return sets;
 }
 
+// Counts pods themselves, not the set's own status, which is one step behind.
 OwnedSet read_set(const Object& object, const PlanContext& context) {
   OwnedSet owned{object, object.as<ReplicaSet>(), {}, 0, 0};
   owned.count.replicas = owned.next.spec.replicas.value_or(1);

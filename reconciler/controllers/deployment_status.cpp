@@ -8,12 +8,14 @@
 namespace moored {
 namespace {
 
+// Pods being deleted count for nothing here.
 void add_counts(DeploymentStatus& status, const OwnedSet& set) {
   status.replicas += set.count.pods;
   status.ready_replicas += set.ready;
   status.available_replicas += set.count.available;
 }
 
+// The counts of all sets, with the recorded conditions.
 DeploymentStatus count(const DeploymentState& state) {
   DeploymentStatus status;
   status.observed_generation = state.deployment.metadata.generation;
@@ -44,6 +46,7 @@ void set_timed(DeploymentStatus& status, Condition next, Time now) {
   status.conditions.push_back(std::move(next));
 }
 
+// Enough means: as many as a rollout would leave at any moment.
 void set_available(DeploymentStatus& status, const RolloutBounds& bounds, Time now) {
   const bool enough = status.available_replicas >= bounds.replicas - bounds.unavailable;
   set_timed(status,
@@ -62,6 +65,8 @@ bool is_progressing(const DeploymentStatus& before, const DeploymentStatus& now)
          now.available_replicas > before.available_replicas;
 }
 
+// Source: the conditions of Kubernetes' deployment controller. Progress is any count that moved
+// towards the goal; without any, the deadline runs from the last one.
 void report_progress(Plan& plan, const DeploymentState& state, DeploymentStatus& status,
                      Time now) {
   const auto& spec = state.deployment.spec;

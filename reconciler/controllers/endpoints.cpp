@@ -49,6 +49,7 @@ std::optional<std::int32_t> find_port(const ServicePort& port, const Pod& pod) {
   return std::nullopt;
 }
 
+// A pod that lacks one of several named ports serves the others.
 PortList ports_for(const Service& service, const Pod& pod) {
   PortList ports;
   for (const ServicePort& port : service.spec.ports) {
@@ -74,6 +75,7 @@ PortGroups group_pods(const Service& service, const std::vector<Object>& pods) {
   return groups;
 }
 
+// The pod, by uid, that an address belongs to.
 ObjectReference target_of(const Pod& pod) {
   ObjectReference reference;
   reference.kind = "Pod";
@@ -90,6 +92,7 @@ std::string hostname_of(const Service& service, const Pod& pod) {
 
 // ---- Endpoints --------------------------------------------------------------------------------
 
+// A pod on its way out is in no list, unless the Service wants to see all of them.
 void add_address(EndpointSubset& subset, const Service& service, const Pod& pod) {
   const bool leaving = pod.metadata.deletion_timestamp.has_value();
   const bool shown = service.spec.publish_not_ready_addresses;
@@ -100,6 +103,7 @@ void add_address(EndpointSubset& subset, const Service& service, const Pod& pod)
   list.push_back(std::move(address));
 }
 
+// The older form, which kubectl up to 1.30 and many programs still read.
 Object make_endpoints(const Object& object, const PortGroups& groups) {
   const Service& service = object.as<Service>();
   Endpoints endpoints;
@@ -119,6 +123,7 @@ Object make_endpoints(const Object& object, const PortGroups& groups) {
 
 // ---- EndpointSlices ---------------------------------------------------------------------------
 
+// Three conditions tell more than one list: a pod on its way out may still serve what it has.
 SliceEndpoint make_endpoint(const Service& service, const Pod& pod) {
   const bool leaving = pod.metadata.deletion_timestamp.has_value();
   SliceEndpoint endpoint;
@@ -133,6 +138,7 @@ SliceEndpoint make_endpoint(const Service& service, const Pod& pod) {
   return endpoint;
 }
 
+// The name is a function of Service, ports and index: the same slice is found again.
 EndpointSlice make_slice(const Object& service, const PortList& ports, std::size_t index) {
   const ObjectMeta& meta = service.meta();
   EndpointSlice slice;
@@ -150,6 +156,7 @@ EndpointSlice make_slice(const Object& service, const PortList& ports, std::size
   return slice;
 }
 
+// One slice for each set of ports and each hundred pods.
 std::vector<Object> make_slices(const Object& object, const PortGroups& groups) {
   const Service& service = object.as<Service>();
   std::vector<Object> slices;
@@ -183,6 +190,7 @@ Object keep_identity(const Object& wanted, const ObjectMeta& recorded) {
   return make_object(std::move(next), wanted.provenance());
 }
 
+// Writes only what differs: every write wakes the packet rules.
 template <class T>
 void put_if_changed(Plan& plan, const Object& wanted, const PlanContext& context) {
   const auto recorded = context.view.find(wanted.key());
@@ -192,6 +200,7 @@ void put_if_changed(Plan& plan, const Object& wanted, const PlanContext& context
   plan.put(std::move(next), "endpoints changed");
 }
 
+// By label, as everyone else finds them.
 std::vector<Object> list_slices(const ObjectKey& service, const StateView& view) {
   std::vector<Object> slices;
   for (Object& slice : view.list(kind_of<EndpointSlice>(), service.namespace_name)) {

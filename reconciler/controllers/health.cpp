@@ -12,6 +12,7 @@
 namespace moored {
 namespace {
 
+// Objects named in one message: enough to act on, short enough to read.
 constexpr std::size_t kMaxNamed = 10;
 
 // The first pod of an owner that is kept from running, as "Pod/x: reason".
@@ -39,10 +40,12 @@ std::string find_unready_pod(const std::string& owner_uid, const StateView& view
   return {};
 }
 
+// Every judgement starts with the object it is about.
 std::string say(const Object& object, const std::string& what) {
   return object.key().text() + ": " + what;
 }
 
+// The new template decides: old pods may serve for ever beside a rollout that cannot.
 HealthReport judge_deployment(const Object& object, const StateView& view) {
   const auto& deployment = object.as<Deployment>();
   const auto& status = deployment.status;
@@ -81,6 +84,7 @@ HealthReport judge_replicas(const Object& object, const StateView& view) {
           say(object, std::to_string(set.status.available_replicas) + " available")};
 }
 
+// A pod without owner, as it stands in Git.
 HealthReport judge_pod(const Object& object) {
   const Pod& pod = object.as<Pod>();
   if (is_ready(pod) || pod.status.phase == "Succeeded") return {};

@@ -36,6 +36,7 @@ void take_down(Plan& plan, const Object& object, const PlanContext& context) {
   plan.remove(object.key(), "its objects are on their way out");
 }
 
+// The Ready condition, which is what people and tools look at.
 void set(Kustomization& unit, const char* truth, const char* reason, std::string message,
          Time now) {
   set_condition(unit.status.conditions,
@@ -44,6 +45,7 @@ void set(Kustomization& unit, const char* truth, const char* reason, std::string
                 now);
 }
 
+// Ready is True, False or Unknown for what is well, broken or under way.
 void show(Kustomization& unit, const HealthReport& report, Time now) {
   const std::string& revision = unit.status.last_applied_revision;
   auto& conditions = unit.status.conditions;

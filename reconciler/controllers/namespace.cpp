@@ -30,6 +30,7 @@ void empty_namespace(Plan& plan, const Object& space, const PlanContext& context
   if (!left) plan.remove(space.key(), "empty");
 }
 
+// Pods name it by default, as in Kubernetes.
 void make_service_account(Plan& plan, const std::string& space, const PlanContext& context) {
   if (context.view.find(key_of<ServiceAccount>(space, "default"))) return;
   ServiceAccount account;

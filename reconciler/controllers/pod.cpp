@@ -22,6 +22,7 @@ class PodController final : public Controller {
   std::vector<ObjectKey> wakes(const Object& changed, const StateView& view) const override;
 };
 
+// The binding is part of the pod's spec; the agent of that node takes it from there.
 void bind(Plan& plan, const Object& object, Pod pod, const std::string& node, Time now) {
   pod.spec.node_name = node;
   set_condition(pod.status.conditions, make_condition("PodScheduled", "True", "", ""), now);
@@ -33,6 +34,7 @@ void bind(Plan& plan, const Object& object, Pod pod, const std::string& node, Ti
                          kScheduler});
 }
 
+// Told once for each reason: the same words again change nothing.
 void leave_pending(Plan& plan, const Object& object, Pod pod, const std::string& message,
                    Time now) {
   set_condition(pod.status.conditions,
@@ -52,6 +54,7 @@ Plan PodController::plan(const ObjectKey& key, const PlanContext& context) const
     plan_removal(plan, *object, context, "its owner is gone");
     return plan;
   }
+  // Bound pods are the agent's; finished ones are whoever's who made them.
   if (!pod.spec.node_name.empty() || is_finished(pod)) return plan;
   if (pod.metadata.deletion_timestamp) {
     plan.remove(key, "never bound to a node");
@@ -74,6 +77,7 @@ bool gives_room(const Object& changed, const StateView& view) {
          (is_finished(changed.as<Pod>()) || !view.find(changed.key()).has_value());
 }
 
+// All pods that no node has taken yet.
 void wake_waiting(std::vector<ObjectKey>& keys, const StateView& view) {
   for (const Object& object : view.list(kind_of<Pod>())) {
     if (object.as<Pod>().spec.node_name.empty()) keys.push_back(object.key());

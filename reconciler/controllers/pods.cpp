@@ -13,6 +13,7 @@
 namespace moored {
 namespace {
 
+// Five letters, as Kubernetes has them; a name must still be a host name.
 constexpr std::size_t kSuffixLength = 5;
 constexpr std::size_t kMaxNameLength = 63;
 constexpr std::string_view kDeletionCost = "controller.kubernetes.io/pod-deletion-cost";
@@ -23,6 +24,7 @@ constexpr std::array<std::string_view, 8> kFailing{
     "ErrImageNeverPull",    "ErrImagePull",               "ImagePullBackOff",
     "InvalidImageName",     "RunContainerError"};
 
+// The first container that waits for a reason of the list, with its message.
 std::optional<std::string> find_failing(const std::vector<ContainerStatus>& statuses) {
   for (const ContainerStatus& status : statuses) {
     if (!status.state.waiting) continue;
@@ -35,6 +37,7 @@ std::optional<std::string> find_failing(const std::vector<ContainerStatus>& stat
   return std::nullopt;
 }
 
+// What the annotation says a pod is worth; text that is no number counts as nothing.
 std::int64_t deletion_cost(const Pod& pod) {
   const auto found = pod.metadata.annotations.find(std::string(kDeletionCost));
   std::int64_t cost = 0;
@@ -44,11 +47,13 @@ std::int64_t deletion_cost(const Pod& pod) {
   return cost;
 }
 
+// Running is worth most, then what nobody has heard of, then what has not begun.
 int phase_rank(const Pod& pod) {
   if (pod.status.phase == "Running") return 2;
   return pod.status.phase == "Unknown" ? 1 : 0;
 }
 
+// Of the container that restarted most.
 std::int32_t restarts(const Pod& pod) {
   std::int32_t most = 0;
   for (const ContainerStatus& status : pod.status.container_statuses) {
@@ -57,6 +62,7 @@ std::int32_t restarts(const Pod& pod) {
   return most;
 }
 
+// When the Ready condition moved last; the end of time when it never did.
 Time ready_since(const Pod& pod) {
   const Condition* ready = find_condition(pod.status.conditions, "Ready");
   if (ready == nullptr || !ready->last_transition_time) return Time::max();
@@ -82,11 +88,13 @@ bool is_available(const Pod& pod, std::int32_t min_ready_seconds, Time now) {
 
 std::optional<Duration> find_wait(const Pod& pod, std::int32_t min_ready_seconds, Time now) {
   if (!is_ready(pod) || is_available(pod, min_ready_seconds, now)) return std::nullopt;
+  // A clock that was set back must not make anyone wait for longer than the minimum.
   const Time since = std::min(ready_since(pod), now);
   return since + std::chrono::seconds(min_ready_seconds) - now;
 }
 
 std::optional<std::string> find_failure(const Pod& pod) {
+  // The pod as a whole has failed: evicted, past its deadline, not admitted.
   if (pod.status.phase == "Failed") {
     return pod.status.reason.empty() ? "Failed" : pod.status.reason + ": " + pod.status.message;
   }
@@ -103,6 +111,7 @@ Object make_pod(const Object& owner, const PodTemplateSpec& pod_template, const 
   pod.metadata.labels = pod_template.metadata.labels;
   pod.metadata.annotations = pod_template.metadata.annotations;
   pod.metadata.finalizers = pod_template.metadata.finalizers;
+  // The provenance goes along, so that a pod knows the commit that asked for it.
   pod.metadata.owner_references.push_back(controller_reference(owner));
   pod.spec = pod_template.spec;
   return make_recorded(make_object(std::move(pod), owner.provenance()), context);
@@ -138,6 +147,7 @@ PodSet collect_pods(const Object& owner, const LabelSelector& selector, const St
   for (const Object& object : view.list(kind_of<Pod>(), owner.meta().namespace_name)) {
     const Pod& pod = object.as<Pod>();
     const OwnerReference* controller = find_controller(pod.metadata);
+    // The uid decides, never the name: a new owner of the same name starts with nothing.
     const bool match = matches(selector, pod.metadata.labels);
     if (controller != nullptr && controller->uid != owner.meta().uid) continue;
     if (controller == nullptr) {
@@ -154,6 +164,7 @@ PodSet collect_pods(const Object& owner, const LabelSelector& selector, const St
 }
 
 void plan_ownership(Plan& plan, const Object& owner, PodSet& pods) {
+  // Adoption comes before counting, so that a pod that is there already is not made again.
   for (const Object& object : pods.to_adopt) {
     Object adopted = with_meta(object, [&](ObjectMeta& meta) {
       meta.owner_references.push_back(controller_reference(owner));

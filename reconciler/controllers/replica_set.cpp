@@ -18,6 +18,7 @@ class ReplicaSetController final : public Controller {
   std::vector<ObjectKey> wakes(const Object& changed, const StateView& view) const override;
 };
 
+// A set whose Deployment is gone goes first; its pods follow because they lost their owner.
 Plan ReplicaSetController::plan(const ObjectKey& key, const PlanContext& context) const {
   Plan plan;
   const auto object = context.view.find(key);

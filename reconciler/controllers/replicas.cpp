@@ -15,6 +15,7 @@ constexpr std::size_t kMaxBurst = 500;
 // A pod that failed sooner than this after its creation is replaced only then: no busy loop.
 constexpr std::chrono::seconds kMinPodLife{10};
 
+// Names differ by their number in the plan; the uid follows from the name.
 void make_missing(Plan& plan, const Object& owner, const ReplicasWanted& wanted,
                   std::size_t missing, const PlanContext& context) {
   for (std::size_t n = 0; n < std::min(missing, kMaxBurst); ++n) {
@@ -26,6 +27,7 @@ void make_missing(Plan& plan, const Object& owner, const ReplicasWanted& wanted,
   }
 }
 
+// The ones whose loss costs least go first.
 void delete_surplus(Plan& plan, const Object& owner, const ReplicasWanted& wanted,
                     std::vector<Object> active, std::size_t surplus, const PlanContext& context) {
   std::sort(active.begin(), active.end(), is_cheaper);
@@ -54,10 +56,12 @@ std::size_t clear_finished(Plan& plan, const Object& owner, const std::vector<Ob
   return kept;
 }
 
+// What fullyLabeledReplicas counts: an adopted pod may carry fewer labels.
 bool has_template_labels(const Pod& pod, const PodTemplateSpec& pod_template) {
   return matches(pod_template.metadata.labels, pod.metadata.labels);
 }
 
+// Counted before the plan takes effect; the next look counts what it did.
 ReplicaCounts count(Plan& plan, const Object& owner, const std::vector<Object>& active,
                     const ReplicasWanted& wanted, Time now) {
   ReplicaCounts counts;

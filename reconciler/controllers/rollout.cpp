@@ -18,6 +18,7 @@ std::int32_t resolve(const std::optional<IntOrString>& value, std::int32_t total
   return static_cast<std::int32_t>((hundredths + (round_up ? 99 : 0)) / 100);
 }
 
+// One part of every set, added up.
 std::int32_t sum(const std::vector<SetCount>& sets, std::int32_t (*part)(const SetCount&)) {
   std::int32_t total = 0;
   for (const SetCount& set : sets) total += part(set);
@@ -30,6 +31,7 @@ std::int32_t wanted(const SetCount& set) { return set.replicas; }
 // Pods that there are or will be.
 std::int32_t occupied(const SetCount& set) { return std::max(set.replicas, set.pods); }
 
+// Takes what serves nobody, the oldest set first.
 void drop_unavailable(std::vector<SetCount>& old_sets, std::int32_t most) {
   for (SetCount& set : old_sets) {
     const std::int32_t step = std::min(most, set.replicas - lasting(set));
@@ -38,6 +40,7 @@ void drop_unavailable(std::vector<SetCount>& old_sets, std::int32_t most) {
   }
 }
 
+// Takes what is left, the oldest set first.
 void drop_available(std::vector<SetCount>& old_sets, std::int32_t most) {
   for (SetCount& set : old_sets) {
     const std::int32_t step = std::min(most, set.replicas);

@@ -20,10 +20,12 @@ class ServiceController final : public Controller {
   std::vector<ObjectKey> wakes(const Object& changed, const StateView& view) const override;
 };
 
+// None is an address for this purpose: it says that there is none.
 bool needs_address(const Service& service) {
   return service.spec.cluster_ip.empty() && service.spec.type != "ExternalName";
 }
 
+// Addresses of all namespaces: the range is one.
 std::set<std::string> list_addresses(const StateView& view) {
   std::set<std::string> taken;
   for (const Object& object : view.list(kind_of<Service>())) {

@@ -33,6 +33,7 @@ std::string reason_of(const Error& error) {
   return error.reason.empty() ? std::string(traits(error.code).reason) : error.reason;
 }
 
+// Lines are escaped one by one, so that foreign text cannot look like a line of ours.
 std::string list_errors(const std::vector<Error>& errors, std::size_t total) {
   constexpr std::size_t kMaxBytes = 24U << 10U;
   std::string text;

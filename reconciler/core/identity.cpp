@@ -11,6 +11,7 @@
 namespace moored {
 namespace {
 
+// Kubernetes' safe letters: no vowels, so no words; nothing that looks like something else.
 constexpr std::string_view kAlphabet = "bcdfghjklmnpqrstvwxz2456789";
 
 // One number for the place in history at which a name is made.
@@ -60,6 +61,7 @@ Time stamp(const Now& now) { return std::chrono::floor<std::chrono::seconds>(now
 
 Object make_recorded(const Object& declared, const PlanContext& context) {
   const std::string uid = derive_uid(context, declared.key(), "create");
+  // A pod is visible before the agent has seen it, with the first status that Kubernetes gives.
   if (declared.is<Pod>()) {
     auto pod = declared.as<Pod>();
     pod.status.phase = "Pending";

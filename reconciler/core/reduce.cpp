@@ -35,6 +35,7 @@ struct Dispatch {
   Plan operator()(const ProxyApplied& fact) const { return reduce_proxy(fact, context); }
 };
 
+// They hold what is declared nowhere: sources, defaults, the node's lease.
 void start_namespaces(Plan& plan, const PlanContext& context) {
   for (const char* name : {"default", "kube-node-lease", "moored-system"}) {
     if (context.view.find(key_of<Namespace>({}, name))) continue;
@@ -45,6 +46,7 @@ void start_namespaces(Plan& plan, const PlanContext& context) {
   }
 }
 
+// The operator's word beats a repository's: what is configured belongs to the configuration.
 void start_configured(Plan& plan, const Object& configured, const PlanContext& context) {
   const auto recorded = context.view.find(configured.key());
   if (!recorded) {

@@ -14,6 +14,7 @@
 namespace moored {
 namespace {
 
+// From here a phase never goes back.
 bool is_final(const std::string& phase) { return phase == "Succeeded" || phase == "Failed"; }
 
 // The observed status with what the scheduler wrote kept.
@@ -58,6 +59,7 @@ bool is_meant(const Kustomization& unit, const std::string& subject) {
 
 }  // namespace
 
+// The uid tells a late word about an earlier pod of the same name.
 Plan reduce_pod(const PodObserved& fact, const PlanContext& context) {
   Plan plan;
   const auto recorded = context.view.find(fact.pod);
@@ -75,6 +77,7 @@ Plan reduce_pod(const PodObserved& fact, const PlanContext& context) {
   return plan;
 }
 
+// Our own JSON: what cannot be read is told, and nothing is changed.
 Plan reduce_node(const NodeObserved& fact, const PlanContext& context) {
   Plan plan;
   const auto decoded = decode_stored_json(kind_of<Node>(), fact.node_json);
@@ -101,6 +104,7 @@ Plan reduce_node(const NodeObserved& fact, const PlanContext& context) {
   return plan;
 }
 
+// The record is kept whatever became of the object; the event only on the object it was about.
 Plan reduce_drift(const DriftObserved& fact, const PlanContext& context) {
   Plan plan;
   const DriftRecord& record = fact.record;
@@ -137,6 +141,7 @@ Plan reduce_operator(const OperatorActed& fact, const PlanContext& context) {
   return plan;
 }
 
+// Success is silent: the rules are the same as the endpoints then.
 Plan reduce_proxy(const ProxyApplied& fact, const PlanContext& context) {
   Plan plan;
   const auto node = context.view.find(key_of<Node>({}, context.node_name));

@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::string_view kComponent = "source-controller";
 
+// Events of a source, under the name of Flux's controller.
 void note(Plan& plan, const Object& object, bool warning, std::string reason,
           std::string message) {
   plan.events.push_back({reference_to(object), warning, std::move(reason), std::move(message),
@@ -33,6 +34,7 @@ void fail_source(Plan& plan, const Object& object, GitRepository& source, const 
   if (news) note(plan, object, true, reason, message);
 }
 
+// A revision that is new: the first steps of its receipt.
 void take_artifact(Plan& plan, const Object& object, GitRepository& source,
                    const SourceObserved& fact) {
   if (source.status.artifact && source.status.artifact->revision == fact.revision) return;
@@ -49,6 +51,7 @@ void take_artifact(Plan& plan, const Object& object, GitRepository& source,
   }
 }
 
+// Both conditions say the same revision, as Flux words it.
 void accept_source(GitRepository& source, Time now) {
   const std::int64_t generation = source.metadata.generation;
   auto& conditions = source.status.conditions;

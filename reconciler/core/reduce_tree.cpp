@@ -41,6 +41,7 @@ struct Decision {
   }
 };
 
+// The order of the counts is the order of the verbs.
 std::string totals(const CommitPlan& commit) {
   std::size_t counts[3] = {0, 0, 0};
   for (const ObjectChange& change : commit.changes) ++counts[static_cast<int>(change.verb)];
@@ -65,12 +66,14 @@ void reject(Decision& d, const std::string& step, const std::string& reason,
   d.plan.status(make_object(d.unit, d.object.provenance()), step + ": " + reason);
 }
 
+// The first error names the reason; the message has all of them.
 void refuse(Decision& d) {
   const Diagnostics& diagnostics = d.commit.diagnostics;
   reject(d, "refused", reason_of(diagnostics.errors().front()),
          list_errors(diagnostics.errors(), diagnostics.error_count()));
 }
 
+// The additions are held too: the commit is the unit.
 void hold(Decision& d) {
   reject(d, "held", "PruneGuard",
          d.tree.revision + " would delete " + std::to_string(d.commit.deletions) + " of " +
@@ -79,6 +82,7 @@ void hold(Decision& d) {
              d.tree.revision);
 }
 
+// The reason of each write names file and line, for the audit chain.
 void write_change(Decision& d, const ObjectChange& change) {
   const Provenance& from = change.provenance;
   const std::string place = from.file + ':' + std::to_string(from.line);
@@ -103,6 +107,7 @@ void warn(Decision& d) {
         list_errors(diagnostics.warnings(), diagnostics.warning_count()));
 }
 
+// Ready waits for the health only when there is something new: a repeated tree leaves it alone.
 void apply(Decision& d) {
   auto& status = d.unit.status;
   const bool fresh = status.last_applied_revision != d.tree.revision ||

@@ -12,8 +12,10 @@
 namespace moored {
 namespace {
 
+// Kubernetes' own default; decoding fills it in, objects made by us may lack it.
 constexpr std::int64_t kDefaultGraceSeconds = 30;
 
+// What never reached a node has nothing to stop.
 void remove_pod(Plan& plan, const Object& object, const PlanContext& context,
                 const std::string& reason) {
   auto pod = object.as<Pod>();
@@ -25,6 +27,7 @@ void remove_pod(Plan& plan, const Object& object, const PlanContext& context,
   plan.put(make_object(std::move(pod), object.provenance()), reason);
 }
 
+// Protected ones lose their owner and stay.
 void remove_namespace(Plan& plan, const Object& object, const PlanContext& context,
                       const std::string& reason) {
   if (is_protected_namespace(object.meta().name)) {

@@ -60,6 +60,7 @@ class Comparison {
   std::map<std::string, ObjectKey> cluster_ips_;  // that this commit asks for
 };
 
+// The place is the object's own unless the error knows better.
 void Comparison::refuse(const Object& declared, Error error) {
   const Provenance& origin = declared.provenance();
   if (error.place.file.empty()) {
@@ -69,6 +70,7 @@ void Comparison::refuse(const Object& declared, Error error) {
   plan_.diagnostics.add_error(std::move(error));
 }
 
+// The inventory is what the commit declares, whether or not it changes.
 void Comparison::collect_desired() {
   for (const Object& object : declared_) {
     if (!desired_.insert(object.key()).second) {
@@ -120,6 +122,7 @@ bool Comparison::check_cluster_ip(const Object& declared) {
   return false;
 }
 
+// A place that cannot hold the object is told before what would change there.
 void Comparison::compare(const Object& declared) {
   if (!check_namespace(declared) || !check_cluster_ip(declared)) return;
   const auto recorded = view_.find(declared.key());
@@ -143,6 +146,7 @@ std::optional<Error> check_sealed(const Object& recorded, const Object& merged,
   return std::nullopt;
 }
 
+// Immutable fields are judged against what is recorded, after our own parts were carried over.
 void Comparison::compare_recorded(const Object& declared, const Object& recorded) {
   if (auto conflict = check_owner(recorded, plan_.unit, view_)) {
     return refuse(declared, std::move(*conflict));
@@ -169,6 +173,7 @@ void Comparison::compare_recorded(const Object& declared, const Object& recorded
                            std::move(*merged), std::move(changes), declared.provenance()});
 }
 
+// Only what this unit put there, and only while it still holds it.
 void Comparison::plan_deletions() {
   if (!unit_.spec.prune || !unit_.status.inventory) return;
   std::vector<Object> gone;
@@ -185,6 +190,7 @@ void Comparison::plan_deletions() {
   for (const Object& recorded : gone) plan_deletion(recorded);
 }
 
+// A namespace or a unit takes others along: they count.
 void Comparison::plan_deletion(const Object& recorded) {
   if (recorded.meta().deletion_timestamp) return;  // on its way out already
   ++plan_.deletions;
@@ -204,6 +210,7 @@ void Comparison::plan_deletion(const Object& recorded) {
                            recorded.provenance()});
 }
 
+// An emptied tree is held whatever the numbers: a wrong path looks like that.
 bool Comparison::exceeds(const PruneBudget& budget) const {
   if (plan_.deletions == 0) return false;
   if (declared_.empty()) return true;

@@ -6,6 +6,7 @@
 namespace moored {
 namespace {
 
+// Kubernetes' words for the three.
 constexpr std::string_view verb_name(ObjectChange::Verb verb) {
   switch (verb) {
     case ObjectChange::Verb::create: return "create";
@@ -21,6 +22,7 @@ std::size_t count(const CommitPlan& plan, ObjectChange::Verb verb) {
   return n;
 }
 
+// Counts are small: the cast is safe below the limit of objects.
 Value of_count(std::size_t n) { return Value::of_integer(static_cast<std::int64_t>(n)); }
 
 Value field_value(const FieldChange& change) {
@@ -31,6 +33,7 @@ Value field_value(const FieldChange& change) {
   return value;
 }
 
+// One entry of changes.
 Value change_value(const ObjectChange& change) {
   Value value = Value::make_map();
   value.put("verb", Value::of_text(std::string(verb_name(change.verb))));
@@ -43,6 +46,7 @@ Value change_value(const ObjectChange& change) {
   return value;
 }
 
+// One entry of errors or warnings, with an empty text for what is unknown.
 Value error_value(const Error& error) {
   Value value = Value::make_map();
   value.put("reason", Value::of_text(error.reason));
@@ -61,6 +65,7 @@ Value errors_value(const std::vector<Error>& errors) {
   return list;
 }
 
+// The line that people read first.
 std::string summary(const CommitPlan& plan) {
   return std::to_string(count(plan, ObjectChange::Verb::create)) + " to create, " +
          std::to_string(count(plan, ObjectChange::Verb::update)) + " to update, " +
@@ -77,6 +82,7 @@ std::string inline_code(const std::string& text) {
   return "`" + (safe.empty() ? std::string("(absent)") : safe) + "`";
 }
 
+// One line for the object and one below it for each field.
 void append_change(std::string& out, const ObjectChange& change) {
   out += "- " + std::string(verb_name(change.verb)) + " " + inline_code(change.key.text());
   if (!change.provenance.file.empty()) {

@@ -28,6 +28,7 @@ Status copy_status(const Kind& kind, const void* from, void* to) {
   return decode_struct(schema, status, row->member(to));
 }
 
+// Finalizers and owners are ours as well: a manifest that names them was refused before.
 void copy_identity(const ObjectMeta& from, ObjectMeta& to) {
   to.uid = from.uid;
   to.resource_version = from.resource_version;

@@ -10,9 +10,11 @@
 namespace moored {
 namespace {
 
+// In the order of the alphabet.
 constexpr std::array<std::string_view, 3> kProtected{"default", "kube-node-lease",
                                                      "moored-system"};
 
+// A conflict may pass: it is judged again at the next look at the source.
 Error make_conflict(std::string message, std::string_view fix) {
   Error error{Code::conflict, std::move(message), "OwnershipConflict", {}, std::string(fix)};
   return error;

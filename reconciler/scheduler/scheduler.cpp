@@ -21,16 +21,19 @@ struct Free {
 
 using HostPort = std::tuple<std::string, std::int32_t>;  // protocol, port
 
+// Its resources are free again.
 bool is_done(const Pod& pod) {
   return pod.status.phase == "Succeeded" || pod.status.phase == "Failed";
 }
 
+// An absent resource is none of it.
 std::int64_t quantity_of(const ResourceList& list, const std::string& name, bool milli) {
   const auto found = list.find(name);
   if (found == list.end()) return 0;
   return milli ? found->second.milli() : found->second.value();
 }
 
+// On the host's network every port is the host's.
 std::set<HostPort> host_ports(const Pod& pod) {
   std::set<HostPort> ports;
   for (const Container& container : pod.spec.containers) {
@@ -49,6 +52,7 @@ struct Candidate {
   std::set<HostPort> ports;
 };
 
+// Pods being deleted still count: their processes run until they do not.
 Candidate measure(const Node& node, const std::vector<Object>& pods) {
   const ResourceList& all = node.status.allocatable;
   Candidate candidate{&node,
@@ -94,6 +98,7 @@ std::vector<std::string> find_obstacles(const Candidate& candidate, const Pod& p
   return lacking;
 }
 
+// Sorted by the whole text with its count, as Kubernetes sorts them.
 std::string word_obstacles(std::size_t nodes, const std::map<std::string, int>& obstacles) {
   std::string text = "0/" + std::to_string(nodes) + " nodes are available: ";
   std::vector<std::string> parts;
