@@ -26,6 +26,7 @@ Instruction make(int code, std::uint8_t destination, std::uint8_t source, int of
           static_cast<std::int16_t>(offset), number};
 }
 
+// The letters of v1's rules as the bits of the program's context.
 int access_mask(const std::string& access) {
   int mask = 0;
   for (const char c : access) {
@@ -69,6 +70,7 @@ long call_bpf(int command, bpf_attr& attributes) {
 
 }  // namespace
 
+// The same list on both versions, so that a pod does not behave differently on another machine.
 const std::vector<DeviceRule>& default_device_rules() {
   static const std::vector<DeviceRule> kRules{
       {'c', 1, 3, "rwm"}, {'c', 1, 5, "rwm"},    {'c', 1, 7, "rwm"},
@@ -77,6 +79,7 @@ const std::vector<DeviceRule>& default_device_rules() {
   return kRules;
 }
 
+// Three words are loaded once, then each rule is a few comparisons; the end denies.
 std::vector<Instruction> make_device_program(const std::vector<DeviceRule>& rules) {
   std::vector<Instruction> program;
   // struct bpf_cgroup_dev_ctx { access_type, major, minor }; access_type = access << 16 | type.
@@ -99,6 +102,7 @@ std::string format_rule(const DeviceRule& rule) {
          rule.access;
 }
 
+// ALLOW_MULTI: a program that somebody attaches further up still has its say.
 Status attach_device_program(const std::string& v2_directory) {
   static_assert(sizeof(Instruction) == sizeof(bpf_insn));
   const UniqueFd group(::open(v2_directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));

@@ -16,6 +16,7 @@ std::mutex& library_lock() {
   return lock;
 }
 
+// ECGOTHER hides the real error in a variable of the thread.
 Unexpected failed(const std::string& what, int code) {
   if (code == ECGOTHER) return Unexpected(system_error(what, cgroup_get_last_errno()));
   const Code kind = code == ECGROUPNOTALLOWED                                 ? Code::denied
@@ -62,6 +63,7 @@ Result<std::vector<Mounted>> read_controllers() {
   return mounted;
 }
 
+// ignore_ownership: the groups are ours, the library must not chown them to whoever started us.
 Status make_group(const std::string& path, const std::vector<std::string>& controllers) {
   const std::lock_guard lock(library_lock());
   MOORED_CHECK(ready());

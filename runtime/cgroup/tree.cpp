@@ -26,10 +26,12 @@ using Steady = std::chrono::steady_clock;
 constexpr std::array<std::string_view, 7> kUsed{"cpu",   "cpuacct", "memory", "pids",
                                                 "blkio", "devices", "freezer"};
 
+// Others, such as cpuset, perf_event or net_cls, stay as the machine has them.
 bool is_used(const std::string& controller) {
   return std::find(kUsed.begin(), kUsed.end(), controller) != kUsed.end();
 }
 
+// Of the kernel's own files: what is no number reads as 0.
 std::int64_t number_of(const std::string& text) {
   std::int64_t value = 0;
   std::from_chars(text.data(), text.data() + text.size(), value);
@@ -67,6 +69,7 @@ Status remove_groups(const std::string& directory) {
   return {};
 }
 
+// Below as well: a probe may be in a group of its own.
 void collect_processes(const std::string& directory, std::vector<pid_t>& pids) {
   const auto text = read_file(directory + "/cgroup.procs");
   if (!text) return;
@@ -87,6 +90,7 @@ void collect_processes(const std::string& directory, std::vector<pid_t>& pids) {
   }
 }
 
+// One wrong root and a removal would reach groups of others.
 bool is_safe_root(const std::string& root) {
   return root.size() > 1 && root.front() == '/' && root.back() != '/' &&
          (root + "/").find("/../") == std::string::npos && root.find("//") == std::string::npos;
@@ -129,6 +133,7 @@ Layout plan_layout(const std::vector<Mounted>& mounted, const std::string& unifi
   return layout;
 }
 
+// Discovery only; the first group is made with the first pod.
 Result<std::unique_ptr<Tree>> Tree::create(const std::string& root) {
   if (!is_safe_root(root)) return fail(Code::invalid, "cgroup root " + root + " is not allowed");
   MOORED_TRY(const auto mountinfo, read_file("/proc/self/mountinfo"));
@@ -159,6 +164,8 @@ std::vector<std::string> Tree::directories(const std::string& path) const {
   return {found.begin(), found.end()};
 }
 
+// Level by level, because v2 has to switch its controllers on in each parent before the next one
+// exists, and because only so a failure knows what was there before.
 Status Tree::make(const std::string& path) {
   const std::string whole = full(path);
   std::string first_made;
@@ -202,6 +209,8 @@ Status Tree::make_level(const std::string& level) {
   return {};
 }
 
+// The order of v1's two memory files depends on whether the limit rises, so the present one is
+// read first.
 Status Tree::set_limits(const std::string& path, const CgroupLimits& limits, bool leaf) {
   bool raising = false;
   if (layout_.versions.memory == Version::v1) {
@@ -286,6 +295,7 @@ Result<std::int64_t> Tree::read_memory_bytes(const std::string& path) {
   return std::max<std::int64_t>(0, number_of(usage) - inactive);
 }
 
+// Whole processes, by our own writes: the library would move a single thread on v1.
 Status Tree::attach(const std::string& path, pid_t pid) {
   for (const auto& group : directories(path)) {
     MOORED_CHECK(write_file(group + "/cgroup.procs", std::to_string(pid)));
@@ -293,6 +303,7 @@ Status Tree::attach(const std::string& path, pid_t pid) {
   return {};
 }
 
+// Plain paths, so that the shim needs to know nothing about versions.
 Entrance Tree::entrance(const std::string& path) const {
   Entrance entrance;
   std::set<std::string> files;
@@ -313,12 +324,14 @@ std::vector<pid_t> Tree::read_processes(const std::string& path) const {
   return pids;
 }
 
+// cgroup.events is exact and cheap; without v2 the numbers have to be collected.
 bool Tree::is_populated(const std::string& path) const {
   if (layout_.unified.empty()) return !read_processes(path).empty();
   const auto events = read_file(layout_.unified + full(path) + "/cgroup.events", 4096);
   return events && events->find("populated 1") != std::string::npos;
 }
 
+// cgroup.kill reaches what forks meanwhile. Without it the round is repeated until none is left.
 Status Tree::kill(const std::string& path, milliseconds timeout) {
   const std::string unified = layout_.unified.empty() ? "" : layout_.unified + full(path);
   return retry(timeout, [&]() -> Status {
@@ -334,6 +347,7 @@ Status Tree::kill(const std::string& path, milliseconds timeout) {
   });
 }
 
+// The kernel answers EBUSY for a moment after the last process has ended.
 Status Tree::remove(const std::string& path, milliseconds timeout) {
   return retry(timeout, [&]() -> Status {
     for (const auto& group : directories(path)) {
@@ -349,6 +363,7 @@ Status Tree::remove_root(milliseconds timeout) {
   return remove("", timeout);
 }
 
+// The v2 hierarchy carries the filter even where the limits are v1's.
 Status Tree::restrict_devices(const std::string& path) {
   if (!layout_.unified.empty()) return attach_device_program(layout_.unified + full(path));
   const std::string v1 = directory("devices", path);

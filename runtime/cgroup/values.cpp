@@ -17,6 +17,7 @@ std::string text_or(const std::optional<std::int64_t>& value, const char* unlimi
   return value ? std::to_string(*value) : unlimited;
 }
 
+// The period comes before the quota: the kernel checks the pair at each write.
 void plan_cpu(const CgroupLimits& limits, Version version, std::vector<Setting>& out) {
   const auto shares = cpu_shares(limits.cpu_request_milli);
   const auto quota = limits.cpu_limit_milli
@@ -54,6 +55,7 @@ std::int64_t cpu_shares(std::int64_t request_milli) {
   return std::clamp(std::max<std::int64_t>(request_milli, 0) * 1024 / 1000, kMinShares, kMaxShares);
 }
 
+// A quadratic in log2 through three points: 2 shares are 1, 1024 are 100, 262144 are 10000.
 std::int64_t cpu_weight(std::int64_t shares) {
   if (shares <= kMinShares) return 1;
   if (shares >= kMaxShares) return 10'000;

@@ -58,6 +58,8 @@ Status Connection::greet(const std::string& instance) {
   return {};
 }
 
+// The entry is there before the request leaves, so that no answer can come too early. A caller
+// that gives up takes its entry away; the late answer then finds nobody.
 Result<Connection::Reply> Connection::call(shim::Record request, milliseconds timeout) {
   std::unique_lock lock(mutex_);
   if (lost_) return fail(Code::unavailable, "the shim of pod " + uid_ + " is gone");
@@ -89,6 +91,7 @@ bool Connection::has_ended(milliseconds timeout) const {
   return ::poll(&set, 1, static_cast<int>(timeout.count())) > 0;
 }
 
+// Asked first, forced later: a shim that was told to go still syncs its logs.
 void Connection::wait_end(milliseconds timeout) const {
   constexpr milliseconds kDeathTime{5'000};
   if (has_ended(timeout)) return;
@@ -115,6 +118,7 @@ bool Connection::is_end_expected() const {
   return end_expected_;
 }
 
+// Until the socket is empty, because one wake-up may stand for many messages.
 bool Connection::read_messages() {
   for (;;) {
     auto message = sys::receive_message(socket_.get());
@@ -143,6 +147,7 @@ void Connection::accept_message(shim::Record message) {
   answered_.notify_all();
 }
 
+// Everybody who waits learns it at once instead of at a timeout.
 void Connection::lose() {
   const std::lock_guard lock(mutex_);
   lost_ = true;

@@ -2,6 +2,7 @@
 
 namespace moored::container {
 
+// Never waits: the poll thread must go on reading.
 void EventQueue::push(SandboxEvent event) {
   const std::lock_guard lock(mutex_);
   if (events_.size() >= kMaxEvents) {

@@ -26,6 +26,7 @@ std::string number_or_max(const std::optional<std::int64_t>& value) {
   return value ? std::to_string(*value) : "max";
 }
 
+// Goes on after a failure: what can be removed is removed.
 Status undo_range(const std::vector<HostStep>& steps, std::size_t count, StepHost& host) {
   Status first;
   for (std::size_t i = count; i-- > 0;) {
@@ -43,6 +44,7 @@ const char* host_step_name(HostStepType type) {
   return kNames[index].word;
 }
 
+// Only what tells two steps apart; contents of files are left to their own tests.
 std::string describe(const HostStep& step) {
   std::string out = std::string(host_step_name(step.type)) + " " + step.path;
   if (step.type == HostStepType::limits) {
@@ -59,6 +61,7 @@ std::string describe(const HostStep& step) {
   return out;
 }
 
+// The failing step is undone as well: it may have been carried out half way.
 Status run_steps(const std::vector<HostStep>& steps, StepHost& host) {
   for (std::size_t i = 0; i < steps.size(); ++i) {
     auto done = host.carry_out(steps[i]);

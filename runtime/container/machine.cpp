@@ -79,6 +79,7 @@ Status Machine::carry_out(const HostStep& step) {
   return fail(Code::internal, "a step without an implementation");
 }
 
+// Each undo succeeds on what was never made: a removal after a crash is the same list again.
 Status Machine::undo(const HostStep& step) {
   switch (step.type) {
     case HostStepType::directory:
@@ -103,12 +104,15 @@ Status Machine::undo(const HostStep& step) {
   return fail(Code::internal, "a step without an implementation");
 }
 
+// Read once: an upgrade that replaces the file changes only the shims of a later daemon.
 Result<ShimProgram> ShimProgram::create(const std::string& path) {
   MOORED_TRY(const auto program, read_file(path, kMaxProgramBytes));
   MOORED_TRY(auto file, sys::make_sealed_file("moored-shim", program, true));
   return ShimProgram(std::move(file));
 }
 
+// The shim goes into a group of its own, outside of the pod's memory limit: a pod that runs out
+// of memory must not take its own supervisor along.
 Result<Child> ShimProgram::start(const std::string& pod_directory, cgroup::Tree& tree) const {
   MOORED_CHECK(tree.make(kShimGroup));
   std::array<int, 2> ends{};

@@ -40,6 +40,7 @@ std::uint64_t kind_of(const std::string& word) {
   return 0;
 }
 
+// The file is the mount point; the mount keeps the namespace when the thread has ended.
 Status pin(const std::string& kind, const std::string& path) {
   MOORED_CHECK(write_file(path, "", true));
   const std::string own = "/proc/thread-self/ns/" + kind;
@@ -55,6 +56,7 @@ Status enter(const std::string& path, std::uint64_t kind) {
   return sys::join_namespaces(fd.get(), kind);
 }
 
+// Dots or slashes, as Kubernetes takes both; the list of names was checked by the planner.
 Status write_setting(const std::string& setting) {
   const auto equals = setting.find('=');
   if (equals == std::string::npos) return fail(Code::invalid, "sysctl " + setting);
@@ -65,6 +67,7 @@ Status write_setting(const std::string& setting) {
   return write_file("/proc/sys/" + name, setting.substr(equals + 1));
 }
 
+// The directory is one that only root can have made.
 Status attach_at(const std::string& path, int mount) {
   const UniqueFd target(::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!target) return failed("open " + path);
@@ -109,6 +112,7 @@ Status write_sysctls(const std::string& directory, const std::string& net_namesp
   });
 }
 
+// As large as container runtimes make it; it counts to the memory of whoever writes.
 Status mount_shared_memory(const std::string& path) {
   sys::MountFlags flags;
   flags.no_suid = flags.no_dev = flags.no_exec = true;
@@ -117,6 +121,7 @@ Status mount_shared_memory(const std::string& path) {
   return attach_at(path, mount.get());
 }
 
+// A later daemon finds the mount of an earlier one, with its pods, and leaves it alone.
 Status prepare_run_dir(const std::string& path) {
   MOORED_CHECK(make_directories(path, 0711));
   MOORED_TRY(const bool mounted, sys::is_mount_point(path));

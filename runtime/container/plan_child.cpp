@@ -55,6 +55,7 @@ Step bind_step(const std::string& source, const std::string& target, const std::
   return step;
 }
 
+// A root directory without layers is the same thing with a single lower directory.
 Step root_step(const ContainerSpec& spec, const ContainerPaths& paths) {
   Step step = target_step(StepType::overlay_root, paths.root);
   step.source = paths.writable + "/upper";
@@ -64,6 +65,7 @@ Step root_step(const ContainerSpec& spec, const ContainerPaths& paths) {
   return step;
 }
 
+// Number of parts; "/a" is one.
 std::size_t depth_of(const std::string& path) {
   return static_cast<std::size_t>(std::count(path.begin(), path.end(), '/'));
 }
@@ -81,6 +83,7 @@ std::vector<Mount> sorted_mounts(std::vector<Mount> mounts) {
   return mounts;
 }
 
+// Whether a volume takes the place of something that would be made.
 bool covers(const ContainerSpec& spec, const std::string& path) {
   return std::any_of(spec.mounts.begin(), spec.mounts.end(),
                      [&](const Mount& mount) { return mount.destination == path; });
@@ -103,6 +106,7 @@ void plan_devices(const PodSandboxSpec& pod, const ContainerSpec& spec, const Po
   if (spec.tty) steps.push_back(number_step(StepType::console, spec.uid));
 }
 
+// Base, then volumes, then what hides: a volume can be put below /sys but cannot uncover it.
 void plan_file_systems(const PodSandboxSpec& pod, const ContainerSpec& spec, const PodPaths& pod_at,
                        const MachineFacts& facts, std::vector<Step>& steps) {
   steps.push_back(mount_step("proc", "/proc", "nosuid,nodev,noexec"));
@@ -127,6 +131,7 @@ void plan_file_systems(const PodSandboxSpec& pod, const ContainerSpec& spec, con
     steps.push_back(target_step(StepType::read_only, path));
 }
 
+// Sorted and without repetition, so that the same spec gives the same bytes.
 Step ids_step(const ContainerSpec& spec) {
   Step step = number_step(StepType::ids, spec.uid);
   step.second = spec.gid;
@@ -140,6 +145,7 @@ Step ids_step(const ContainerSpec& spec) {
   return step;
 }
 
+// Order: what needs rights before what takes them; the filter last unless it needs rights itself.
 void plan_rights(const ContainerSpec& spec, const std::string& seccomp, const MachineFacts& facts,
                  std::vector<Step>& steps) {
   const std::uint64_t wanted = spec.privileged ? facts.own_capabilities : spec.capabilities;

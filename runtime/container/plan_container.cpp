@@ -38,6 +38,7 @@ Result<std::string> normal_path(const std::string& path) {
   return out.empty() ? std::string("/") : out;
 }
 
+// Whole parts: /procfs is not below /proc.
 bool is_below(const std::string& path, const std::string& top) {
   return path == top || path.compare(0, top.size() + 1, top + "/") == 0;
 }
@@ -57,6 +58,7 @@ Status check_mounts(const ContainerSpec& spec) {
   return {};
 }
 
+// What would make a path, a filter or a command mean something else than it says.
 Status check_container(const ContainerSpec& spec) {
   if (!is_path_word(spec.name)) return fail(Code::invalid, "container name " + spec.name);
   if (spec.attempt < 0) return fail(Code::invalid, "attempt " + std::to_string(spec.attempt));
@@ -79,6 +81,7 @@ Status check_container(const ContainerSpec& spec) {
   return check_mounts(spec);
 }
 
+// The node's wins over the pod's, as in Kubernetes.
 std::string pid_namespace(const PodSandboxSpec& pod) {
   if (pod.host_pid) return "host";
   return pod.share_process_namespace ? "shared" : "new";
@@ -120,6 +123,7 @@ ContainerPaths container_paths(const Roots& roots, const PodPaths& pod, const st
   return paths;
 }
 
+// Named by the rights: containers with the same rights share the file.
 std::string seccomp_file(const ContainerSpec& spec, const Roots& roots) {
   if (spec.privileged || spec.seccomp_profile != "RuntimeDefault") return {};
   constexpr char kDigits[] = "0123456789abcdef";
@@ -158,6 +162,7 @@ Result<std::vector<HostStep>> plan_container(const PodSandboxSpec& pod, const Co
   return steps;
 }
 
+// It has no limits of its own and no filter: it runs nothing but a loop around wait.
 shim::ContainerOrder plan_pause(const ContainerPaths& paths, const cgroup::Entrance& entrance) {
   shim::ContainerOrder order;
   order.name = kPauseName;

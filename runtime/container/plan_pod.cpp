@@ -66,6 +66,7 @@ shim::PodOrder make_order(const PodSandboxSpec& spec, const std::string& net_nam
   return order;
 }
 
+// Everything that becomes a path or is written to /proc/sys.
 Status check_pod(const PodSandboxSpec& spec, const std::string& net_namespace) {
   if (!is_path_word(spec.uid)) return fail(Code::invalid, "pod uid " + spec.uid);
   if (spec.host_network != net_namespace.empty()) {
@@ -90,6 +91,7 @@ Status check_pod(const PodSandboxSpec& spec, const std::string& net_namespace) {
 
 }  // namespace
 
+// Stricter than a DNS name where a path could be meant: no leading dot, no slash.
 bool is_path_word(const std::string& word) {
   if (word.empty() || word.size() > 253 || word.front() == '.' || word.front() == '-') return false;
   return std::all_of(word.begin(), word.end(), [](char c) {
@@ -112,6 +114,7 @@ std::string pod_group(const std::string& uid, const std::string& qos_class) {
   return (qos_class == "Burstable" ? "pods/burstable/pod" : "pods/besteffort/pod") + uid;
 }
 
+// One directory holds all of a pod, so that removing it forgets it.
 PodPaths pod_paths(const Roots& roots, const std::string& uid, const std::string& qos_class) {
   PodPaths paths;
   paths.directory = roots.run_dir + "/pods/" + uid;

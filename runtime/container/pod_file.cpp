@@ -7,6 +7,7 @@ namespace {
 
 using shim::Record;
 
+// As text: 0 is a limit and must not be left out as an empty number would be.
 void put_limit(Record& record, const char* name, const std::optional<std::int64_t>& value) {
   if (value) record.set(name, std::to_string(*value));
 }
@@ -47,6 +48,7 @@ Result<CgroupLimits> parse_limits(const std::string& text) {
   return take_limits(lines[0]);
 }
 
+// Everything that a later daemon needs if the store is lost, the Pod object included.
 std::string format_pod(const PodSandboxSpec& spec, const std::string& net_namespace) {
   Record record;
   record.set("uid", spec.uid).set("namespace", spec.namespace_name).set("name", spec.name);
@@ -64,6 +66,7 @@ std::string format_pod(const PodSandboxSpec& spec, const std::string& net_namesp
   return record.text() + "\n";
 }
 
+// A uid that could not be part of a path is taken as damage.
 Result<PodRecord> parse_pod(const std::string& text) {
   MOORED_TRY(const auto lines, shim::parse_lines(text));
   if (lines.size() != 1) return fail(Code::corrupt, "pod.json is one line");

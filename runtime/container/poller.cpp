@@ -17,6 +17,7 @@ Unexpected failed(const char* what) {
 
 }  // namespace
 
+// The thread starts last, when everything it looks at exists.
 Result<std::unique_ptr<Poller>> Poller::create(Lost lost) {
   std::unique_ptr<Poller> poller(new Poller(std::move(lost)));
   poller->epoll_.reset(::epoll_create1(EPOLL_CLOEXEC));
@@ -50,6 +51,7 @@ Status Poller::add(const std::shared_ptr<Connection>& connection) {
   return {};
 }
 
+// Compared by object: the number may already belong to a newer connection.
 void Poller::remove(const std::shared_ptr<Connection>& connection) {
   const std::lock_guard lock(mutex_);
   const auto found = connections_.find(connection->descriptor());
@@ -71,6 +73,7 @@ void Poller::run() {
   }
 }
 
+// The lock is not held while messages are taken: their receivers may add connections.
 void Poller::ready(int descriptor) {
   std::shared_ptr<Connection> connection;
   {

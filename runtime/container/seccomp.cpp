@@ -155,11 +155,13 @@ class Filter {
   int error_ = 0;
 };
 
+// Negative numbers are the library's own marks for calls of other architectures.
 int number_of(const char* call) {
   const int number = seccomp_syscall_resolve_name(call);
   return number < 0 ? -1 : number;
 }
 
+// Everything that the library has a name for on this architecture.
 std::set<int> known_calls() {
   std::set<int> known;
   const auto architecture = seccomp_arch_native();
@@ -208,6 +210,7 @@ Result<std::vector<sock_filter>> make_denying(std::uint64_t capabilities) {
   return filter.instructions();
 }
 
+// Jumps count instructions to skip.
 sock_filter statement(int code, std::uint32_t value, int jump_true = 0, int jump_false = 0) {
   return {static_cast<std::uint16_t>(code), static_cast<std::uint8_t>(jump_true),
           static_cast<std::uint8_t>(jump_false), value};
@@ -259,6 +262,7 @@ int highest_known_call() {
   return kHighest;
 }
 
+// Prologue, then what is allowed, then what is denied by argument: one program, one load.
 Result<std::string> make_seccomp_program(std::uint64_t capabilities) {
   MOORED_TRY(const auto allowing, make_allowing(capabilities));
   MOORED_TRY(const auto denying, make_denying(capabilities));

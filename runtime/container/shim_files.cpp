@@ -12,6 +12,7 @@ namespace {
 
 constexpr int kKilledCode = 137;
 
+// 0 stands for "not yet" in the files.
 std::optional<Time> time_of(std::int64_t micros) {
   if (micros == 0) return std::nullopt;
   return Time(Duration(micros));
@@ -24,6 +25,7 @@ ContainerPhase phase_of(const std::string& word) {
   return ContainerPhase::absent;
 }
 
+// Written by rename, so it is whole or absent.
 Result<shim::ContainerState> read_state(const std::string& path) {
   MOORED_TRY(const auto text, read_file(path, 65536));
   MOORED_TRY(const auto lines, shim::parse_lines(text));
@@ -91,6 +93,7 @@ Result<PodRecord> read_pod(const std::string& pod_directory) {
   return parse_pod(text);
 }
 
+// exit.json is the end of the story; state.json alone means that nobody saw the end.
 std::vector<ContainerReport> read_attempts(const std::string& pod_directory) {
   std::vector<ContainerReport> reports;
   for_each_attempt(pod_directory, [&](const std::string&, int, const std::string& directory) {
@@ -112,6 +115,7 @@ int find_latest_attempt(const std::string& pod_directory, const std::string& nam
   return latest;
 }
 
+// Only once: an exit that the shim itself wrote down is the truth.
 Status record_lost(const std::string& pod_directory) {
   Status first;
   for_each_attempt(pod_directory, [&](const std::string&, int, const std::string& directory) {
@@ -125,6 +129,8 @@ Status record_lost(const std::string& pod_directory) {
   return first;
 }
 
+// The lock lives exactly as long as the process. Taking it for a moment disturbs nobody: a shim
+// that is being started is not asked about before it has said that it is ready.
 bool is_shim_alive(const std::string& pod_directory) {
   if (!path_exists(pod_directory + "/shim.lock")) return false;
   const auto lock = lock_file(pod_directory + "/shim.lock");

@@ -83,6 +83,7 @@ class ShimSandbox::Impl {
   }
   void stop() { shims_.stop(); }
 
+  // A living shim means that everything before it was done.
   Status create_pod(const PodSandboxSpec& spec, const std::string& net_namespace) {
     const auto paths = pod_paths(roots_, spec.uid, spec.qos_class);
     if (is_shim_alive(paths.directory)) {
@@ -101,6 +102,7 @@ class ShimSandbox::Impl {
     return paused;
   }
 
+  // state.json is the shim's word that the attempt exists; it is written before the answer.
   Status create_container(const std::string& uid, const ContainerSpec& spec) {
     MOORED_TRY(const auto pod, read_pod(pod_directory(uid)));
     const auto pod_at = pod_paths(roots_, uid, pod.spec.qos_class);
@@ -134,6 +136,7 @@ class ShimSandbox::Impl {
     return {};
   }
 
+  // The shim is told first: it lets go of logs and descriptors before the files go.
   Status remove_container(const std::string& uid, const std::string& name, int attempt) {
     const auto pod = read_pod(pod_directory(uid));
     if (!pod && pod.error().code == Code::not_found) return {};
@@ -151,6 +154,7 @@ class ShimSandbox::Impl {
     return remove_traces(at);
   }
 
+  // Attempts that have ended are taken along; one that runs is somebody's mistake.
   Status remove_pod(const std::string& uid) {
     const std::string directory = pod_directory(uid);
     if (const auto connection = shims_.find(uid)) {
@@ -176,6 +180,7 @@ class ShimSandbox::Impl {
     return {};
   }
 
+  // What was recorded decides how a rounded value is read.
   Result<CgroupLimits> read_limits(const std::string& uid, const std::string& container) {
     MOORED_TRY(const auto place, find_group(uid, container));
     MOORED_TRY(const auto text, read_file(place.directory + "/limits.json", 65536));
@@ -188,6 +193,7 @@ class ShimSandbox::Impl {
     return tree_->read_memory_bytes(place.group);
   }
 
+  // The shim knows best; without one the files tell.
   Result<std::vector<ContainerReport>> list_containers(const std::string& uid) {
     const auto connection = shims_.find(uid);
     if (!connection) {
@@ -210,6 +216,7 @@ class ShimSandbox::Impl {
     return result;
   }
 
+  // Names that cannot be uids are not ours.
   Result<std::vector<SandboxReport>> adopt() {
     std::vector<SandboxReport> reports;
     const auto uids = list_directory(options_.run_dir + "/pods");
@@ -240,6 +247,7 @@ class ShimSandbox::Impl {
     return options_.run_dir + "/pods/" + uid;
   }
 
+  // Limits belong to the attempt that runs now, the latest.
   Result<Place> find_group(const std::string& uid, const std::string& container) {
     const std::string directory = pod_directory(uid);
     MOORED_TRY(const auto pod, read_pod(directory));
@@ -282,6 +290,7 @@ class ShimSandbox::Impl {
     events_.push(std::move(event));
   }
 
+  // The first process of the shared namespace; it stands before any container of the pod.
   Status start_pause(const PodSandboxSpec& spec) {
     const auto pod_at = pod_paths(roots_, spec.uid, spec.qos_class);
     const auto at = container_paths(roots_, pod_at, spec.uid, kPauseName, 0);
@@ -326,6 +335,7 @@ class ShimSandbox::Impl {
     return remove_tree(at.directory);
   }
 
+  // Removal is the plan undone. Without pod.json the class is not known: all three are tried.
   Status remove_remains(const std::string& uid, const std::string& directory) {
     if (!is_path_word(uid)) return fail(Code::invalid, "pod uid " + uid);
     const auto pod = read_pod(directory);
@@ -346,6 +356,7 @@ class ShimSandbox::Impl {
     return remove_tree(options_.state_dir + "/containers/" + uid);
   }
 
+  // A shim that lives but does not talk is reported as not alive: the agent will remove the pod.
   SandboxReport look_at(const std::string& uid) {
     const std::string directory = pod_directory(uid);
     SandboxReport report;

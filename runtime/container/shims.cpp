@@ -77,6 +77,7 @@ Status Shims::listen(Heard heard, Lost lost) {
   return {};
 }
 
+// The child is kept so that it can be reaped: nobody else in the daemon waits for it.
 Status Shims::start_shim(const std::string& pod_directory) {
   const std::string uid = last_part(pod_directory);
   if (is_shim_alive(pod_directory)) return connect(uid);
@@ -85,6 +86,7 @@ Status Shims::start_shim(const std::string& pod_directory) {
   return connect(uid);
 }
 
+// A shim that does not want to go has containers that did not end: they die with the cgroup.
 Status Shims::end_shim(const std::string& pod_directory) {
   const std::string uid = last_part(pod_directory);
   if (const auto connection = find(uid)) {
@@ -130,6 +132,7 @@ std::string Shims::uid_of_path(const std::string& path) const {
   return path.substr(begin, path.find('/', begin) - begin);
 }
 
+// Shared: a call under way keeps its connection while another one is made.
 std::shared_ptr<Connection> Shims::find(const std::string& uid) {
   return connections_.with([&](auto& connections) -> std::shared_ptr<Connection> {
     const auto found = connections.find(uid);

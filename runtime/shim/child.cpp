@@ -31,6 +31,7 @@ Unexpected failed(const std::string& what) {
   return Unexpected(system_error(what, errno));
 }
 
+// For execve, which takes pointers to what it will not change.
 std::vector<char*> make_pointers(const std::vector<std::string>& texts) {
   std::vector<char*> pointers;
   for (const auto& text : texts)
@@ -57,6 +58,7 @@ class ChildRun {
            const ChildStreams& streams)
       : steps_(steps), pinned_(pinned), streams_(streams) {}
 
+  // One failing step ends the child; its name and reason are the start error that people read.
   [[noreturn]] void run() {
     const char* doing = "streams";
     Status status = start();
@@ -173,6 +175,7 @@ class ChildRun {
     }
   }
 
+  // From here on every path of the container is reached through this descriptor.
   Status open_root(const Step& step) {
     MOORED_TRY(auto root, mount_overlay(step));
     root_ = std::move(root);
@@ -190,6 +193,7 @@ class ChildRun {
     return sys::send_descriptor(streams_.control, "terminal", terminal.master.get());
   }
 
+  // Not recursive: volumes keep what they were given.
   static Status protect_root() {
     MOORED_TRY(const auto root, sys::open_in_root(AT_FDCWD, "/", O_PATH | O_DIRECTORY));
     sys::MountFlags flags;
@@ -237,6 +241,7 @@ class ChildRun {
                         static_cast<std::uint32_t>(step.second), groups);
   }
 
+  // All rights are gone by now; what waits here is what will run.
   Status report_ready() const {
     MOORED_CHECK(sys::send_message(streams_.control, "ready"));
     return wait_for(streams_.control, "start");
@@ -261,6 +266,7 @@ class ChildRun {
     ::syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC);
   }
 
+  // Of the container's variables, not of ours.
   std::string_view search_path() const {
     for (const std::string_view entry : environment_) {
       if (entry.substr(0, 5) == "PATH=") return entry.substr(5);
@@ -268,6 +274,7 @@ class ChildRun {
     return kDefaultPath;
   }
 
+  // Like execvp, but with the container's path; EACCES is kept while the search goes on.
   Status execute(const std::vector<std::string>& arguments) {
     if (arguments.empty() || arguments[0].empty()) return fail(Code::invalid, "no command");
     prepare_exec();

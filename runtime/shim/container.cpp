@@ -41,6 +41,7 @@ std::uint64_t new_namespaces(const ContainerOrder& order) {
 
 }  // namespace
 
+// An unreadable file is a group that is gone.
 bool cgroup_is_populated(const std::string& directory) {
   const auto events = read_file(directory + "/cgroup.events", 4096);
   return events && events->find("populated 1") != std::string::npos;
@@ -65,6 +66,7 @@ ContainerRun::~ContainerRun() {
   loop_.stop_timer(drain_timer_);
 }
 
+// A failure before the child exists needs no waiting: there is nothing to reap.
 void ContainerRun::create(Answer answer, Ended ended, OutOfMemory out_of_memory) {
   answer_ = std::move(answer);
   ended_ = std::move(ended);
@@ -78,6 +80,7 @@ void ContainerRun::create(Answer answer, Ended ended, OutOfMemory out_of_memory)
   settle(begun);
 }
 
+// The counter of kills is read before the child exists: what comes later is its own.
 Status ContainerRun::begin() {
   if (!order_.log_path.empty()) {
     MOORED_TRY(auto log, LogFile::create(order_.log_path, LogLimits{}));
@@ -110,6 +113,7 @@ Status ContainerRun::begin() {
   return watch_streams();
 }
 
+// With a terminal there is nothing to watch yet: the child opens it and sends it.
 Status ContainerRun::watch_streams() {
   for (Stream* stream : {&out_, &err_}) {
     if (!stream->fd) continue;
@@ -139,6 +143,7 @@ void ContainerRun::read_stream(Stream& stream) {
   }
 }
 
+// The end of the last stream is the end of the attempt, if its process has ended before.
 void ContainerRun::close_stream(Stream& stream) {
   loop_.unwatch(std::exchange(stream.token, 0));
   stream.fd.reset();
@@ -188,11 +193,13 @@ void ContainerRun::child_failed(const std::string& why) {
   static_cast<void>(sys::send_signal(child_.pidfd.get(), SIGKILL));
 }
 
+// Exactly once for each question; whoever asked may be gone by now.
 void ContainerRun::settle(const Status& status) {
   const auto answer = std::exchange(answer_, nullptr);
   if (answer) answer(status);
 }
 
+// The answer comes with the end of the control line: exec closes it.
 void ContainerRun::start(Answer answer) {
   if (state_.phase == "running") return answer({});
   if (state_.phase != "created" || start_asked_) {
@@ -204,6 +211,7 @@ void ContainerRun::start(Answer answer) {
   if (!sent) settle(sent);
 }
 
+// After the end of pid 1 only the rest of the group can be meant.
 Status ContainerRun::signal(int number, bool all) {
   if (process_gone_ || child_.pid <= 0) {
     if (!all || order_.cgroup.empty()) return fail(Code::conflict, "the container has ended");
@@ -249,6 +257,7 @@ void ContainerRun::ended_process(const ExitStatus& status) {
   });
 }
 
+// The order matters: evidence, log, exit.json, and only then anybody is told.
 void ContainerRun::finish() {
   if (state_.phase == "exited") return;
   loop_.stop_timer(std::exchange(drain_timer_, 0));
@@ -282,6 +291,7 @@ void ContainerRun::watch_memory() {
   if (token) memory_token_ = *token;
 }
 
+// v1 wakes for every change of the state, so the counter decides.
 void ContainerRun::memory_changed() {
   consume_memory_event(memory_watch_.get());
   const auto kills = read_oom_kills();
@@ -302,6 +312,7 @@ Status ContainerRun::write_state() const {
   return write_file_durably(order_.directory + "/state.json", to_record(state_).text() + "\n");
 }
 
+// Durable, so that an exit is not reported twice to a daemon that has it in its books.
 Status ContainerRun::acknowledge() {
   if (state_.phase != "exited") return fail(Code::conflict, order_.name + " has not ended");
   if (state_.acknowledged) return {};

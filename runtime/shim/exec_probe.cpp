@@ -89,6 +89,7 @@ class ExecProbe final : public Probe {
     refusal_ = loop_.start_timer(Steady::now(), [this, why] { done_({"unknown", why, 0}); });
   }
 
+  // Without a group of its own only the program itself can be killed.
   void kill_rest() const {
     if (!cgroup_.empty()) static_cast<void>(kill_cgroup(cgroup_));
   }
@@ -105,6 +106,7 @@ class ExecProbe final : public Probe {
     }
   }
 
+  // The line ends with exec; what comes before the end is why there was none.
   void read_control() {
     const auto message = sys::receive_message(control_.get());
     if (!message && message.error().reason == "Again") return;
@@ -115,6 +117,7 @@ class ExecProbe final : public Probe {
     loop_.unwatch(std::exchange(control_token_, 0));
   }
 
+  // "Cannot be executed" says nothing about the container's health.
   void finish(const ExitStatus& status) {
     const int code = sys::shell_code(status);
     if (!error_.empty()) {

@@ -100,6 +100,7 @@ void judge(std::string_view data, HealthReply& reply) {
   }
 }
 
+// Padding is allowed on data frames and never part of the message.
 std::string_view without_padding(const Frame& frame) {
   if ((frame.flags & kPadded) == 0 || frame.payload.empty()) return frame.payload;
   const auto padding = static_cast<unsigned char>(frame.payload[0]);
@@ -109,6 +110,7 @@ std::string_view without_padding(const Frame& frame) {
 
 }  // namespace
 
+// Everything at once: the server's settings cannot change what is sent here.
 std::string make_health_request(const std::string& authority, const std::string& service) {
   std::string headers;
   put_header(headers, ":method", "POST");
@@ -136,6 +138,7 @@ std::string make_health_request(const std::string& authority, const std::string&
          frame(kHeaders, kEndHeaders, 1, headers) + frame(kData, kEndStream, 1, body);
 }
 
+// Reads from the start each time: an answer is a few hundred bytes.
 HealthReply parse_health_reply(std::string_view bytes, std::size_t& seen) {
   HealthReply reply;
   std::string data;

@@ -34,6 +34,7 @@ struct Head {
   bool chunked = false;
 };
 
+// "HTTP/1.x NNN…": the reason phrase is nobody's business.
 bool read_status(std::string_view line, Head& head) {
   if (line.substr(0, 7) != "HTTP/1." || line.size() < 12) return false;
   const auto digits = line.substr(9, 3);
@@ -41,6 +42,7 @@ bool read_status(std::string_view line, Head& head) {
   return read.ec == std::errc() && read.ptr == digits.data() + 3 && head.status >= 100;
 }
 
+// Unknown fields pass; a length that is no number is a broken answer, never a guess.
 bool read_field(std::string_view line, Head& head) {
   const auto colon = line.find(':');
   if (colon == std::string_view::npos || colon == 0) return false;
@@ -57,6 +59,7 @@ bool read_field(std::string_view line, Head& head) {
   return true;
 }
 
+// A header line without a colon is refused: it may be the rest of something smuggled.
 bool read_head(std::string_view text, Head& head) {
   bool first = true;
   while (!text.empty()) {
@@ -113,6 +116,7 @@ std::optional<std::string> make_http_request(const std::string& host, int port,
   return out + fields + "Connection: close\r\n\r\n";
 }
 
+// Reads from the start each time: an answer is cut at 64 KiB.
 HttpReply parse_http_reply(std::string_view bytes, bool closed, std::size_t body_limit) {
   constexpr std::size_t kMaxHead = 32U << 10U;
   HttpReply reply;

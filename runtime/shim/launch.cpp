@@ -36,6 +36,7 @@ Result<Pair> make_output_pipe(const LaunchRequest& request) {
   return pair;
 }
 
+// Without stdin reading ends at once instead of waiting for somebody who never comes.
 Result<Pair> make_input(const LaunchRequest& request) {
   Pair pair;
   if (!request.stdin_open) {
@@ -49,6 +50,7 @@ Result<Pair> make_input(const LaunchRequest& request) {
   return Pair{std::move(pipe.theirs), std::move(pipe.ours)};
 }
 
+// SEQPACKET: a word arrives whole, and its end arrives when the last holder is gone.
 Result<Pair> make_control() {
   std::array<int, 2> ends{};
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0) {
@@ -124,6 +126,7 @@ Status place(const Placement& placement, pid_t pid) {
   return {};
 }
 
+// Empty stays empty: a machine without a v2 hierarchy.
 Result<UniqueFd> open_cgroup(const std::string& path) {
   UniqueFd directory;
   if (path.empty()) return directory;
@@ -134,6 +137,7 @@ Result<UniqueFd> open_cgroup(const std::string& path) {
 
 }  // namespace
 
+// The child waits for "go": by then it is in every cgroup, so nothing of it is unaccounted.
 Result<Launched> launch(const LaunchRequest& request) {
   MOORED_TRY(const auto pinned, pin_steps(request.steps));
   MOORED_TRY(auto lines, make_lines(request));

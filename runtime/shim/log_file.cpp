@@ -91,6 +91,7 @@ Status LogFile::open() {
   return {};
 }
 
+// Record by record: a rotation falls between two of them.
 void LogFile::write(std::string_view records, WallTime now) {
   while (!records.empty()) {
     const auto end = records.find('\n');
@@ -101,6 +102,7 @@ void LogFile::write(std::string_view records, WallTime now) {
   }
 }
 
+// One write for each record keeps followers from seeing half of one.
 void LogFile::append(std::string_view record, WallTime now) {
   std::string text;
   if (dropped_ > 0 && !line_open_) {
@@ -123,6 +125,7 @@ void LogFile::append(std::string_view record, WallTime now) {
   dropped_total_ += record.size();
 }
 
+// Followers hold the old file by its descriptor and notice that the name is another one now.
 void LogFile::rotate(WallTime now) {
   if (line_open_) return;
   std::string aside = path_ + "." + compact_time(now);

@@ -24,6 +24,7 @@ Result<Loop> Loop::create() {
   return loop;
 }
 
+// Tokens are never used twice, so an event of a watch that is gone finds nothing.
 Result<Loop::Token> Loop::watch(int fd, std::uint32_t events, Ready ready) {
   const Token token = next_++;
   epoll_event event{};
@@ -63,6 +64,7 @@ void Loop::stop_timer(Token token) {
   timers_.erase(token);
 }
 
+// Rounded up: waking before the moment would spin.
 int Loop::wait_milliseconds() const {
   if (timers_.empty()) return -1;
   auto first = timers_.begin()->second.when;
@@ -72,6 +74,7 @@ int Loop::wait_milliseconds() const {
   return static_cast<int>(std::clamp<decltype(left)>(left, 0, 3'600'000));
 }
 
+// Those that are due now; what they start comes with the next round.
 void Loop::fire_timers() {
   const auto now = Steady::now();
   std::vector<Token> due;

@@ -48,6 +48,7 @@ std::int64_t read_oom_kill_count(const std::string& file) {
   return text ? parse_oom_kill_count(*text) : 0;
 }
 
+// v1 has to be asked in writing: which eventfd for which file.
 Result<MemoryWatch> open_memory_watch(const std::string& file) {
   MemoryWatch watch;
   UniqueFd counters(::open(file.c_str(), O_RDONLY | O_CLOEXEC));

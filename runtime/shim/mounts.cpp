@@ -40,6 +40,7 @@ Unexpected failed(const std::string& what) {
   return Unexpected(system_error(what, errno));
 }
 
+// Names the descriptor itself; used for our own files only.
 std::string descriptor_path(int fd) {
   return "/proc/self/fd/" + std::to_string(fd);
 }
@@ -78,6 +79,7 @@ std::vector<sys::MountOption> options_of(const Step& step) {
   return options;
 }
 
+// Behind a link the masks would be put on something else.
 bool is_kernel_view(const std::string& type) {
   return type == "proc" || type == "sysfs";
 }
@@ -134,12 +136,14 @@ Result<UniqueFd> mount_overlay(const Step& step) {
   return root;
 }
 
+// Made, then attached: the destination is resolved once.
 Status mount_new(int root, const Step& step) {
   MOORED_TRY(const auto target, open_target(root, step));
   MOORED_TRY(const auto mount, sys::make_mount(step.source, options_of(step), flags_of(step)));
   return sys::attach_mount(mount.get(), target.get());
 }
 
+// A file is put on a file, a directory on a directory.
 Status mount_bind(int root, const Step& step, int pinned) {
   struct stat status {};
   if (::fstat(pinned, &status) != 0) return failed("look at " + step.source);
@@ -148,6 +152,7 @@ Status mount_bind(int root, const Step& step, int pinned) {
   return sys::attach_mount(pinned, target.get());
 }
 
+// Into the tmpfs that was attached a moment ago: the image cannot have a hand in it.
 Status make_devices(int root, const Step& step) {
   MOORED_TRY(const auto directory,
              sys::open_without_links(root, step.target, O_RDONLY | O_DIRECTORY));
@@ -171,6 +176,7 @@ Status mount_console(int root, int terminal) {
   return sys::attach_mount(mount.get(), target.get());
 }
 
+// The kernel may not have the path at all; then there is nothing to hide.
 Status mask_path(int root, const Step& step, int null_device) {
   auto target = sys::open_without_links(root, step.target, O_PATH | O_NOFOLLOW);
   if (!target && target.error().code == Code::not_found) return {};

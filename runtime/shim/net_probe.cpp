@@ -46,6 +46,7 @@ std::string own_address() {
   return found;
 }
 
+// Numbers only: names would need the container's resolver, which may be what is broken.
 bool make_address(const std::string& host, int port, Address& address) {
   if (port < 1 || port > 65535) return false;
   const auto network_port = htons(static_cast<std::uint16_t>(port));
@@ -129,12 +130,14 @@ class NetProbe final : public Probe {
     token_ = *token;
   }
 
+  // Connect, write, read: one readiness at a time.
   void progress() {
     if (!connected_ && !finish_connecting()) return;
     if (!output_.empty()) return write_some();
     read_some();
   }
 
+  // A tcp probe has its answer here.
   bool finish_connecting() {
     int error = 0;
     socklen_t size = sizeof error;
@@ -176,6 +179,7 @@ class NetProbe final : public Probe {
     }
   }
 
+  // 200 to 399 is healthy; a redirect to the same host is followed.
   void judge_http(bool closed) {
     const auto reply = parse_http_reply(input_, closed, kMaxProbeOutput);
     if (reply.progress == HttpReply::Progress::more) return;
@@ -193,6 +197,7 @@ class NetProbe final : public Probe {
     finish("failure", "HTTP probe failed with statuscode: " + std::to_string(reply.status));
   }
 
+  // A new connection each time, as probes never keep one.
   void follow(const std::string& path) {
     if (++redirects_ > kMaxRedirects) return finish("failure", "stopped after 10 redirects");
     close();
@@ -224,6 +229,7 @@ class NetProbe final : public Probe {
     socket_.reset();
   }
 
+  // Exactly once, whatever comes later on this connection.
   void finish(const std::string& outcome, const std::string& output) {
     close();
     const auto done = std::exchange(done_, nullptr);

@@ -37,6 +37,7 @@ std::string to_text(const ContainerOrder& order) {
   return join_lines(lines);
 }
 
+// A version that is newer than this build could mean more than it says here.
 Result<ContainerOrder> container_order_from(const std::string& text) {
   MOORED_TRY(const auto lines, parse_lines(text));
   if (lines.size() < 2) return fail(Code::corrupt, "an order is a head and its steps");
@@ -69,6 +70,7 @@ Result<ContainerOrder> container_order_from(const std::string& text) {
   return order;
 }
 
+// Unknown to an older reader is harmless: it reads what it knows.
 Record to_record(const ContainerState& state) {
   Record record;
   record.set("name", state.name).set("attempt", state.attempt).set("containerId", state.id);

@@ -21,12 +21,14 @@ Result<UniqueFd> open_path(const std::string& path, int flags) {
   return fd;
 }
 
+// Private unless asked for: a mount made in a volume stays where it was made.
 sys::Propagation propagation_of(const Step& step) {
   if (step.has_option("rshared")) return sys::Propagation::rshared;
   if (step.has_option("rslave")) return sys::Propagation::rslave;
   return sys::Propagation::rprivate;
 }
 
+// The sub-path is resolved now and held by its descriptor; names may change afterwards.
 Status pin_bind(const Step& step, Pinned& pins) {
   MOORED_TRY(auto source, open_path(step.source, 0));
   if (!step.sub_path.empty()) {
@@ -58,11 +60,13 @@ Status pin_null(Pinned& pins) {
   return {};
 }
 
+// Read here, loaded in the child: the file is out of its reach.
 Status pin_program(const Step& step, Pinned& pins) {
   MOORED_TRY(pins.program, read_file(step.source, kMaxProgramBytes));
   return {};
 }
 
+// Most steps need nothing of the host.
 Status pin(const Step& step, Pinned& pins) {
   switch (step.type) {
     case StepType::bind:

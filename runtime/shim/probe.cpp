@@ -10,6 +10,7 @@ namespace {
 // Of a timeout that makes no sense (0 or negative): Kubernetes' default.
 constexpr std::int64_t kDefaultMillis = 1000;
 
+// What makes the container's rights, in the order it was planned for the container.
 bool belongs_to_exec(StepType type) {
   switch (type) {
     case StepType::working_directory:
@@ -69,6 +70,7 @@ void ProbeRunner::start(const Record& request, const ContainerRun* run, ProbeDon
   running_[id] = std::move(entry);
 }
 
+// Late answers of a probe that is gone find no entry.
 void ProbeRunner::finish(Id id, const ProbeAnswer& answer, const ProbeDone& done) {
   const auto found = running_.find(id);
   if (found == running_.end()) return;

@@ -5,6 +5,7 @@
 namespace moored::shim {
 namespace {
 
+// Only what would break the line or the quotes is escaped.
 void append_quoted(std::string& out, std::string_view text) {
   constexpr std::string_view kDigits = "0123456789abcdef";
   out += '"';
@@ -168,6 +169,7 @@ class Reader {
 
 }  // namespace
 
+// Twice the same name is refused: two readers might take different ones.
 Result<Record> Record::parse(std::string_view text) {
   Record record;
   Reader reader(text);
@@ -209,6 +211,7 @@ const Record::Field* Record::find(std::string_view name) const {
   return nullptr;
 }
 
+// Replacing moves the field to the end; nobody depends on the place.
 Record& Record::put(std::string_view name, Field value, bool empty) {
   for (auto it = fields_.begin(); it != fields_.end(); ++it) {
     if (it->first == name) {

@@ -33,6 +33,7 @@ Unexpected failed(const std::string& what) {
   return Unexpected(system_error(what, errno));
 }
 
+// What makes an attempt unique in its pod.
 std::string key_of(const Record& request) {
   return request.text_of("name") + "/" + std::to_string(request.number_of("attempt"));
 }
@@ -73,6 +74,8 @@ Result<std::unique_ptr<Server>> Server::create(const std::string& directory) {
   return server;
 }
 
+// The lock first: a second shim of the same pod must not touch anything. shim.json last: it says
+// that the socket answers.
 Status Server::prepare() {
   MOORED_TRY(lock_, lock_file(order_.directory + "/shim.lock"));
   if (::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0) return failed("become subreaper");
@@ -118,6 +121,7 @@ Status Server::run() {
   return {};
 }
 
+// One user only: this shim's own.
 void Server::accept_client() {
   auto accepted = sys::accept_messages(listener_.get());
   if (!accepted || !*accepted || clients_.size() >= kMaxClients) return;
@@ -139,6 +143,7 @@ void Server::drop_client(ClientId id) {
   clients_.erase(found);
 }
 
+// Somebody who does not speak the protocol is not worth an answer.
 void Server::read_client(ClientId id) {
   const auto found = clients_.find(id);
   if (found == clients_.end()) return;
@@ -158,6 +163,7 @@ void Server::send(ClientId id, Record message) {
   if (!sys::send_message(found->second.fd.get(), message.text())) drop_client(id);
 }
 
+// Collected first: a send may drop a client.
 void Server::broadcast(const Record& message) {
   std::vector<ClientId> greeted;
   for (const auto& client : clients_) {
@@ -167,6 +173,7 @@ void Server::broadcast(const Record& message) {
     send(id, message);
 }
 
+// The attempt's state goes along where there is one: it saves a LIST.
 void Server::answer(ClientId id, const Record& request, const Status& status) {
   Record reply;
   reply.set("id", request.number_of("id")).set("ok", status.has_value());
@@ -191,6 +198,7 @@ bool Server::may_change(ClientId id) const {
          found->second.greeted == greetings_;
 }
 
+// Looking is free, changing needs the latest HELLO.
 void Server::serve(ClientId id, const Record& request) {
   const auto& op = request.text_of("op");
   if (op == "HELLO") return hello(id, request);
@@ -230,6 +238,7 @@ bool Server::serve_container(ClientId id, const Record& request) {
   return true;
 }
 
+// The newest daemon takes over; a stale one finds out with its next request.
 void Server::hello(ClientId id, const Record& request) {
   const auto low = request.number_of("protoMin");
   const auto high = request.number_of("protoMax");
@@ -261,6 +270,7 @@ ContainerRun* Server::find(const Record& request) {
   return found == runs_.end() ? nullptr : found->second.get();
 }
 
+// A failed creation is forgotten once it was answered, so that it can be tried again.
 void Server::create_container(ClientId id, const Record& request) {
   if (find(request) != nullptr) return answer(id, request, {});
   if (runs_.size() >= kMaxContainers) {
@@ -294,6 +304,7 @@ void Server::create_container(ClientId id, const Record& request) {
       });
 }
 
+// Only what was acknowledged: else its end could get lost.
 void Server::remove_container(ClientId id, const Record& request) {
   auto* run = find(request);
   if (run == nullptr) return answer(id, request, {});
@@ -324,6 +335,7 @@ void Server::probe(ClientId id, const Record& request) {
   });
 }
 
+// Not before everything has ended and somebody knows it.
 void Server::shutdown(ClientId id, const Record& request) {
   for (const auto& run : runs_) {
     const auto& state = run.second->state();

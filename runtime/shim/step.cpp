@@ -45,6 +45,7 @@ const char* step_name(StepType type) {
   return kNames[index].word;
 }
 
+// Without splitting: most steps have one or two.
 bool Step::has_option(const std::string& word) const {
   std::string_view rest = options;
   while (!rest.empty()) {
@@ -65,6 +66,7 @@ Record to_record(const Step& step) {
   return record;
 }
 
+// A step that is left out could be the one that takes rights away.
 Result<Step> step_from(const Record& record) {
   Step step;
   const auto& word = record.text_of("step");

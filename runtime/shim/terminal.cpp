@@ -17,6 +17,7 @@ Unexpected failed(const char* what) {
 
 }  // namespace
 
+// A new terminal is locked until its owner says otherwise.
 Result<Terminal> open_terminal(int root) {
   Terminal terminal;
   MOORED_TRY(terminal.master,
@@ -28,6 +29,7 @@ Result<Terminal> open_terminal(int root) {
   return terminal;
 }
 
+// The session was started before, so the terminal can become its own.
 Status enter_terminal(int slave) {
   if (::ioctl(slave, TIOCSCTTY, 0) != 0) return failed("take terminal");
   for (int stream = 0; stream < 3; ++stream) {

@@ -32,6 +32,7 @@ struct Sets {
   std::array<__user_cap_data_struct, 2> half{};
 };
 
+// Also false for a capability that the kernel does not know.
 bool is_bounded(unsigned capability) {
   return ::prctl(PR_CAPBSET_READ, capability, 0, 0, 0) == 1;
 }
@@ -72,6 +73,8 @@ Status limit_bounding_set(std::uint64_t keep) {
   return {};
 }
 
+// Ambient first: it can hold only what is permitted and inheritable, and must never be filled by
+// what a program finds here.
 Status set_capabilities(std::uint64_t permitted, std::uint64_t effective) {
   if (::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0) {
     return failed("clear ambient capabilities");
@@ -85,6 +88,7 @@ Status set_capabilities(std::uint64_t permitted, std::uint64_t effective) {
   return {};
 }
 
+// Groups before gid before uid: each call needs the rights that the next one gives away.
 Status set_ids(std::uint32_t uid, std::uint32_t gid, const std::vector<std::uint32_t>& groups) {
   if (::prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0) return failed("keep capabilities");
   // Raw calls: the C library's would signal every thread, and there is only this one.
@@ -124,6 +128,7 @@ Status set_no_new_privileges() {
   return {};
 }
 
+// The kernel copies the program; a bad one is refused as a whole, so there is no half of a filter.
 Status load_seccomp(std::string_view program) {
   constexpr std::size_t kMaxInstructions = 4096;
   const std::size_t count = program.size() / sizeof(sock_filter);

@@ -21,6 +21,7 @@ Unexpected failed(const std::string& what) {
 
 }  // namespace
 
+// Sealed last: after F_SEAL_SEAL not even this process can open it up again.
 Result<UniqueFd> make_sealed_file(const std::string& name, std::string_view content,
                                   bool executable) {
   constexpr unsigned kFlags = MFD_CLOEXEC | MFD_ALLOW_SEALING;

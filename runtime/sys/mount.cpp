@@ -91,6 +91,7 @@ Result<UniqueFd> make_mount(const std::string& type, const std::vector<MountOpti
   return mount;
 }
 
+// Detached: it is in no namespace's tree until it is attached, and gone when the descriptor is.
 Result<UniqueFd> clone_mount(int directory, const std::string& path, bool recursive) {
   const unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH |
                          (recursive ? static_cast<unsigned>(AT_RECURSIVE) : 0U);
@@ -99,6 +100,7 @@ Result<UniqueFd> clone_mount(int directory, const std::string& path, bool recurs
   return mount;
 }
 
+// One call for the whole tree: there is no moment in which a part is still writable.
 Status set_mount(int mount, const MountFlags& flags, Propagation propagation, bool recursive) {
   mount_attr change{};
   change.attr_set = attributes(flags);
@@ -116,6 +118,7 @@ Status attach_mount(int mount, int target) {
   return {};
 }
 
+// EINVAL is "not a mount point", which is what was wanted.
 Status unmount(const std::string& path) {
   if (::umount2(path.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) == 0) return {};
   if (errno == EINVAL || errno == ENOENT) return {};
@@ -139,6 +142,8 @@ Status set_propagation(const std::string& path, Propagation propagation) {
   return {};
 }
 
+// The old root ends up on top of the new one at the same place and is then detached: nothing has
+// to be made inside the container for it.
 Status pivot_into(int root) {
   const UniqueFd old_root(::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!old_root) return failed("open the old root");
@@ -180,6 +185,7 @@ Result<std::vector<std::string>> split_inside(const std::string& path) {
   return parts;
 }
 
+// Made with the volume's own rights: nobody but root and, by its mode, the group may enter.
 Result<UniqueFd> make_beneath(int root, const std::string& path, unsigned mode) {
   if (!path.empty() && path.front() == '/')
     return fail(Code::invalid, "path " + path + " is absolute");
@@ -201,6 +207,8 @@ Result<UniqueFd> make_beneath(int root, const std::string& path, unsigned mode) 
   return at;
 }
 
+// The path is walked once more from the root for each part, by the kernel, because a link in the
+// middle may lead elsewhere inside the root; what is made is made next to what was just opened.
 Result<UniqueFd> make_in_root(int root, const std::string& path, bool file, unsigned mode) {
   MOORED_TRY(const auto parts, split_inside(path));
   std::string done = "/";

@@ -18,6 +18,8 @@ Unexpected failed(const std::string& what) {
 
 }  // namespace
 
+// The raw call: the C library's fork cannot place the child into a cgroup nor give a pidfd. No
+// memory is shared, so the child may use everything that its single thread could.
 Result<Child> clone_process(const CloneRequest& request) {
   int pidfd = -1;
   clone_args arguments{};
@@ -36,6 +38,7 @@ Result<Child> clone_process(const CloneRequest& request) {
   return child;
 }
 
+// By descriptor: a number could already belong to another child.
 Result<std::optional<ExitStatus>> reap(int pidfd) {
   siginfo_t state{};
   while (::waitid(P_PIDFD, static_cast<id_t>(pidfd), &state, WEXITED | WNOHANG) != 0) {

@@ -25,6 +25,7 @@ struct LocalAddress {
   sockaddr_un address{};
 };
 
+// The descriptor in the name is the trick: /proc/self/fd/N stands for the directory.
 Result<LocalAddress> make_address(const std::string& path) {
   LocalAddress made;
   const auto slash = path.find_last_of('/');
@@ -66,6 +67,7 @@ Result<UniqueFd> listen_messages(const std::string& path) {
   return socket;
 }
 
+// Connecting may wait for the listener's queue; talking afterwards never does.
 Result<UniqueFd> connect_messages(const std::string& path) {
   MOORED_TRY(const auto local, make_address(path));
   UniqueFd socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
@@ -77,6 +79,7 @@ Result<UniqueFd> connect_messages(const std::string& path) {
   return socket;
 }
 
+// A peer that went away again before it was accepted is the same as none.
 Result<UniqueFd> accept_messages(int listener) {
   UniqueFd socket(::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
   if (!socket && errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
@@ -106,6 +109,7 @@ Status send_message(int socket, std::string_view message) {
   }
 }
 
+// One descriptor for each message keeps the control buffer a fixed size on both sides.
 Status send_descriptor(int socket, std::string_view message, int descriptor) {
   iovec part{const_cast<char*>(message.data()), message.size()};
   alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};

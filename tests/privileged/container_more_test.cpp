@@ -18,12 +18,6 @@ using namespace moored;
 using namespace std::chrono_literals;
 using moored::test::SandboxFixture;
 
-#define NEEDS_CONTAINERS()                          \
-  if (!SandboxFixture::is_possible()) {             \
-    WARN("skipped: needs root and busybox-static"); \
-    return;                                         \
-  }
-
 namespace {
 
 bool contains(const std::string& text, const std::string& part) {
@@ -49,7 +43,7 @@ std::string either(const std::string& first, const std::string& second) {
 
 }  // namespace
 
-TEST_CASE("limits reach the kernel, can be changed and are read back") {
+TEST_CASE("limits reach the kernel, can be changed and are read back", "[vm]") {
   NEEDS_CONTAINERS();
   SandboxFixture fixture;
   const auto pod = fixture.pod();
@@ -84,7 +78,7 @@ TEST_CASE("limits reach the kernel, can be changed and are read back") {
   CHECK(fixture.shim_sandbox().read_memory_bytes(pod.uid, "main").value_or(0) > 0);
 }
 
-TEST_CASE("tiers weigh what their pods ask for") {
+TEST_CASE("tiers weigh what their pods ask for", "[vm]") {
   NEEDS_CONTAINERS();
   SandboxFixture fixture;
   const auto shares = [&] {
@@ -108,7 +102,7 @@ TEST_CASE("tiers weigh what their pods ask for") {
   CHECK(shares() == (v1 ? "102" : "17"));
 }
 
-TEST_CASE("a full disk holds no program up, and is said in the log") {
+TEST_CASE("a full disk holds no program up, and is said in the log", "[vm]") {
   NEEDS_CONTAINERS();
   SandboxFixture fixture;
   const std::string small = fixture.scratch() + "/small";
@@ -140,7 +134,7 @@ TEST_CASE("a full disk holds no program up, and is said in the log") {
   ::umount2(small.c_str(), MNT_DETACH);
 }
 
-TEST_CASE("a change from outside is read back as it is") {
+TEST_CASE("a change from outside is read back as it is", "[vm]") {
   NEEDS_CONTAINERS();
   SandboxFixture fixture;
   const auto pod = fixture.pod();
@@ -156,7 +150,7 @@ TEST_CASE("a change from outside is read back as it is") {
   CHECK(fixture.sandbox().read_limits(pod.uid, "main")->pids_limit == 7);
 }
 
-TEST_CASE("memory beyond the limit ends the container as OOMKilled") {
+TEST_CASE("memory beyond the limit ends the container as OOMKilled", "[vm]") {
   NEEDS_CONTAINERS();
   SandboxFixture fixture;
   const auto pod = fixture.pod();
@@ -172,13 +166,13 @@ TEST_CASE("memory beyond the limit ends the container as OOMKilled") {
   CHECK_FALSE(fixture.wait_exit(pod.uid, "calm").oom_killed);
 }
 
-TEST_CASE("a score for the out-of-memory killer is set") {
+TEST_CASE("a score for the out-of-memory killer is set", "[vm]") {
   NEEDS_CONTAINERS();
   SandboxFixture fixture;
   CHECK(fixture.output_of("cat /proc/self/oom_score_adj") == "500\n");
 }
 
-TEST_CASE("containers of a pod share what a pod shares") {
+TEST_CASE("containers of a pod share what a pod shares", "[vm]") {
   NEEDS_CONTAINERS();
   SandboxFixture fixture;
   const auto pod = fixture.pod();
@@ -205,7 +199,7 @@ TEST_CASE("containers of a pod share what a pod shares") {
   CHECK(fixture.output_of("stat -f -c %T /dev/shm; stat -c %a /dev/shm") == "tmpfs\n1777\n");
 }
 
-TEST_CASE("a shared process namespace shows the other containers") {
+TEST_CASE("a shared process namespace shows the other containers", "[vm]") {
   NEEDS_CONTAINERS();
   SandboxFixture fixture;
   auto pod = fixture.pod();
@@ -226,7 +220,7 @@ TEST_CASE("a shared process namespace shows the other containers") {
   CHECK(fixture.sandbox().remove_pod(pod.uid));
 }
 
-TEST_CASE("the node's namespaces are used when the pod asks for them") {
+TEST_CASE("the node's namespaces are used when the pod asks for them", "[vm]") {
   NEEDS_CONTAINERS();
   SandboxFixture fixture;
   auto pod = fixture.pod();
@@ -244,7 +238,7 @@ TEST_CASE("the node's namespaces are used when the pod asks for them") {
   CHECK_FALSE(contains(fixture.output_of("ps -o args"), "sleep 3131"));
 }
 
-TEST_CASE("sysctls are set in the pod only") {
+TEST_CASE("sysctls are set in the pod only", "[vm]") {
   NEEDS_CONTAINERS();
   SandboxFixture fixture;
   auto pod = fixture.pod();
@@ -262,7 +256,7 @@ TEST_CASE("sysctls are set in the pod only") {
         "SysctlForbidden");
 }
 
-TEST_CASE("an exec probe runs inside the container with its rights") {
+TEST_CASE("an exec probe runs inside the container with its rights", "[vm]") {
   NEEDS_CONTAINERS();
   SandboxFixture fixture;
   const auto pod = fixture.pod();
@@ -323,7 +317,7 @@ TEST_CASE("an exec probe runs inside the container with its rights") {
   }
 }
 
-TEST_CASE("network probes come from inside the pod") {
+TEST_CASE("network probes come from inside the pod", "[vm]") {
   NEEDS_CONTAINERS();
   SandboxFixture fixture;
   const auto pod = fixture.pod();
@@ -370,7 +364,7 @@ TEST_CASE("network probes come from inside the pod") {
   }
 }
 
-TEST_CASE("a hanging probe holds nothing up") {
+TEST_CASE("a hanging probe holds nothing up", "[vm]") {
   NEEDS_CONTAINERS();
   SandboxFixture fixture;
   const auto pod = fixture.pod();
@@ -394,7 +388,7 @@ TEST_CASE("a hanging probe holds nothing up") {
   CHECK(result->outcome != ProbeResult::Outcome::success);
 }
 
-TEST_CASE("long and unfinished lines are kept byte for byte") {
+TEST_CASE("long and unfinished lines are kept byte for byte", "[vm]") {
   NEEDS_CONTAINERS();
   SandboxFixture fixture;
   const auto pod = fixture.pod();
@@ -409,7 +403,7 @@ TEST_CASE("long and unfinished lines are kept byte for byte") {
   CHECK(contains(*raw, " stdout P tail\n"));
 }
 
-TEST_CASE("a terminal gives one stream") {
+TEST_CASE("a terminal gives one stream", "[vm]") {
   NEEDS_CONTAINERS();
   SandboxFixture fixture;
   auto spec =
@@ -420,7 +414,7 @@ TEST_CASE("a terminal gives one stream") {
   CHECK(contains(out, "/dev/console\r\n"));
 }
 
-TEST_CASE("many containers at once") {
+TEST_CASE("many containers at once", "[vm]") {
   NEEDS_CONTAINERS();
   SandboxFixture fixture;
   const auto pod = fixture.pod();

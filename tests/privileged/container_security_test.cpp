@@ -14,12 +14,6 @@
 using namespace moored;
 using moored::test::SandboxFixture;
 
-#define NEEDS_CONTAINERS()                          \
-  if (!SandboxFixture::is_possible()) {             \
-    WARN("skipped: needs root and busybox-static"); \
-    return;                                         \
-  }
-
 namespace {
 
 std::string field(const std::string& text, const std::string& name) {
@@ -35,7 +29,7 @@ bool contains(const std::string& text, const std::string& part) {
 
 }  // namespace
 
-TEST_CASE("a default container has the default rights") {
+TEST_CASE("a default container has the default rights", "[vm]") {
   NEEDS_CONTAINERS();
   SandboxFixture fixture;
   const auto status = fixture.output_of("cat /proc/self/status");
@@ -49,7 +43,7 @@ TEST_CASE("a default container has the default rights") {
   CHECK(field(status, "Uid") == "0\t0\t0\t0");
 }
 
-TEST_CASE("a user without root has no effective rights and exactly its groups") {
+TEST_CASE("a user without root has no effective rights and exactly its groups", "[vm]") {
   NEEDS_CONTAINERS();
   SandboxFixture fixture;
   auto spec = fixture.container("main", "cat /proc/self/status; id");
@@ -68,7 +62,7 @@ TEST_CASE("a user without root has no effective rights and exactly its groups") 
   CHECK(field(status, "Seccomp") == "2");
 }
 
-TEST_CASE("dropped rights are gone") {
+TEST_CASE("dropped rights are gone", "[vm]") {
   NEEDS_CONTAINERS();
   SandboxFixture fixture;
   auto spec = fixture.container("main", "cat /proc/self/status");
@@ -78,7 +72,7 @@ TEST_CASE("dropped rights are gone") {
   CHECK(field(status, "CapEff") == "0000000000000400");
 }
 
-TEST_CASE("nothing of the machine leaks into the container") {
+TEST_CASE("nothing of the machine leaks into the container", "[vm]") {
   NEEDS_CONTAINERS();
   SandboxFixture fixture;
   SECTION("descriptors: only the streams, and 3 is ls itself") {
@@ -102,7 +96,7 @@ TEST_CASE("nothing of the machine leaks into the container") {
   }
 }
 
-TEST_CASE("the daemon's own surroundings do not reach the container") {
+TEST_CASE("the daemon's own surroundings do not reach the container", "[vm]") {
   NEEDS_CONTAINERS();
   SandboxFixture fixture;
   const auto before = ::umask(0);
@@ -126,7 +120,7 @@ TEST_CASE("the daemon's own surroundings do not reach the container") {
   CHECK_FALSE(contains(out, "LEAK"));
 }
 
-TEST_CASE("what the kernel shows of itself is masked") {
+TEST_CASE("what the kernel shows of itself is masked", "[vm]") {
   NEEDS_CONTAINERS();
   SandboxFixture fixture;
   CHECK(fixture.output_of("cat /proc/kcore /proc/keys /proc/timer_list /proc/interrupts | wc -c") ==
@@ -138,7 +132,7 @@ TEST_CASE("what the kernel shows of itself is masked") {
                         "done; echo end") == "end\n");
 }
 
-TEST_CASE("only the usual devices can be opened") {
+TEST_CASE("only the usual devices can be opened", "[vm]") {
   NEEDS_CONTAINERS();
   SandboxFixture fixture;
   CHECK(fixture.output_of("echo x > /dev/null && head -c 3 /dev/zero | wc -c") == "3\n");
@@ -154,7 +148,7 @@ TEST_CASE("only the usual devices can be opened") {
   }
 }
 
-TEST_CASE("the system call filter refuses what it should") {
+TEST_CASE("the system call filter refuses what it should", "[vm]") {
   NEEDS_CONTAINERS();
   SandboxFixture fixture;
   auto spec = fixture.container("main",
@@ -167,7 +161,7 @@ TEST_CASE("the system call filter refuses what it should") {
   CHECK(contains(fixture.log_text(plain, "stderr"), "not permitted"));
 }
 
-TEST_CASE("a root that is read-only still has writable volumes") {
+TEST_CASE("a root that is read-only still has writable volumes", "[vm]") {
   NEEDS_CONTAINERS();
   SandboxFixture fixture;
   const std::string volume = fixture.scratch() + "/volume";
@@ -182,7 +176,7 @@ TEST_CASE("a root that is read-only still has writable volumes") {
   CHECK(path_exists(volume + "/x"));
 }
 
-TEST_CASE("volumes: directories, files, read-only ones and sub-paths") {
+TEST_CASE("volumes: directories, files, read-only ones and sub-paths", "[vm]") {
   NEEDS_CONTAINERS();
   SandboxFixture fixture;
   const std::string volume = fixture.scratch() + "/volume";
@@ -200,7 +194,7 @@ TEST_CASE("volumes: directories, files, read-only ones and sub-paths") {
   CHECK(path_exists(volume + "/new/deep/z"));
 }
 
-TEST_CASE("a sub-path or mount point never leads out") {
+TEST_CASE("a sub-path or mount point never leads out", "[vm]") {
   NEEDS_CONTAINERS();
   SandboxFixture fixture;
   const auto pod = fixture.pod();
@@ -238,7 +232,7 @@ TEST_CASE("a sub-path or mount point never leads out") {
   CHECK(list_directory(canary)->empty());
 }
 
-TEST_CASE("an image whose /proc or /dev is a link is refused") {
+TEST_CASE("an image whose /proc or /dev is a link is refused", "[vm]") {
   NEEDS_CONTAINERS();
   SandboxFixture fixture;
   const auto pod = fixture.pod();
@@ -263,7 +257,7 @@ TEST_CASE("an image whose /proc or /dev is a link is refused") {
   }
 }
 
-TEST_CASE("layers: the topmost wins and none is written to") {
+TEST_CASE("layers: the topmost wins and none is written to", "[vm]") {
   NEEDS_CONTAINERS();
   SandboxFixture fixture;
   const std::string top = fixture.scratch() + "/top";
@@ -276,7 +270,7 @@ TEST_CASE("layers: the topmost wins and none is written to") {
   CHECK(*read_file(top + "/etc/name") == "top\n");
 }
 
-TEST_CASE("the working directory is inside, made when missing, the user's own") {
+TEST_CASE("the working directory is inside, made when missing, the user's own", "[vm]") {
   NEEDS_CONTAINERS();
   SandboxFixture fixture;
   auto spec = fixture.container("main", "pwd; stat -c %u:%g .");
@@ -291,7 +285,7 @@ TEST_CASE("the working directory is inside, made when missing, the user's own") 
   }
 }
 
-TEST_CASE("a program that executes or opens the shim meets a sealed copy") {
+TEST_CASE("a program that executes or opens the shim meets a sealed copy", "[vm]") {
   NEEDS_CONTAINERS();
   SandboxFixture fixture;
   const auto pod = fixture.pod();
@@ -313,7 +307,7 @@ TEST_CASE("a program that executes or opens the shim meets a sealed copy") {
   CHECK(out == "1\n");
 }
 
-TEST_CASE("a container needs a filter that is known, a command and no NUL") {
+TEST_CASE("a container needs a filter that is known, a command and no NUL", "[vm]") {
   NEEDS_CONTAINERS();
   SandboxFixture fixture;
   const auto pod = fixture.pod();

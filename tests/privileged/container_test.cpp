@@ -13,14 +13,7 @@ using namespace moored;
 using namespace std::chrono_literals;
 using moored::test::SandboxFixture;
 
-// Says why and leaves when containers cannot run here.
-#define NEEDS_CONTAINERS()                          \
-  if (!SandboxFixture::is_possible()) {             \
-    WARN("skipped: needs root and busybox-static"); \
-    return;                                         \
-  }
-
-TEST_CASE("a container runs, writes its log and leaves its exit code") {
+TEST_CASE("a container runs, writes its log and leaves its exit code", "[vm]") {
   NEEDS_CONTAINERS();
   SandboxFixture fixture;
   const auto pod = fixture.pod();
@@ -38,7 +31,7 @@ TEST_CASE("a container runs, writes its log and leaves its exit code") {
   CHECK(fixture.log_text(spec, "stderr") == "oops\n");
 }
 
-TEST_CASE("a container that was told to stop says so in its own way") {
+TEST_CASE("a container that was told to stop says so in its own way", "[vm]") {
   NEEDS_CONTAINERS();
   SandboxFixture fixture;
   const auto pod = fixture.pod();
@@ -77,7 +70,7 @@ TEST_CASE("a container that was told to stop says so in its own way") {
   }
 }
 
-TEST_CASE("a program that cannot be started is told with its name") {
+TEST_CASE("a program that cannot be started is told with its name", "[vm]") {
   NEEDS_CONTAINERS();
   SandboxFixture fixture;
   const auto pod = fixture.pod();
@@ -95,7 +88,7 @@ TEST_CASE("a program that cannot be started is told with its name") {
   CHECK_FALSE(report.started_at);
 }
 
-TEST_CASE("what was made can be asked for again, and another attempt follows") {
+TEST_CASE("what was made can be asked for again, and another attempt follows", "[vm]") {
   NEEDS_CONTAINERS();
   SandboxFixture fixture;
   const auto pod = fixture.pod();
@@ -116,7 +109,7 @@ TEST_CASE("what was made can be asked for again, and another attempt follows") {
   CHECK(fixture.sandbox().list_containers(pod.uid)->at(0).attempt == 1);
 }
 
-TEST_CASE("an exit is told as an event") {
+TEST_CASE("an exit is told as an event", "[vm]") {
   NEEDS_CONTAINERS();
   SandboxFixture fixture;
   const auto pod = fixture.pod();
@@ -131,7 +124,7 @@ TEST_CASE("an exit is told as an event") {
   CHECK(events[0].container.phase == ContainerPhase::exited);
 }
 
-TEST_CASE("containers live on while the daemon is away, and are found again") {
+TEST_CASE("containers live on while the daemon is away, and are found again", "[vm]") {
   NEEDS_CONTAINERS();
   SandboxFixture fixture;
   const auto pod = fixture.pod();
@@ -164,7 +157,7 @@ TEST_CASE("containers live on while the daemon is away, and are found again") {
   CHECK(fixture.sandbox().adopt()->size() == 1);
 }
 
-TEST_CASE("a shim that dies takes its pod with it, on record") {
+TEST_CASE("a shim that dies takes its pod with it, on record", "[vm]") {
   NEEDS_CONTAINERS();
   SandboxFixture fixture;
   const auto pod = fixture.pod();
@@ -203,7 +196,7 @@ TEST_CASE("a shim that dies takes its pod with it, on record") {
   CHECK_FALSE(path_exists(fixture.run_dir() + "/pods/" + pod.uid));
 }
 
-TEST_CASE("nothing is left of a pod that was removed") {
+TEST_CASE("nothing is left of a pod that was removed", "[vm]") {
   NEEDS_CONTAINERS();
   SandboxFixture fixture;
   const auto mounts_before = read_file("/proc/self/mountinfo");
@@ -224,7 +217,7 @@ TEST_CASE("nothing is left of a pod that was removed") {
   CHECK(fixture.sandbox().list_containers(pod.uid).error().code == Code::not_found);
 }
 
-TEST_CASE("a pod with a running container is not removed") {
+TEST_CASE("a pod with a running container is not removed", "[vm]") {
   NEEDS_CONTAINERS();
   SandboxFixture fixture;
   const auto pod = fixture.pod();
@@ -234,7 +227,7 @@ TEST_CASE("a pod with a running container is not removed") {
   CHECK(fixture.sandbox().list_containers(pod.uid)->at(0).phase == ContainerPhase::running);
 }
 
-TEST_CASE("the last words of a container are kept, up to 4096 bytes") {
+TEST_CASE("the last words of a container are kept, up to 4096 bytes", "[vm]") {
   NEEDS_CONTAINERS();
   SandboxFixture fixture;
   const auto pod = fixture.pod();
@@ -251,7 +244,7 @@ TEST_CASE("the last words of a container are kept, up to 4096 bytes") {
   CHECK(report.termination_message == std::string(4096, 'x'));
 }
 
-TEST_CASE("a failed creation leaves nothing behind and can be tried again") {
+TEST_CASE("a failed creation leaves nothing behind and can be tried again", "[vm]") {
   NEEDS_CONTAINERS();
   SandboxFixture fixture;
   const auto pod = fixture.pod();

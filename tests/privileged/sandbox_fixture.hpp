@@ -1,6 +1,7 @@
 // A sandbox of the test's own: directories, cgroup root, network namespace and a busybox root.
 #pragma once
 
+#include <iostream>
 #include <memory>
 #include <string>
 #include <vector>
@@ -68,3 +69,10 @@ class SandboxFixture {
 };
 
 }  // namespace moored::test
+
+// Says why and leaves when containers cannot run here.
+#define NEEDS_CONTAINERS()                                          \
+  if (!moored::test::SandboxFixture::is_possible()) {               \
+    std::cout << "SKIP: containers need root and busybox-static\n"; \
+    return;                                                         \
+  }
