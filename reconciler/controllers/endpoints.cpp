@@ -15,6 +15,8 @@ constexpr const char* kServiceName = "kubernetes.io/service-name";
 constexpr const char* kHeadless = "service.kubernetes.io/headless";
 constexpr const char* kManagedBy = "endpointslice.kubernetes.io/managed-by";
 constexpr const char* kManager = "endpointslice-controller.k8s.io";
+constexpr const char* kEndpointsManagedBy = "endpoints.kubernetes.io/managed-by";
+constexpr const char* kEndpointsManager = "endpoint-controller";
 constexpr std::size_t kMaxEndpoints = 100;  // of one slice, as Kubernetes has it
 constexpr std::size_t kSuffixLength = 5;
 
@@ -110,6 +112,7 @@ Object make_endpoints(const Object& object, const PortGroups& groups) {
   endpoints.metadata.name = service.metadata.name;
   endpoints.metadata.namespace_name = service.metadata.namespace_name;
   endpoints.metadata.labels = service.metadata.labels;
+  endpoints.metadata.labels[kEndpointsManagedBy] = kEndpointsManager;
   if (service.spec.cluster_ip == "None") endpoints.metadata.labels[kHeadless] = "";
   for (const auto& [text, group] : groups) {
     EndpointSubset subset;
@@ -200,6 +203,12 @@ void put_if_changed(Plan& plan, const Object& wanted, const PlanContext& context
   plan.put(std::move(next), "endpoints changed");
 }
 
+bool has_label(const Object& object, std::string_view name, std::string_view value) {
+  const auto& labels = object.meta().labels;
+  const auto found = labels.find(std::string(name));
+  return found != labels.end() && found->second == value;
+}
+
 // By label, as everyone else finds them.
 std::vector<Object> list_slices(const ObjectKey& service, const StateView& view) {
   std::vector<Object> slices;
@@ -226,14 +235,20 @@ void plan_endpoints(Plan& plan, const Object& service, const PlanContext& contex
     put_if_changed<EndpointSlice>(plan, slice, context);
   }
   for (const Object& slice : list_slices(service.key(), context.view)) {
+    if (!has_label(slice, kManagedBy, kManager)) continue;
     if (wanted.count(slice.key()) == 0) plan.remove(slice.key(), "no endpoint is left in it");
   }
 }
 
 void drop_endpoints(Plan& plan, const ObjectKey& service, const StateView& view) {
   const auto key = key_of<Endpoints>(service.namespace_name, service.name);
-  if (view.find(key)) plan.remove(key, "its Service is gone or selects nothing");
+  // What people declared for a Service without a selector is theirs: only our own goes.
+  const auto endpoints = view.find(key);
+  if (endpoints && has_label(*endpoints, kEndpointsManagedBy, kEndpointsManager)) {
+    plan.remove(key, "its Service is gone or selects nothing");
+  }
   for (const Object& slice : list_slices(service, view)) {
+    if (!has_label(slice, kManagedBy, kManager)) continue;
     plan.remove(slice.key(), "its Service is gone or selects nothing");
   }
 }

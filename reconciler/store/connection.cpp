@@ -30,7 +30,7 @@ Unexpected store_error(int code, int extended, std::string_view text) {
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
       return made(Code::corrupt, "the store is damaged: " + said, "StoreCorrupt",
-                  "set the database aside; it is rebuilt from Git and from what runs");
+                  "set the database aside; a new one is made and filled from Git");
     case SQLITE_IOERR:
       return made(
           Code::unavailable,

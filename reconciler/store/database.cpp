@@ -28,7 +28,7 @@ Status check_pages(Connection& connection) {
     if (verdict == "ok") return {};
     return Unexpected(
         Error{Code::corrupt, "the store is damaged: " + verdict, "StoreCorrupt", {}, {}}.mend(
-            "set the database aside; it is rebuilt from Git and what runs"));
+            "set the database aside; a new one is made and filled from Git"));
   });
 }
 

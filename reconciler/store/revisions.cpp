@@ -29,7 +29,7 @@ Time time_of(std::int64_t value) {
 Unexpected damaged(const std::string& what, const std::string& why) {
   return Unexpected(
       Error{Code::corrupt, "the recorded " + what + " " + why, "StoreCorrupt", {}, {}}.mend(
-          "set the database aside; it is rebuilt from Git and from what runs"));
+          "set the database aside; a new one is made and filled from Git"));
 }
 
 // The object in the columns from first on.
