@@ -57,6 +57,17 @@ bool is_meant(const Kustomization& unit, const std::string& subject) {
          (subject.size() >= kShortSha && sha.rfind(subject, 0) == 0);
 }
 
+// "process[web] was killed by signal 9, desired is running; restarted after 1.2s"
+std::string word_drift(const DriftRecord& record) {
+  std::string text = record.field + " was " + record.observed + ", desired is " + record.desired;
+  if (!record.corrected_at) return text;
+  text += "; " + record.correction;
+  // Finer than a millisecond is nothing to read.
+  const auto took = std::chrono::floor<std::chrono::milliseconds>(*record.corrected_at -
+                                                                  record.onset);
+  return took.count() > 0 ? text + " after " + format_duration(took) : text;
+}
+
 }  // namespace
 
 // The uid tells a late word about an earlier pod of the same name.
@@ -113,11 +124,8 @@ Plan reduce_drift(const DriftObserved& fact, const PlanContext& context) {
                                                     : context.view.find(record.object);
   if (!object || (!record.uid.empty() && object->meta().uid != record.uid)) return plan;
   const bool corrected = record.corrected_at.has_value();
-  std::string message = record.field + " was " + record.observed + ", desired is " +
-                        record.desired;
-  if (corrected) message += "; " + record.correction;
   plan.events.push_back({reference_to(*object), !corrected,
-                         corrected ? "DriftCorrected" : "DriftDetected", std::move(message),
+                         corrected ? "DriftCorrected" : "DriftDetected", word_drift(record),
                          "moored"});
   return plan;
 }

@@ -304,10 +304,7 @@ void Agent::take_piece(News& news, Now now) {
     const bool started = outcome.action.type == agent::Action::Type::start && !outcome.error;
     if (!started) continue;
     const auto closed = ledger_->close_process(news.uid, outcome.action.container, now.wall);
-    if (!closed) continue;
-    post_drift(*closed);
-    post_notes(entry, {{false, "DriftCorrected", agent::word_correction(*closed),
-                        outcome.action.container}});
+    if (closed) post_drift(*closed);
   }
   if (news.exceeded && !agent::is_over(entry.pod(), entry.memory)) {
     entry.memory.failed_reason = "Evicted";
@@ -315,9 +312,7 @@ void Agent::take_piece(News& news, Now now) {
     post_notes(entry, {{true, "Evicted", *news.exceeded, {}}});
   }
   for (const auto& found : news.limits) {
-    const auto record = agent::DriftLedger::make_corrected(entry.object, found, now.wall);
-    post_drift(record);
-    post_notes(entry, {{false, "DriftCorrected", agent::word_correction(record), {}}});
+    post_drift(agent::DriftLedger::make_corrected(entry.object, found, now.wall));
   }
 }
 
@@ -331,9 +326,7 @@ void Agent::take_network_drift(const std::vector<NetworkDrift>& drift, Now now) 
     record.correction = "made again";
     const auto known = pods_.find(part.uid);
     if (known != pods_.end()) {
-      Entry& entry = known->second;
-      record = agent::DriftLedger::make_corrected(entry.object, record, now.wall);
-      post_notes(entry, {{false, "DriftCorrected", agent::word_correction(record), {}}});
+      record = agent::DriftLedger::make_corrected(known->second.object, record, now.wall);
     } else {
       const Object node = make_object(make_node(options_.node, nullptr, now.wall));
       record = agent::DriftLedger::make_corrected(node, record, now.wall);

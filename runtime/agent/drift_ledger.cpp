@@ -66,13 +66,4 @@ void DriftLedger::forget(const std::string& uid) {
   while (it != open_.end() && it->first.first == uid) it = open_.erase(it);
 }
 
-std::string word_correction(const DriftRecord& record) {
-  std::string text = record.field + ": desired " + record.desired + ", observed " +
-                     record.observed + "; " + record.correction;
-  if (record.corrected_at && *record.corrected_at > record.onset) {
-    text += " after " + format_duration(*record.corrected_at - record.onset);
-  }
-  return text;
-}
-
 }  // namespace moored::agent

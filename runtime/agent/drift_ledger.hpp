@@ -33,8 +33,4 @@ class DriftLedger {
   std::map<std::pair<std::string, std::string>, DriftRecord> open_;  // by uid and container
 };
 
-// "process[web]: desired running, observed killed by signal 9; restarted after 1.2s", for the
-// DriftCorrected event.
-std::string word_correction(const DriftRecord& record);
-
 }  // namespace moored::agent

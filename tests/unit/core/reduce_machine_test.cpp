@@ -303,7 +303,13 @@ TEST_CASE("Drift is recorded and told on the object, as is its correction") {
   fact.record.corrected_at = world.now;
   const Plan closed = world.post(fact);
   CHECK(closed.drift.at(0).corrected_at == world.now);
+  REQUIRE(closed.events.size() == 1);
   CHECK(closed.events.at(0).reason == "DriftCorrected");
+  CHECK(closed.events.at(0).message ==
+        "cgroup.memory.max was max, desired is 67108864; written again");
+  fact.record.corrected_at = world.now + std::chrono::microseconds(1'234'567);
+  CHECK(world.post(fact).events.at(0).message ==
+        "cgroup.memory.max was max, desired is 67108864; written again after 1s234ms");
   CHECK_FALSE(closed.events.at(0).warning);
 }
 

@@ -627,8 +627,8 @@ TEST_CASE("the ledger closes what it opened", "[agent][drift]") {
   const auto closed = ledger.close_process("uid-web", "main", later(3).wall);
   REQUIRE(closed);
   CHECK(closed->id == open.id);
-  CHECK(word_correction(*closed) ==
-        "process[main]: desired running, observed killed by signal 9; restarted after 3s");
+  CHECK(closed->correction == "restarted");
+  CHECK(closed->corrected_at == later(3).wall);
   CHECK_FALSE(ledger.close_process("uid-web", "main", later(4).wall));
 
   ledger.open_process(pod, report, true, kStart.wall);
