@@ -61,7 +61,7 @@ void reject(Decision& d, const std::string& step, const std::string& reason,
   if (d.unit.status == d.object.as<Kustomization>().status) return;
   d.step("rendered", d.tree.rendered_at);
   d.step("validated", d.tree.validated_at);
-  d.step(step, d.context.now.wall, reason);
+  d.step(step, d.context.now.wall, reason + ": " + message);
   d.note(true, reason, message);
   d.plan.status(make_object(d.unit, d.object.provenance()), step + ": " + reason);
 }

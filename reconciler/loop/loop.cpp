@@ -45,6 +45,8 @@ Loop::Loop(Store& store, Inbox& inbox, std::vector<std::unique_ptr<Controller>> 
 std::optional<MonoTime> Loop::step(Now now) {
   look_again(now);
   take_facts(now);
+  // Before the keys, which may find a revision ready, and after them for what they have made.
+  keep_receipts(now);
   take_keys(now);
   keep_receipts(now);
   keep_house(now);

@@ -55,6 +55,21 @@ PodProgress progress_of(const Object& object, const StateView& view) {
   return progress_of(set ? pods(*set) : std::vector<Object>{}, wanted);
 }
 
+ReceiptOutcome judge_unit_status(const KustomizationStatus& status, const Condition& ready) {
+  if (ready.status == "True") return {"ready", {}, {}};
+  if (ready.status != "False") return {"progressing", {}, {}};
+  const bool taken = status.last_applied_revision == status.last_attempted_revision;
+  const Condition* stalled = find_condition(status.conditions, "Stalled");
+  if (taken && (stalled == nullptr || stalled->status != "True")) {
+    return {"failed", reason_in_text(ready.message), ready.message};
+  }
+  return {ready.reason == "PruneGuard" ? "held" : "refused", ready.reason, ready.message};
+}
+
+int badness(const std::string& outcome) {
+  return outcome == "ready" ? 0 : outcome == "progressing" ? 1 : 2;
+}
+
 std::string unit_name(const Object& unit) {
   return unit.meta().namespace_name + "/" + unit.meta().name;
 }
@@ -89,6 +104,7 @@ Plan plan_receipts(const StateView& view, const std::map<std::string, std::set<s
     }
     PodProgress& slowest = reached[revision];
     for (const Object& object : objects_of_unit(view, unit_name(unit))) {
+      if (object.meta().deletion_timestamp) continue;  // on its way out, not on its way up
       const PodProgress one = progress_of(object, view);
       slowest.scheduled = slowest.scheduled && one.scheduled;
       slowest.started = slowest.started && one.scheduled && one.started;
@@ -135,6 +151,18 @@ ReceiptOutcome judge_receipt(const std::vector<ReceiptEntry>& steps, bool curren
   if (last == nullptr) return {current ? "progressing" : "superseded", {}, {}};
   if (last->step == "ready") return {"ready", {}, {}};
   return {last->step, reason_in_text(last->detail), last->detail};
+}
+
+std::optional<ReceiptOutcome> judge_units(const StateView& view, const std::string& revision) {
+  std::optional<ReceiptOutcome> worst;
+  for (const Object& object : view.list(kind_of<Kustomization>())) {
+    const auto& status = object.as<Kustomization>().status;
+    const Condition* ready = find_condition(status.conditions, "Ready");
+    if (revision.empty() || status.last_attempted_revision != revision || ready == nullptr) continue;
+    ReceiptOutcome one = judge_unit_status(status, *ready);
+    if (!worst || badness(one.word) > badness(worst->word)) worst = std::move(one);
+  }
+  return worst;
 }
 
 std::vector<Object> objects_of_unit(const StateView& view, const std::string& unit) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -35,6 +36,10 @@ struct ReceiptOutcome {
 };
 // The latest of the steps that end a way decides. current: a unit is at the revision, or tried it.
 ReceiptOutcome judge_receipt(const std::vector<ReceiptEntry>& steps, bool current);
+
+// What the units that tried this revision last say of it now, the worst of them; nothing: none
+// tried it. It tells more than the steps when a revision fails and heals, or is gone back to.
+std::optional<ReceiptOutcome> judge_units(const StateView& view, const std::string& revision);
 
 // The objects that a unit (namespace/name) declares.
 std::vector<Object> objects_of_unit(const StateView& view, const std::string& unit);

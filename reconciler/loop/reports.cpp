@@ -1,6 +1,7 @@
 #include "reconciler/loop/reports.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 
 #include "reconciler/controllers/health.hpp"
@@ -216,7 +217,18 @@ Value touched_objects(const std::vector<AuditEntry>& rows) {
   return out;
 }
 
-Value step_rows(const std::vector<ReceiptEntry>& steps) {
+// The place of a step in the order of the work, for those that are seen in one moment.
+std::size_t place_of_step(const std::string& step) {
+  constexpr std::array<std::string_view, 9> kWork{
+      "seen", "fetched", "rendered", "validated", "held",
+      "planned", "committed", "scheduled", "started"};
+  return static_cast<std::size_t>(std::find(kWork.begin(), kWork.end(), step) - kWork.begin());
+}
+
+Value step_rows(std::vector<ReceiptEntry> steps) {
+  std::stable_sort(steps.begin(), steps.end(), [](const ReceiptEntry& a, const ReceiptEntry& b) {
+    return std::pair(a.time, place_of_step(a.step)) < std::pair(b.time, place_of_step(b.step));
+  });
   Value out = Value::make_list();
   for (const ReceiptEntry& entry : steps) {
     if (entry.step == kCommitStep) continue;
@@ -298,8 +310,11 @@ Result<Value> StoreReports::read_receipt(const std::string& sha) const {
   constexpr std::size_t kMaxRows = 100;
   MOORED_TRY(const auto steps, store_.read_receipt(sha));
   const std::string& revision = steps.front().revision;
-  const bool current = current_revisions(*store_.view()).count(revision) > 0;
-  const ReceiptOutcome outcome = judge_receipt(steps, current);
+  const auto view = store_.view();
+  const bool current = current_revisions(*view).count(revision) > 0;
+  // What units at this revision are now counts more than what was seen first.
+  const auto now = judge_units(*view, revision);
+  const ReceiptOutcome outcome = now ? *now : judge_receipt(steps, current);
   MOORED_TRY(const auto rows, store_.read_audit(revision, kMaxRows));
   Value out = Value::make_map();
   put_text(out, "revision", revision);

@@ -146,7 +146,7 @@ TEST_CASE("status is ready when the units and all objects are") {
 TEST_CASE("a receipt tells the way of a commit and what it touched") {
   const TestDirectory directory;
   auto store = open_store(store_options(directory));
-  record(*store, put_plan(make_unit("True")));
+  record(*store, put_plan(make_unit("Unknown")));
   SourceObserved seen;
   seen.revision = kRevision;
   seen.commit = {kSha, "Ada <ada@example.org>", "Scale the shop", at(1).wall};
@@ -179,11 +179,61 @@ TEST_CASE("a receipt tells the way of a commit and what it touched") {
 
   Plan ready;
   ready.receipt.push_back({kRevision, "ready", at(9).wall, ""});
+  ready.put(make_object(make_unit("True")), "health");
   record(*store, ready);
   receipt = reports.read_receipt(kSha);
   REQUIRE(text(*receipt, "outcome") == "ready");
   REQUIRE(receipt->find("reason") == nullptr);
   REQUIRE(reports.read_receipt("dead").error().code == Code::not_found);
+}
+
+TEST_CASE("steps of one moment come in the order of the work, endings in that of time") {
+  const TestDirectory directory;
+  auto store = open_store(store_options(directory));
+  Plan plan;
+  for (const char* step : {"committed", "fetched", "planned", "rendered", "seen", "validated"})
+    plan.receipt.push_back({kRevision, step, at(2).wall, ""});
+  plan.receipt.push_back({kRevision, "failed", at(3).wall, "ErrImagePull: none"});
+  plan.receipt.push_back({kRevision, "started", at(4).wall, ""});
+  plan.receipt.push_back({kRevision, "ready", at(4).wall, ""});
+  record(*store, plan);
+  const auto receipt = StoreReports(*store).read_receipt(kSha);
+  std::vector<std::string> names;
+  for (const Value& step : receipt->find("steps")->items) names.push_back(text(step, "name"));
+  REQUIRE(names == std::vector<std::string>{"seen", "fetched", "rendered", "validated", "planned",
+                                            "committed", "failed", "started", "ready"});
+}
+
+TEST_CASE("what units are now counts more than the steps") {
+  struct Row {
+    const char* name;
+    const char* attempted;
+    const char* ready;
+    const char* reason;
+    bool stalled;
+    const char* word;  // empty: the steps decide
+  };
+  const Row rows[] = {
+      {"ready", "x@sha1:1", "True", "ReconciliationSucceeded", false, "ready"},
+      {"under way again", "x@sha1:1", "Unknown", "Progressing", false, "progressing"},
+      {"failed", "x@sha1:1", "False", "HealthCheckFailed", false, "failed"},
+      {"refused", "x@sha1:1", "False", "UnknownField", true, "refused"},
+      {"held", "x@sha1:1", "False", "PruneGuard", true, "held"},
+      {"at another", "x@sha1:2", "True", "ReconciliationSucceeded", false, ""},
+  };
+  for (const Row& row : rows) {
+    INFO(row.name);
+    const TestDirectory directory;
+    auto store = open_store(store_options(directory));
+    Kustomization unit = make_unit("True");
+    unit.status.last_attempted_revision = row.attempted;
+    unit.status.last_applied_revision = row.stalled ? "x@sha1:0" : row.attempted;
+    unit.status.conditions = {condition("Ready", row.ready, row.reason)};
+    if (row.stalled) unit.status.conditions.push_back(condition("Stalled", "True", row.reason));
+    record(*store, put_plan(unit));
+    const auto outcome = judge_units(*store->view(), "x@sha1:1");
+    REQUIRE((outcome ? outcome->word : "") == row.word);
+  }
 }
 
 struct OutcomeCase {
@@ -257,6 +307,20 @@ std::string steps_seen(const Pod& shape, bool with_pod) {
       {kRevision, {"scheduled", "started"}}};
   REQUIRE(plan_receipts(*store->view(), known, at(7)).empty());
   return out;
+}
+
+TEST_CASE("a pod on its way out does not keep a revision from its steps") {
+  const TestDirectory directory;
+  auto store = open_store(store_options(directory));
+  Pod pod;
+  pod.metadata.name = "old";
+  pod.metadata.namespace_name = "default";
+  pod.metadata.deletion_timestamp = at(6).wall;
+  Plan plan;
+  plan.put(make_object(make_unit("Unknown")), "configured");
+  plan.put(make_object(pod, in_default_unit()), "declared");
+  record(*store, plan);
+  REQUIRE(plan_receipts(*store->view(), {}, at(7)).receipt.size() == 2);
 }
 
 TEST_CASE("scheduled and started are read off the pods") {
