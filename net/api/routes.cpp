@@ -75,8 +75,9 @@ Failure not_served(const Target& target) {
   Failure failure;
   failure.code = 405;
   failure.reason = "MethodNotAllowed";
-  failure.message =
-      std::string(target.resource->plural) + "/" + target.subresource + " is not served";
+  const bool exec = target.subresource == "exec";
+  failure.message = std::string(target.resource->plural) + "/" + target.subresource +
+                    " is not served" + (exec ? ", use moorctl exec" : "");
   failure.name = target.name;
   failure.resource = target.resource->plural;
   return failure;

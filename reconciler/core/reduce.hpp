@@ -16,6 +16,10 @@ struct ReduceOptions {
 // at the next load. Old, superseded and repeated facts give an empty plan.
 Plan reduce(const Fact& fact, const PlanContext& context, const ReduceOptions& options);
 
+// The Kustomizations whose deletions are held and that an operator means: by "namespace/name", by a
+// revision or at least seven digits of its commit, by both with a space between; empty: all.
+std::vector<Object> list_held(const StateView& view, const std::string& subject);
+
 // What must exist before the first fact: the namespaces default, moored-system and
 // kube-node-lease, and the objects of the operator's configuration (GitRepository, Kustomization),
 // without provenance. Configured objects that are recorded and no longer configured are removed.

@@ -44,17 +44,22 @@ Node merge_node(const Node& recorded, const Node& observed, Time now) {
   return merged;
 }
 
-// Whether a held unit is the one that an operator means: by name, by revision, or any.
+// Whether a held unit is the one that an operator means: by name, by revision, by both or any.
 bool is_meant(const Kustomization& unit, const std::string& subject) {
   const Condition* ready = find_condition(unit.status.conditions, "Ready");
   if (ready == nullptr || ready->reason != "PruneGuard") return false;
   const std::string name = unit.metadata.namespace_name + '/' + unit.metadata.name;
   const std::string& revision = unit.status.last_attempted_revision;
-  const std::string sha = revision.substr(revision.rfind(':') + 1);
-  constexpr std::size_t kShortSha = 7;
+  const auto is_revision = [&](const std::string& text) {
+    constexpr std::size_t kShortSha = 7;
+    const std::string sha = revision.substr(revision.rfind(':') + 1);
+    return text == revision || (text.size() >= kShortSha && sha.rfind(text, 0) == 0);
+  };
+  if (const auto space = subject.find(' '); space != std::string::npos) {
+    return subject.substr(0, space) == name && is_revision(subject.substr(space + 1));
+  }
   return subject.empty() || subject == name || subject == unit.metadata.name ||
-         subject == revision || subject == name + ' ' + revision ||
-         (subject.size() >= kShortSha && sha.rfind(subject, 0) == 0);
+         is_revision(subject);
 }
 
 // "process[web] was killed by signal 9, desired is running; restarted after 1.2s"
@@ -130,16 +135,22 @@ Plan reduce_drift(const DriftObserved& fact, const PlanContext& context) {
   return plan;
 }
 
+std::vector<Object> list_held(const StateView& view, const std::string& subject) {
+  std::vector<Object> held = view.list(kind_of<Kustomization>());
+  std::erase_if(held, [&](const Object& unit) {
+    return !is_meant(unit.as<Kustomization>(), subject);
+  });
+  return held;
+}
+
 Plan reduce_operator(const OperatorActed& fact, const PlanContext& context) {
   Plan plan;
   plan.operators.push_back(fact);
   // Only a confirmation that was carried out counts, not one that was asked for or failed.
   const bool done = fact.result.empty() || fact.result == "done";
   if (fact.verb != "confirm" || !done) return plan;
-  for (const Object& object : context.view.list(kind_of<Kustomization>())) {
-    const auto& unit = object.as<Kustomization>();
-    if (!is_meant(unit, fact.subject)) continue;
-    const std::string& revision = unit.status.last_attempted_revision;
+  for (const Object& object : list_held(context.view, fact.subject)) {
+    const std::string& revision = object.as<Kustomization>().status.last_attempted_revision;
     plan.put(with_meta(object,
                        [&](ObjectMeta& meta) {
                          meta.annotations[std::string(kConfirmedAnnotation)] = revision;

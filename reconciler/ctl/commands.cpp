@@ -59,7 +59,7 @@ class Session {
   }
   // The answer in the form that was asked for; exit code 0.
   int print(const Value& answer, const std::string& text) const {
-    write(options_.output == Output::json ? write_json_pretty(answer) + '\n' : text);
+    write(options_.output == Output::json ? write_json_pretty(answer) : text);
     return 0;
   }
   // Reports are read over HTTP, so they need no rights beyond reaching the port.
@@ -99,6 +99,9 @@ Result<int> Session::run(const SyncCommand& command) const {
 
 // The daemon may run elsewhere in the tree, so a path is made absolute here.
 Result<int> Session::run(const PlanCommand& command) const {
+  if (command.reference.empty() && command.path.empty()) {
+    return fail(Code::invalid, "plan needs --ref REFERENCE or --path DIRECTORY");
+  }
   PlanVerb verb;
   verb.unit = command.unit;
   verb.revision = command.reference;
@@ -137,6 +140,9 @@ Result<int> Session::run(const ExecCommand& command) const {
   verb.timeout = command.timeout;
   MOORED_TRY(const Value result, ask(verb));
   print(result, text_in(result, "output"));
+  if (truth_in(result, "truncated") && options_.output != Output::json) {
+    std::fprintf(console_.err, "moorctl: the output was longer, the rest is not kept\n");
+  }
   return static_cast<int>(number_in(result, "exitCode"));
 }
 
@@ -160,7 +166,13 @@ Result<int> Session::run(const ConfirmCommand& command) const {
   verb.revision = command.revision;
   verb.unit = command.unit;
   MOORED_TRY(const Value result, ask(verb));
-  return print(result, "the deletions of " + text_in(result, "revision") + " are allowed\n");
+  print(result, "the deletions of " + text_in(result, "revision") + " are allowed\n");
+  // A held revision is carried out when its source is looked at; that need not wait.
+  if (const auto looked = ask(SyncVerb{}); !looked) {
+    std::fprintf(console_.err, "moorctl: it is carried out at the next look: %s\n",
+                 git::show_text(looked.error().text(), 8192).c_str());
+  }
+  return 0;
 }
 
 Result<int> Session::run(const KubeconfigCommand&) const {
@@ -172,7 +184,8 @@ Result<int> Session::run(const DownCommand& command) const {
   DownVerb verb;
   verb.keep_images = !command.all;
   MOORED_TRY(const Value result, ask(verb));
-  return print(result, "stopped " + text_in(result, "pods") + " pods, nothing of moored is left\n");
+  const std::string left = command.all ? "nothing of moored is left" : "state and images are kept";
+  return print(result, "stopped " + text_in(result, "pods") + " pods, " + left + '\n');
 }
 
 // A daemon that is away is no failure here.

@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <cstdio>
 #include <map>
 #include <memory>
 
@@ -29,6 +30,17 @@ class Grammar {
   std::optional<Options> read(int count, const char* const* values, int& exit_code) {
     try {
       app_.parse(count, values);
+    } catch (const CLI::RequiredError& failure) {
+      // The parser misses a command even where one was given that it does not know.
+      const auto words = app_.remaining();
+      if (words.empty()) {
+        app_.exit(failure);
+      } else {
+        std::fprintf(stderr, "there is no command %s\nRun with --help for more information.\n",
+                     words.front().c_str());
+      }
+      exit_code = 1;
+      return std::nullopt;
     } catch (const CLI::ParseError& failure) {
       const int code = app_.exit(failure);
       exit_code = code == 0 ? 0 : 1;
@@ -138,7 +150,7 @@ class Grammar {
     add<KubeconfigCommand>(app_, "kubeconfig", "Print a kubeconfig for the API");
     const auto [down, down_to] =
         add<DownCommand>(app_, "down", "Stop every pod and remove what moored made");
-    down->add_flag("--all", down_to->all, "images, too");
+    down->add_flag("--all", down_to->all, "state, images and logs, too");
     add<VersionCommand>(app_, "version", "Versions of moorctl and of the daemon");
   }
 

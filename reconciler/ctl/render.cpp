@@ -36,6 +36,9 @@ std::string counted(std::int64_t count, const char* what) {
   return std::to_string(count) + ' ' + what + (count == 1 ? "" : "s");
 }
 
+// A word that may be absent, after another.
+std::string spaced(const std::string& word) { return word.empty() ? "" : ' ' + word; }
+
 Cell state_cell(const Value& row) {
   if (truth_in(row, "suspended")) return {"Suspended", Tone::warning};
   if (truth_in(row, "ready")) return {"Ready", Tone::good};
@@ -213,7 +216,7 @@ std::string render_trace(const Value& receipt, const Look& look) {
                {text_in(*commit, "subject")},
                {", by " + text_in(*commit, "author"), Tone::faint}});
   }
-  page.line({{"outcome   ", Tone::faint}, {outcome, tone}, {" " + text_in(receipt, "reason")}});
+  page.line({{"outcome   ", Tone::faint}, {outcome, tone}, {spaced(text_in(receipt, "reason"))}});
   if (!text_in(receipt, "message").empty()) page.line("          " + text_in(receipt, "message"));
   Rows rows;
   std::optional<Time> before;
@@ -244,10 +247,12 @@ std::string render_history(const Value& history, const Look& look) {
   Page page(look.colour);
   for (const auto& item : items_in(history, "items")) {
     const std::string why = text_in(item, "why");
+    const std::string outcome = text_in(item, "outcome");
     page.line({{short_time(text_in(item, "time"), look.now) + "  ", Tone::faint},
                {text_in(item, "verb") + ' ', Tone::strong},
                {text_in(item, "object")},
                {why.empty() ? "" : ": " + why},
+               {outcome.empty() ? "" : ", " + outcome},
                {"  by " + text_in(item, "actor") + ' ' + text_in(item, "name") + ' ' +
                     short_revision(text_in(item, "cause")),
                 Tone::faint}});
@@ -356,7 +361,7 @@ std::string render_sync(const Value& result, const Look& look) {
   if (!outcome.empty()) {
     page.line({{short_revision(text_in(result, "revision")) + " is "},
                {outcome, outcome == "ready" ? Tone::good : Tone::bad},
-               {" " + text_in(result, "reason")}});
+               {spaced(text_in(result, "reason"))}});
     if (!text_in(result, "message").empty()) page.line("  " + text_in(result, "message"));
   }
   return page.text();

@@ -1,5 +1,7 @@
 // moored: the daemon.
 #include <CLI/CLI.hpp>
+#include <unistd.h>
+
 #include <csignal>
 #include <cstdio>
 
@@ -26,6 +28,10 @@ int run(const moored::ConfigurationFlags& flags) {
   for (const int number : {SIGTERM, SIGINT, SIGUSR1}) sigaddset(&signals, number);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   std::signal(SIGPIPE, SIG_IGN);
+  if (::geteuid() != 0) {
+    return fail_with({moored::Code::denied, "moored starts containers, so it must run as root",
+                      "Forbidden", {}, "start it with sudo or by systemd"});
+  }
   auto configuration = moored::load_configuration(flags);
   if (!configuration) return fail_with(configuration.error());
   auto daemon = moored::Daemon::create(*configuration);
@@ -60,7 +66,11 @@ int main(int argc, char** argv) {
            "privileged, baseline or restricted, for namespace default");
   bool verbose = false;
   command->add_flag("--verbose", verbose, "log details");
-  CLI11_PARSE(app, argc, argv);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& failure) {
+    return app.exit(failure) == 0 ? 0 : 1;
+  }
   if (verbose) moored::set_log_level(moored::LogLevel::debug);
   return run(flags);
 }

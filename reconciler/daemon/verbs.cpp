@@ -1,12 +1,16 @@
 #include "reconciler/daemon/verbs.hpp"
 
+#include <algorithm>
+#include <set>
 #include <thread>
 
 #include "gitsync/follow/follower.hpp"
 #include "gitsync/follow/worker_reader.hpp"
+#include "reconciler/core/reduce.hpp"
 #include "reconciler/daemon/parts.hpp"
 #include "reconciler/daemon/sources.hpp"
 #include "reconciler/diff/commit.hpp"
+#include "reconciler/loop/receipts.hpp"
 #include "reconciler/store/store.hpp"
 #include "runtime/agent/agent.hpp"
 #include "runtime/container/shim_sandbox.hpp"
@@ -23,12 +27,6 @@ using std::chrono::steady_clock;
 
 constexpr milliseconds kLookAgain{50};
 constexpr std::size_t kOutputLimit = 10U << 10U;  // bytes that the shim keeps of a program's output
-
-// The commit id in branch@sha1:<40 hex>.
-std::string sha_in(const std::string& revision) {
-  const auto colon = revision.rfind(':');
-  return colon == std::string::npos ? revision : revision.substr(colon + 1);
-}
 
 std::string text_of(const Value& value, std::string_view member) {
   const Value* found = value.find(member);
@@ -80,6 +78,14 @@ std::vector<std::pair<ObjectKey, ContainerStatus>> container_statuses(const Stat
     for (const auto& row : status.container_statuses) out.emplace_back(object.key(), row);
   }
   return out;
+}
+
+// Whether a unit has applied or tried the commit last.
+bool is_current(const StateView& view, const std::string& sha) {
+  const auto revisions = current_revisions(view);
+  return std::any_of(revisions.begin(), revisions.end(), [&](const std::string& revision) {
+    return sha_of_revision(revision) == sha;
+  });
 }
 
 // The unit that a plan is about.
@@ -147,7 +153,7 @@ Result<Value> DaemonVerbs::sync(const SyncVerb& verb, AdminProgress& progress) {
   if (verb.wait && failure) return Unexpected(std::move(*failure));
   Value out = Value::make_map();
   if (verb.wait && !revision.empty()) {
-    MOORED_TRY(const auto receipt, wait_for_outcome(sha_in(revision), verb, progress));
+    MOORED_TRY(const auto receipt, wait_for_outcome(sha_of_revision(revision), verb, progress));
     for (const auto* member : {"outcome", "reason", "message"}) {
       out.put(member, Value::of_text(text_of(receipt, member)));
     }
@@ -161,14 +167,19 @@ Result<Value> DaemonVerbs::sync(const SyncVerb& verb, AdminProgress& progress) {
 Result<Value> DaemonVerbs::wait_for_outcome(const std::string& sha, const SyncVerb& verb,
                                             AdminProgress& progress) {
   const auto end = steady_clock::now() + verb.timeout;
-  std::size_t shown = 0;
+  std::set<std::string> shown;
+  bool taken = false;
   while (!progress.cancelled()) {
     auto receipt = parts_.reports->read_receipt(sha);
     if (!receipt && receipt.error().code != Code::not_found) return receipt;
-    if (receipt) {
-      const Value* steps = receipt->find("steps");
-      for (; steps != nullptr && shown < steps->items.size(); ++shown) {
-        progress.report(Value::of_text(text_of(steps->items[shown], "name")));
+    // A commit that Git went back to has its old receipt until a unit takes it up again.
+    const bool current = receipt && is_current(*parts_.store->view(), sha);
+    if (taken && !current) return receipt;
+    if (current) {
+      taken = true;
+      for (const Value& step : receipt->find("steps")->items) {
+        const std::string name = text_of(step, "name");
+        if (shown.insert(name).second) progress.report(Value::of_text(name));
       }
       if (is_settled(text_of(*receipt, "outcome"))) return receipt;
     }
@@ -217,10 +228,23 @@ Result<Value> DaemonVerbs::image_list(const ImageListVerb&, AdminProgress&) {
 }
 
 Result<Value> DaemonVerbs::image_remove(const ImageRemoveVerb& verb, AdminProgress&) {
-  MOORED_TRY(const auto image, parts_.images->find(verb.name));
+  auto found = parts_.images->find(verb.name);
+  if (!found && found.error().code != Code::not_found) return Unexpected(std::move(found).error());
+  if (!found) {
+    return Unexpected(Error{Code::not_found, "there is no image " + verb.name, "NotFound", {},
+                            "see moorctl image ls"});
+  }
+  const auto& image = *found;
+  MOORED_TRY(const auto all, parts_.images->list());
+  const auto known = std::count_if(all.begin(), all.end(), [&](const ImageReport& one) {
+    return one.digest == image.digest;
+  });
+  // One of several names may go while a container runs from another.
+  const bool last = known < 2 || verb.name.find(image.digest) != std::string::npos;
   std::vector<std::string> layers;
   for (const auto& [object, status] : container_statuses(*parts_.store->view())) {
-    if (status.image_id.find(image.digest) != std::string::npos) {
+    if (status.image_id.find(image.digest) != std::string::npos &&
+        (last || status.image == image.name)) {
       return fail(Code::conflict, object.text() + " uses " + image.name);
     }
     const auto used = parts_.images->find(status.image);
@@ -286,19 +310,18 @@ Result<Value> DaemonVerbs::plan(const PlanVerb& verb, AdminProgress&) {
   return out;
 }
 
+// What is held here is what the record of this verb will allow: both ask list_held().
 Result<Value> DaemonVerbs::confirm(const ConfirmVerb& verb, AdminProgress&) {
-  for (const auto& object : parts_.store->view()->list(kind_of<Kustomization>())) {
-    const auto& status = object.as<Kustomization>().status;
-    const auto* ready = find_condition(status.conditions, "Ready");
-    if (ready == nullptr || ready->reason != "PruneGuard") continue;
-    const auto& revision = status.last_attempted_revision;
-    if (revision.find(verb.revision) == std::string::npos) continue;
-    Value out = Value::make_map();
-    out.put("revision", Value::of_text(revision));
-    return out;
+  const auto held = list_held(*parts_.store->view(), admin_verb_subject(verb));
+  if (verb.revision.empty() || held.empty()) {
+    const std::string unit = verb.unit.empty() ? "" : " in " + verb.unit;
+    return Unexpected(Error{Code::not_found, "nothing is held at " + verb.revision + unit,
+                            "NotFound", {}, "see moorctl status"});
   }
-  return Unexpected(Error{Code::not_found, "nothing is held at " + verb.revision, "NotFound", {},
-                          "see moorctl status"});
+  Value out = Value::make_map();
+  out.put("revision",
+          Value::of_text(held.front().as<Kustomization>().status.last_attempted_revision));
+  return out;
 }
 
 Result<Value> DaemonVerbs::down(const DownVerb& verb, AdminProgress& progress) {

@@ -150,8 +150,8 @@ Result<ImageReport> ContentStore::State::install(const FoundImage& image,
   for (const auto& layer : manifest.layers)
     layer_blobs.push_back(layer.digest);
   if (request.progress) {
-    request.progress(
-        {"unpacking " + std::to_string(layer_blobs.size()) + " layers of " + names.front()});
+    const std::string what = layer_blobs.size() == 1 ? " layer of " : " layers of ";
+    request.progress({"unpacking " + std::to_string(layer_blobs.size()) + what + names.front()});
   }
   MOORED_TRY(const auto chain,
              layers.ensure(configuration.diff_ids, layer_blobs, blobs, options.limits));

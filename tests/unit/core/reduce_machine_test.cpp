@@ -345,6 +345,28 @@ TEST_CASE("A confirmation that did not go through confirms nothing") {
   CHECK(world.post(OperatorActed{"confirm", "", 0, "moorctl[7]", "done"}).writes.size() == 1);
 }
 
+TEST_CASE("A held unit is meant by its name, its revision or both") {
+  World world;
+  world.commit("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: default}\n");
+  world.settle();
+  CHECK(list_held(world.store, "").empty());
+  world.commit("", kSha2);
+  world.settle();
+  const std::string unit = world.all<Kustomization>().front().metadata.namespace_name + '/' +
+                           world.all<Kustomization>().front().metadata.name;
+  const std::string revision = world.all<Kustomization>().front().status.last_attempted_revision;
+  const std::string sha = kSha2;
+  const std::pair<std::string, bool> rows[] = {
+      {"", true}, {unit, true}, {revision, true}, {sha, true}, {sha.substr(0, 7), true},
+      {unit + ' ' + sha.substr(0, 7), true}, {unit + ' ' + revision, true},
+      {sha.substr(0, 6), false}, {"main", false}, {"x/y " + sha, false}, {unit + " main", false},
+  };
+  for (const auto& [subject, held] : rows) {
+    INFO(subject);
+    CHECK(list_held(world.store, subject).size() == (held ? 1U : 0U));
+  }
+}
+
 TEST_CASE("Packet rules that fail are told on the node") {
   World world;
   CHECK(world.post(ProxyApplied{7, std::nullopt}).empty());

@@ -75,7 +75,9 @@ TEST_CASE("api routes: subresources that open connections are not served by any 
     for (const auto* method : {"GET", "POST"}) {
       const auto response = api.ask(method, std::string("/api/v1/namespaces/shop/pods/web/") + sub);
       CHECK(response.status == 405);
-      CHECK(at(body_of(response), "message") == std::string("pods/") + sub + " is not served");
+      const std::string instead = sub == std::string("exec") ? ", use moorctl exec" : "";
+      CHECK(at(body_of(response), "message") ==
+            std::string("pods/") + sub + " is not served" + instead);
     }
   }
 }

@@ -245,6 +245,8 @@ TEST_CASE("sync shows its steps and fails with its source", "[ctl]") {
 TEST_CASE("plan exits by what would change", "[ctl]") {
   Machine machine;
   PlanCommand command;
+  CHECK(machine.run(command).err == "moorctl: plan needs --ref REFERENCE or --path DIRECTORY\n");
+  CHECK(machine.verbs.take().empty());
   command.reference = "change";
   machine.verbs.plan_answer = json(R"({"unit": "a/b", "revision": "x", "changes": []})");
   CHECK(machine.run(command).code == 0);
@@ -294,9 +296,9 @@ TEST_CASE("confirm and down say what they did", "[ctl]") {
   Machine machine;
   CHECK(machine.run(ConfirmCommand{"u/n", "abc1234"}).out ==
         "the deletions of abc1234 are allowed\n");
-  CHECK(machine.run(DownCommand{}).out == "stopped 3 pods, nothing of moored is left\n");
-  CHECK(machine.run(DownCommand{true}).code == 0);
-  CHECK(machine.verbs.take() == "confirm abc1234 u/n\ndown\ndown with images\n");
+  CHECK(machine.run(DownCommand{}).out == "stopped 3 pods, state and images are kept\n");
+  CHECK(machine.run(DownCommand{true}).out == "stopped 3 pods, nothing of moored is left\n");
+  CHECK(machine.verbs.take() == "confirm abc1234 u/n\nsync  300000\ndown\ndown with images\n");
 }
 
 TEST_CASE("a refusal of the daemon is printed with its fix", "[ctl]") {
