@@ -9,6 +9,7 @@
 #include "reconciler/diff/merge.hpp"
 #include "reconciler/diff/ownership.hpp"
 #include "schema/model/core.hpp"
+#include "schema/model/pod.hpp"
 
 namespace moored {
 namespace {
@@ -146,16 +147,36 @@ std::optional<Error> check_sealed(const Object& recorded, const Object& merged,
   return std::nullopt;
 }
 
+// The containers of a pod are started from its spec once: it stays what it was.
+std::optional<Error> check_pod_spec(const Object& merged, const std::vector<FieldChange>& changes) {
+  if (!merged.is<Pod>()) return std::nullopt;
+  for (const FieldChange& change : changes) {
+    if (change.path.rfind("spec", 0) != 0) continue;
+    return Error{Code::invalid, "the spec of a Pod that is there cannot be changed", "Immutable",
+                 {{}, 0, 0, change.path},
+                 "give the Pod another name, or let a Deployment replace its pods"};
+  }
+  return std::nullopt;
+}
+
 // Immutable fields are judged against what is recorded, after our own parts were carried over.
 void Comparison::compare_recorded(const Object& declared, const Object& recorded) {
   if (auto conflict = check_owner(recorded, plan_.unit, view_)) {
     return refuse(declared, std::move(*conflict));
+  }
+  // Changed now it would still go, and nobody would make it again. A refused commit is tried at
+  // every look, so it is taken as soon as the old one is gone.
+  if (recorded.meta().deletion_timestamp) {
+    return refuse(declared, {Code::conflict, recorded.key().text() + " is being removed",
+                             recorded.is<Namespace>() ? "NamespaceTerminating" : "Terminating", {},
+                             "the commit is taken once that is gone"});
   }
   auto merged = make_merged(declared, recorded);
   if (!merged) return refuse(declared, std::move(merged).error());
   auto changes = diff(recorded, *merged, false);
   auto errors = check_immutable(recorded, *merged);
   if (auto sealed = check_sealed(recorded, *merged, changes)) errors.push_back(std::move(*sealed));
+  if (auto fixed = check_pod_spec(*merged, changes)) errors.push_back(std::move(*fixed));
   for (Error& error : errors) {
     error.place.file = declared.provenance().file;
     error.place.line = declared.provenance().line;

@@ -5,6 +5,7 @@
 
 #include "schema/codec/codec.hpp"
 #include "schema/model/core.hpp"
+#include "schema/model/pod.hpp"
 
 namespace moored {
 namespace {
@@ -54,6 +55,14 @@ Object keep_cluster_ip(Object merged, const Object& recorded) {
   return make_object(std::move(service), merged.provenance());
 }
 
+// A pod stays on the node that it was bound to.
+Object keep_node(Object merged, const Object& recorded) {
+  auto pod = merged.as<Pod>();
+  if (!pod.spec.node_name.empty()) return merged;
+  pod.spec.node_name = recorded.as<Pod>().spec.node_name;
+  return make_object(std::move(pod), merged.provenance());
+}
+
 }  // namespace
 
 bool is_own_annotation(std::string_view name) {
@@ -74,6 +83,7 @@ Result<Object> make_merged(const Object& declared, const Object& recorded) {
   MOORED_CHECK(copy_status(kind, recorded.body(), body.get()));
   Object merged(kind, std::move(body), declared.provenance());
   if (merged.is<Service>()) return keep_cluster_ip(std::move(merged), recorded);
+  if (merged.is<Pod>()) return keep_node(std::move(merged), recorded);
   return merged;
 }
 

@@ -212,6 +212,23 @@ TEST_CASE("A budget can be set otherwise") {
   CHECK_FALSE(plan(world, maps_yaml(1), false, {3, 0.5}).held);
 }
 
+std::string pod_yaml(const std::string& image, const std::string& label = "one") {
+  return "apiVersion: v1\nkind: Pod\nmetadata: {name: solo, namespace: default, labels: {a: " +
+         label + "}}\nspec:\n  containers: [{name: main, image: \"" + image + "\"}]\n";
+}
+
+TEST_CASE("A bound Pod stays on its node and is no change by itself") {
+  World world;
+  world.commit(pod_yaml("web:1"));
+  world.converge();
+  REQUIRE_FALSE(world.get<Pod>("solo").spec.node_name.empty());
+  CHECK(plan(world, pod_yaml("web:1")).changes.empty());
+  const CommitPlan commit = plan(world, pod_yaml("web:1", "two"));
+  REQUIRE(commit.changes.size() == 1);
+  CHECK(commit.changes[0].changes.size() == 1);
+  CHECK(commit.changes[0].after.as<Pod>().spec.node_name == world.get<Pod>("solo").spec.node_name);
+}
+
 struct RefusalRow {
   const char* what;
   std::string recorded;
@@ -235,6 +252,8 @@ TEST_CASE("What cannot be applied is refused with reason and place") {
        "Immutable", "spec.selector"},
       {"an immutable ConfigMap", map_yaml("a", "1", "default", sealed),
        map_yaml("a", "2", "default", sealed), "Immutable", "data"},
+      {"another spec of a Pod", pod_yaml("web:1"), pod_yaml("web:2"), "Immutable",
+       "spec.containers[name=main].image"},
       {"no longer immutable", map_yaml("a", "1", "default", sealed), map_yaml("a"), "Immutable",
        "immutable"},
   };
@@ -270,6 +289,24 @@ TEST_CASE("Into a namespace that is being removed nothing is put") {
   const CommitPlan commit = plan(world, namespace_yaml("shop") + map_yaml("a", "2", "shop"));
   REQUIRE_FALSE(commit.diagnostics.ok());
   CHECK(commit.diagnostics.errors()[0].reason == "NamespaceTerminating");
+}
+
+TEST_CASE("What is on its way out is not taken back, but made again once it is gone") {
+  World world;
+  world.commit(pod_yaml("web:1"));
+  world.converge();
+  auto pod = world.get<Pod>("solo");
+  pod.metadata.deletion_timestamp = world.now;
+  const Object leaving = make_object(pod, {"s", "moored-system/default", "", "", 0});
+  world.store.apply({Write::Type::put, leaving.key(), leaving, ""});
+  const CommitPlan early = plan(world, pod_yaml("web:1"));
+  REQUIRE_FALSE(early.diagnostics.ok());
+  CHECK(early.diagnostics.errors()[0].reason == "Terminating");
+  world.store.apply({Write::Type::remove, leaving.key(), {}, ""});
+  const CommitPlan late = plan(world, pod_yaml("web:1"));
+  CHECK(late.diagnostics.ok());
+  REQUIRE(late.changes.size() == 1);
+  CHECK(late.changes[0].verb == ObjectChange::Verb::create);
 }
 
 TEST_CASE("One object twice in a tree is refused") {
