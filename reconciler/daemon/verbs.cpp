@@ -80,11 +80,23 @@ std::vector<std::pair<ObjectKey, ContainerStatus>> container_statuses(const Stat
   return out;
 }
 
-// Whether a unit has applied or tried the commit last.
-bool is_current(const StateView& view, const std::string& sha) {
-  const auto revisions = current_revisions(view);
-  return std::any_of(revisions.begin(), revisions.end(), [&](const std::string& revision) {
-    return sha_of_revision(revision) == sha;
+// The units that follow a source (namespace/name) now.
+std::vector<Kustomization> units_of(const StateView& view, const std::string& source) {
+  std::vector<Kustomization> units;
+  for (const auto& object : view.list(kind_of<Kustomization>())) {
+    const auto& unit = object.as<Kustomization>();
+    const auto& ref = unit.spec.source_ref;
+    const auto& name_space =
+        ref.namespace_name.empty() ? unit.metadata.namespace_name : ref.namespace_name;
+    if (!unit.spec.suspend && name_space + "/" + ref.name == source) units.push_back(unit);
+  }
+  return units;
+}
+
+// Whether all of them have tried the commit last.
+bool is_taken(const std::vector<Kustomization>& units, const std::string& sha) {
+  return std::all_of(units.begin(), units.end(), [&](const Kustomization& unit) {
+    return sha_of_revision(unit.status.last_attempted_revision) == sha;
   });
 }
 
@@ -134,55 +146,59 @@ void DownRequest::answer(Result<Value> result) {
 DaemonVerbs::DaemonVerbs(Parts& parts, DownRequest& down, std::function<void()> wake)
     : parts_(parts), down_(down), wake_(std::move(wake)) {}
 
+// Of several sources the first that did not become ready is what the answer is about.
 Result<Value> DaemonVerbs::sync(const SyncVerb& verb, AdminProgress& progress) {
   MOORED_TRY(const auto looks, parts_.follower->sync_now(verb.source, verb.timeout));
+  const auto end = steady_clock::now() + verb.timeout;
   Value sources = Value::make_list();
+  Value last = Value::make_map();
   std::string revision;
-  std::optional<Error> failure;
+  std::string outcome;
   for (const auto& look : looks) {
     Value row = Value::make_map();
     row.put("source", Value::of_text(look.source));
     row.put("revision", Value::of_text(look.revision));
-    if (look.error) {
-      row.put("error", Value::of_text(look.error->text()));
-      failure = look.error;
-    }
+    if (look.error) row.put("error", Value::of_text(look.error->text()));
     sources.items.push_back(std::move(row));
-    if (!look.revision.empty()) revision = look.revision;
+    if (verb.wait && look.error) return Unexpected(*look.error);
+    const bool open = outcome.empty() || outcome == "ready";
+    if (look.revision.empty() || !open) continue;
+    revision = look.revision;
+    if (!verb.wait || units_of(*parts_.store->view(), look.source).empty()) continue;
+    MOORED_TRY(const auto receipt, wait_for_outcome(look, end, progress));
+    outcome = text_of(receipt, "outcome");
+    last = receipt;
   }
-  if (verb.wait && failure) return Unexpected(std::move(*failure));
+  if (verb.wait && outcome.empty() && !revision.empty()) {
+    return fail(Code::conflict, "no unit follows " + revision + ", so nothing becomes ready");
+  }
   Value out = Value::make_map();
-  if (verb.wait && !revision.empty()) {
-    MOORED_TRY(const auto receipt, wait_for_outcome(sha_of_revision(revision), verb, progress));
-    for (const auto* member : {"outcome", "reason", "message"}) {
-      out.put(member, Value::of_text(text_of(receipt, member)));
-    }
+  for (const auto* member : {"outcome", "reason", "message"}) {
+    if (verb.wait) out.put(member, Value::of_text(text_of(last, member)));
   }
   out.put("revision", Value::of_text(revision));
-  out.put("ready", Value::of_boolean(text_of(out, "outcome") == "ready"));
+  out.put("ready", Value::of_boolean(outcome == "ready"));
   out.put("sources", std::move(sources));
   return out;
 }
 
-Result<Value> DaemonVerbs::wait_for_outcome(const std::string& sha, const SyncVerb& verb,
+Result<Value> DaemonVerbs::wait_for_outcome(const LookReport& look, steady_clock::time_point end,
                                             AdminProgress& progress) {
-  const auto end = steady_clock::now() + verb.timeout;
+  const auto sha = sha_of_revision(look.revision);
   std::set<std::string> shown;
   bool taken = false;
   while (!progress.cancelled()) {
     auto receipt = parts_.reports->read_receipt(sha);
     if (!receipt && receipt.error().code != Code::not_found) return receipt;
-    // A commit that Git went back to has its old receipt until a unit takes it up again.
-    const bool current = receipt && is_current(*parts_.store->view(), sha);
+    // A commit that Git went back to has its old receipt until the units take it up again.
+    const bool current = receipt && is_taken(units_of(*parts_.store->view(), look.source), sha);
     if (taken && !current) return receipt;
-    if (current) {
-      taken = true;
-      for (const Value& step : receipt->find("steps")->items) {
-        const std::string name = text_of(step, "name");
-        if (shown.insert(name).second) progress.report(Value::of_text(name));
-      }
-      if (is_settled(text_of(*receipt, "outcome"))) return receipt;
+    taken = current;
+    for (std::size_t i = 0; current && i < receipt->find("steps")->items.size(); ++i) {
+      const auto name = text_of(receipt->find("steps")->items[i], "name");
+      if (shown.insert(name).second) progress.report(Value::of_text(name));
     }
+    if (current && is_settled(text_of(*receipt, "outcome"))) return receipt;
     if (steady_clock::now() > end) {
       return Unexpected(Error{Code::timeout, "revision " + sha.substr(0, 12) + " is not ready yet",
                               "Timeout", {}, "see moorctl status"});

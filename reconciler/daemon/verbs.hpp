@@ -1,6 +1,7 @@
 // What the admin socket can ask of this daemon, carried out on its parts.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <functional>
 #include <mutex>
@@ -12,6 +13,7 @@
 
 namespace moored {
 
+struct LookReport;
 struct Parts;
 
 // A request to take everything down, handed from the socket's thread to the daemon's.
@@ -45,7 +47,8 @@ class DaemonVerbs final : public AdminVerbs {
   Result<Value> down(const DownVerb& verb, AdminProgress& progress) override;
 
  private:
-  Result<Value> wait_for_outcome(const std::string& sha, const SyncVerb& verb,
+  Result<Value> wait_for_outcome(const LookReport& look,
+                                 std::chrono::steady_clock::time_point end,
                                  AdminProgress& progress);
   Result<TreeLoaded> load_tree(const PlanVerb& verb, const Kustomization& unit);
 

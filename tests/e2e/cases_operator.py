@@ -37,6 +37,34 @@ spec:
           image: test/web:1
           command: [sh, -c, "trap 'exit 0' TERM; while :; do sleep 0.1; done"]
 """
+SLOW = """\
+apiVersion: v1
+kind: Pod
+metadata: {name: slow, namespace: shop}
+spec:
+  terminationGracePeriodSeconds: 3
+  containers:
+    - name: main
+      image: test/web:1
+      command: [sh, -c, "trap '' TERM; while :; do sleep 0.1; done"]
+"""
+CONFIG = """\
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: settings, namespace: shop}
+data: {text: first}
+"""
+SOURCE = """\
+apiVersion: source.toolkit.fluxcd.io/v1
+kind: GitRepository
+metadata: {name: other, namespace: shop}
+spec: {url: "URL", interval: 1s, ref: {branch: other}}
+---
+apiVersion: kustomize.toolkit.fluxcd.io/v1
+kind: Kustomization
+metadata: {name: other, namespace: shop}
+spec: {interval: 1s, path: ./two, prune: true, sourceRef: {kind: GitRepository, name: other}}
+"""
 
 
 class Operator(unittest.TestCase):
@@ -89,6 +117,81 @@ class Operator(unittest.TestCase):
                    lambda: self.daemon.report("trace", sha)["outcome"] == "ready")
         self.assertIn("nothing is held", self.refused("confirm", sha))
         self.assertIn("confirm", self.daemon.ctl("history").stdout)
+
+    def test_a_pod_that_is_added_again_while_it_goes_comes_back(self):
+        self.repository.write("app/slow.yaml", SLOW)
+        self.repository.push("Add a pod that takes its time to end")
+        self.daemon.sync()
+        uid = self.daemon.get("pod", "slow", "-n", "shop")["metadata"]["uid"]
+        self.repository.replace("app/slow.yaml", "sleep 0.1", "sleep 0.2")
+        self.repository.push("Change what it runs")
+        refused = self.daemon.ctl("sync", "--wait", check=False)
+        self.assertIn("Immutable", refused.stdout)
+        self.repository.remove("app/slow.yaml")
+        self.repository.push("Remove it")
+        self.daemon.ctl("sync")
+        eventually("the pod to end", lambda: "deletionTimestamp" in self.daemon.get(
+            "pod", "slow", "-n", "shop")["metadata"])
+        self.repository.write("app/slow.yaml", SLOW)
+        self.repository.push("Add it again")
+        self.daemon.ctl("sync")
+        eventually("another pod of that name", lambda: [
+            pod for pod in self.daemon.ready_pods("shop")
+            if pod["metadata"]["name"] == "slow" and pod["metadata"]["uid"] != uid])
+        self.daemon.sync()
+
+    def test_a_source_declared_in_git_is_followed_and_suspended(self):
+        self.repository.write("two/config.yaml", CONFIG)
+        self.repository.push("Start another branch", branch="other")
+        self.repository.write("app/source.yaml", SOURCE.replace("URL", self.repository.url))
+        self.repository.push("Follow the other branch")
+        self.daemon.sync()
+        self.daemon.ctl("sync", "shop/other", "--wait")
+        self.assertEqual(self.text_of_config(), "first")
+        self.repository.replace("app/source.yaml", "prune: true", "prune: true, suspend: true")
+        self.repository.push("Suspend it")
+        self.daemon.sync()
+        self.repository.replace("two/config.yaml", "first", "second")
+        self.repository.push("Not now", branch="other")
+        self.assertIn("shop/other", self.daemon.ctl("sync").stdout)
+        unit = next(row for row in self.daemon.report("status")["units"]
+                    if row["name"] == "shop/other")
+        self.assertTrue(unit["suspended"])
+        self.assertEqual(self.text_of_config(), "first")
+        self.repository.replace("app/source.yaml", ", suspend: true", "")
+        self.repository.push("Resume it")
+        self.daemon.sync()
+        eventually("the change made meanwhile", lambda: self.text_of_config() == "second")
+        self.repository.remove("app/source.yaml")
+        self.repository.push("Do without it")
+        self.daemon.sync()
+        eventually("its objects gone with it", lambda: "settings" not in [
+            row["metadata"]["name"] for row in self.daemon.get("configmaps", "-n", "shop")["items"]])
+
+    def text_of_config(self):
+        return self.daemon.get("configmap", "settings", "-n", "shop")["data"]["text"]
+
+    def test_a_commit_that_git_goes_back_to_is_awaited_again(self):
+        first = self.repository.git("rev-parse", "HEAD")
+        self.repository.replace("app/keeper.yaml", "sleep 0.1", "sleep 0.2")
+        self.repository.push("Sleep longer")
+        self.daemon.sync()
+        self.repository.git("reset", "-q", "--hard", first)
+        self.repository.git("push", "-q", "--force", "origin", "HEAD:refs/heads/main")
+        self.daemon.sync()
+        deployment = self.daemon.get("deployment", "keeper", "-n", "shop")
+        self.assertIn("sleep 0.1",
+                      deployment["spec"]["template"]["spec"]["containers"][0]["command"][2])
+        self.assertEqual(deployment["status"]["updatedReplicas"], 2)
+        self.assertEqual(deployment["status"]["readyReplicas"], 2)
+        self.assertIn("HistoryRewritten", self.daemon.kubectl("get", "events", "-A").stdout)
+
+    def test_an_image_with_two_names_can_lose_one(self):
+        self.daemon.import_image("test/other:1", self.world.directory / "root")
+        self.assertIn("uses", self.refused("image", "rm", IMAGE))
+        self.assertIn("removed", self.daemon.ctl("image", "rm", "test/other:1").stdout)
+        self.assertIn("uses", self.refused("image", "rm", IMAGE))
+        self.assertIn("there is no image", self.refused("image", "rm", "test/absent:1"))
 
     def test_logs_are_followed_until_the_pod_ends(self):
         self.repository.write("app/talker.yaml", TALKER)

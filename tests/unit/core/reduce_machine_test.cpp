@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 
 #include "reconciler/core/conditions.hpp"
+#include "schema/model/flux.hpp"
 #include "schema/model/pod.hpp"
 #include "schema/model/cluster.hpp"
 #include "schema/model/core.hpp"
@@ -352,18 +353,26 @@ TEST_CASE("A held unit is meant by its name, its revision or both") {
   CHECK(list_held(world.store, "").empty());
   world.commit("", kSha2);
   world.settle();
-  const std::string unit = world.all<Kustomization>().front().metadata.namespace_name + '/' +
-                           world.all<Kustomization>().front().metadata.name;
-  const std::string revision = world.all<Kustomization>().front().status.last_attempted_revision;
+  const auto held = list_held(world.store, "");
+  REQUIRE(held.size() == 1);
+  const std::string unit = held[0].meta().namespace_name + '/' + held[0].meta().name;
+  const std::string revision = held[0].as<Kustomization>().status.last_attempted_revision;
   const std::string sha = kSha2;
   const std::pair<std::string, bool> rows[] = {
-      {"", true}, {unit, true}, {revision, true}, {sha, true}, {sha.substr(0, 7), true},
-      {unit + ' ' + sha.substr(0, 7), true}, {unit + ' ' + revision, true},
-      {sha.substr(0, 6), false}, {"main", false}, {"x/y " + sha, false}, {unit + " main", false},
+      {unit, true},
+      {revision, true},
+      {sha, true},
+      {sha.substr(0, 7), true},
+      {unit + ' ' + sha.substr(0, 7), true},
+      {unit + ' ' + revision, true},
+      {sha.substr(0, 6), false},
+      {"main", false},
+      {"x/y " + sha, false},
+      {unit + " main", false},
   };
-  for (const auto& [subject, held] : rows) {
+  for (const auto& [subject, is_held] : rows) {
     INFO(subject);
-    CHECK(list_held(world.store, subject).size() == (held ? 1U : 0U));
+    CHECK(list_held(world.store, subject).size() == (is_held ? 1U : 0U));
   }
 }
 

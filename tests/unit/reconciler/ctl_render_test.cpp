@@ -218,7 +218,7 @@ TEST_CASE("images, sync and validation are short", "[ctl]") {
                     plain()) ==
         "a/b  main@1a2b3c4d\n"
         "a/c                 no\n"
-        "main@1a2b3c4d is ready \n");
+        "main@1a2b3c4d is ready\n");
   CHECK(render_validation(json(R"({"valid": true, "files": 1, "objects": 3})"), plain()) ==
         "1 file, 3 objects: valid\n");
   CHECK(render_validation(json(R"({"valid": false, "files": 2, "objects": 0, "errorCount": 150,
