@@ -17,10 +17,11 @@ def main():
         sys.exit(1)
     if not cases:
         sys.exit(1)
+    skip = re.compile(r"^\s*(?:skip(?:ped)?|left out): (.*)$", re.M | re.I)
     rows = {"run": [], "fail": [], "skip": []}
     for case in cases:
         output = case.findtext("system-out") or ""
-        if case.get("status") == "run" and re.search(r"^SKIP: ", output, re.M):
+        if case.get("status") == "run" and skip.search(output):
             rows["skip"].append((case.get("name"), output))
         elif case.get("status") == "run":
             rows["run"].append((case.get("name"), output))
@@ -30,7 +31,7 @@ def main():
             rows["fail"].append((case.get("name"), output))
     print(len(rows["run"]), len(rows["fail"]), len(rows["skip"]))
     for name, output in rows["skip"]:
-        why = re.search(r"^SKIP: (.*)$", output, re.M)
+        why = skip.search(output)
         print("skipped:", name, "-", why.group(1) if why else "not run")
     for name, _ in rows["fail"]:
         print("failed:", name)

@@ -28,8 +28,8 @@ status=0
 while read -r name; do
   [ -n "$name" ] || continue
   if "$program" "$name" >/tmp/out 2>&1; then
-    if grep -q '^SKIP: ' /tmp/out; then
-      echo "SKIP $name: $(grep '^SKIP: ' /tmp/out)"
+    if grep -qiE '^ *skip(ped)?: ' /tmp/out; then
+      echo "SKIP $name: $(grep -iE '^ *skip(ped)?: ' /tmp/out)"
     else
       echo "PASS $name"
     fi

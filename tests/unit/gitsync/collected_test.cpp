@@ -19,7 +19,7 @@ namespace {
 
 std::string collected() {
   const char* named = std::getenv("MOORED_BAD_INPUT");
-  const std::string directory = named != nullptr ? named : "/work/shared/badinput";
+  const std::string directory = named != nullptr ? named : MOORED_SOURCE_DIR "/../shared/badinput";
   if (fs::exists(directory + "/_lib/git.sh")) return directory;
   WARN("left out: no collected inputs at " + directory);
   return {};

@@ -70,8 +70,8 @@ TEST_CASE("some URLs are never allowed", "[url]") {
 
 TEST_CASE("the collected hostile URLs are refused", "[url]") {
   const char* named = std::getenv("MOORED_BAD_INPUT");
-  const std::string file = std::string(named != nullptr ? named : "/work/shared/badinput") +
-                           "/g-source-urls/sources.json";
+  const std::string directory = named != nullptr ? named : MOORED_SOURCE_DIR "/../shared/badinput";
+  const std::string file = directory + "/g-source-urls/sources.json";
   const auto text = read_file(file);
   if (!text) {
     WARN("left out: " + file + " is not on this machine");
