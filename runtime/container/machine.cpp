@@ -19,10 +19,13 @@ namespace {
 
 using std::chrono::milliseconds;
 
+// Removing follows killing and waits only for the kernel to let go of a dead group.
 constexpr milliseconds kKillTime{10'000};
 constexpr milliseconds kRemoveTime{5'000};
 constexpr const char* kShimGroup = "system/shims";
+// Where the shim finds its pipe: the first number after the standard streams.
 constexpr int kSyncDescriptor = 3;
+// Far above any build of the shim: reached only by a wrong path.
 constexpr std::size_t kMaxProgramBytes = 64U << 20U;
 
 Unexpected failed(const std::string& what) {
@@ -123,11 +126,14 @@ Result<Child> ShimProgram::start(const std::string& pod_directory, cgroup::Tree&
                             O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!log) return failed("open " + pod_directory + "/shim.log");
   SpawnRequest request;
+  // Run from the sealed copy in memory: nobody can change it between the check and the
+  // start.
   request.program = "/proc/self/fd/" + std::to_string(file_.get());
   request.arguments = {"moored-shim", pod_directory};
   request.descriptors = {{write_end.get(), kSyncDescriptor}, {log.get(), 2}};
   request.new_session = true;
   MOORED_TRY(auto child, spawn(request));
+  // Now only the shim holds the writing end, so its death reads as end of file.
   write_end.reset();
   auto ready = tree.attach(kShimGroup, child.pid);
   if (ready) ready = await_shim(read_end.get());

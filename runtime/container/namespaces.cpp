@@ -19,6 +19,7 @@
 namespace moored::container {
 namespace {
 
+// 64 MiB, what container runtimes give. The directory below holds pins and sockets only.
 constexpr const char* kSharedMemorySize = "65536k";
 constexpr const char* kRunDirSize = "256m";
 
@@ -34,6 +35,7 @@ Status on_own_thread(const std::function<Status()>& work) {
   return status;
 }
 
+// Other words give nothing: network namespaces are made by the network's own part.
 std::uint64_t kind_of(const std::string& word) {
   if (word == "ipc") return CLONE_NEWIPC;
   if (word == "uts") return CLONE_NEWUTS;
@@ -50,6 +52,7 @@ Status pin(const std::string& kind, const std::string& path) {
   return {};
 }
 
+// The kind is passed on so that a pin of another kind is refused by the kernel.
 Status enter(const std::string& path, std::uint64_t kind) {
   const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd) return failed("open namespace " + path);
@@ -76,6 +79,8 @@ Status attach_at(const std::string& path, int mount) {
 
 }  // namespace
 
+// All kinds by one unshare, and the host name before the pin: whoever finds the pin finds a
+// finished namespace.
 Status make_namespaces(const std::string& directory, const std::vector<std::string>& kinds,
                        const std::string& hostname) {
   std::uint64_t wanted = 0;
@@ -94,12 +99,15 @@ Status make_namespaces(const std::string& directory, const std::vector<std::stri
   });
 }
 
+// The namespaces end with their last process or pin, whichever goes later.
 Status drop_namespaces(const std::string& directory, const std::vector<std::string>& kinds) {
   for (const auto& kind : kinds)
     MOORED_CHECK(sys::unmount(directory + "/" + kind));
   return {};
 }
 
+// /proc/sys shows the settings of the thread that opens it, so the thread moves first. The
+// mount namespace stays ours: only paths of ours are opened.
 Status write_sysctls(const std::string& directory, const std::string& net_namespace,
                      const std::vector<std::string>& settings) {
   return on_own_thread([&]() -> Status {
@@ -130,6 +138,8 @@ Status prepare_run_dir(const std::string& path) {
   if (::statfs(path.c_str(), &where) != 0) return failed("look at " + path);
   sys::MountFlags flags;
   flags.no_suid = flags.no_dev = true;
+  // On tmpfs already: a bind of itself is a mount of its own, whose propagation can be
+  // changed.
   const bool memory = static_cast<unsigned long>(where.f_type) == TMPFS_MAGIC;
   auto mount = memory ? sys::clone_mount(AT_FDCWD, path, false)
                       : sys::make_mount("tmpfs", {{"mode", "0711"}, {"size", kRunDirSize}}, flags);

@@ -39,6 +39,7 @@ Step number_step(StepType type, std::uint64_t number) {
   return step;
 }
 
+// A new file system. The list goes to the file system, the options to the mount.
 Step mount_step(const std::string& type, const std::string& target, const std::string& options,
                 std::vector<std::string> list = {}) {
   Step step = target_step(StepType::mount, target);
@@ -48,6 +49,7 @@ Step mount_step(const std::string& type, const std::string& target, const std::s
   return step;
 }
 
+// The source is a path on the machine, opened before the root changes.
 Step bind_step(const std::string& source, const std::string& target, const std::string& options) {
   Step step = target_step(StepType::bind, target);
   step.source = source;

@@ -33,12 +33,14 @@ Result<std::unique_ptr<Poller>> Poller::create(Lost lost) {
   return poller;
 }
 
+// The eventfd wakes epoll_wait; joining without the wake would wait for a shim to speak.
 Poller::~Poller() {
   if (!thread_.joinable()) return;
   const std::uint64_t one = 1;
   if (::write(stop_.get(), &one, sizeof one) == sizeof one) thread_.join();
 }
 
+// Under the lock, so that an event cannot arrive before the connection is in the map.
 Status Poller::add(const std::shared_ptr<Connection>& connection) {
   const std::lock_guard lock(mutex_);
   epoll_event event{};

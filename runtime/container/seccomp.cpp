@@ -22,8 +22,11 @@
 namespace moored::container {
 namespace {
 
+// The kernel's limit (BPF_MAXINSNS); a longer program is refused when it is loaded.
 constexpr std::size_t kMaxInstructions = 4096;
+// Well above the newest call (about 470); only asked for names, which costs nothing.
 constexpr int kMaxCallNumber = 1023;
+// No capability allows it: no bit of any set matches.
 constexpr std::uint64_t kNever = 0;
 constexpr std::uint64_t bit(unsigned capability) {
   return 1ULL << capability;
@@ -106,10 +109,15 @@ constexpr Denied kDenied[] = {
     {"putpmsg", kNever},
 };
 
+// All CLONE_NEW* flags that clone takes, the cgroup one included.
 constexpr std::uint64_t kNewNamespaces = 0x7e020000;
+// Linux, 32-bit names (uname26, both) and "only ask"; others switch off address
+// randomisation.
 constexpr std::array<std::uint64_t, 5> kPersonalities{0, 0x8, 0x20000, 0x20008, 0xffffffff};
 constexpr std::uint64_t kLow = 0xffffffff;  // the kernel looks at these bits only
+// Both push characters into a terminal, as if its user had typed them.
 constexpr std::uint64_t kTiocsti = 0x5412, kTioclinux = 0x541c;
+// AF_ALG reaches seldom used kernel code; AF_VSOCK reaches the host around a namespace.
 constexpr std::uint64_t kAlgFamily = 38, kVsockFamily = 40;
 
 struct ReleaseContext {
@@ -122,9 +130,12 @@ class Filter {
   explicit Filter(std::uint32_t otherwise) : context_(seccomp_init(otherwise)) {
     if (!context_) error_ = ENOMEM;
     note(seccomp_attr_set(context_.get(), SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS));
+    // A binary tree instead of a list: a call costs some ten instructions instead of
+    // hundreds.
     note(seccomp_attr_set(context_.get(), SCMP_FLTATR_CTL_OPTIMIZE, 2));
   }
 
+  // A call that this architecture does not have (number below 0) needs no rule.
   void rule(std::uint32_t action, int call) {
     if (call >= 0) note(seccomp_rule_add_array(context_.get(), action, call, 0, nullptr));
   }
@@ -135,6 +146,7 @@ class Filter {
     if (call >= 0) note(seccomp_rule_add_array(context_.get(), action, call, 1, &compare));
   }
 
+  // The library writes programs to descriptors only; memory takes the place of a file.
   Result<std::vector<sock_filter>> instructions() {
     const UniqueFd file(::memfd_create("seccomp", MFD_CLOEXEC));
     if (!file) return Unexpected(system_error("make memory file", errno));
@@ -185,6 +197,8 @@ Result<std::vector<sock_filter>> make_allowing(std::uint64_t capabilities) {
   for (const auto value : kPersonalities) {
     filter.rule(SCMP_ACT_ALLOW, personality, 0, kLow, value);
   }
+  // Threads and processes yes, new namespaces no: the flags are in a register and can be
+  // seen.
   const int clone = number_of("clone");
   if ((capabilities & kAdmin) == 0) {
     allowed.erase(clone);

@@ -27,6 +27,8 @@ struct Record {
   std::string digest;  // of the manifest
 };
 
+// The full name stands inside because the file is called by a hash, which cannot be read
+// back.
 std::string write_record(const Record& record) {
   auto value = Value::make_map();
   value.put("name", Value::of_text(record.name));
@@ -34,6 +36,7 @@ std::string write_record(const Record& record) {
   return write_json(value);
 }
 
+// Errors: not_found when the file is gone, corrupt when it is there but means nothing.
 Result<Record> read_record(const std::string& path) {
   MOORED_TRY(const auto text, read_file(path, kMaxRecordBytes));
   MOORED_TRY(const auto value, read_json(text, path));
@@ -45,6 +48,7 @@ Result<Record> read_record(const std::string& path) {
   return Record{name->scalar, digest->scalar};
 }
 
+// The reason is the one kubectl shows for a container that waits for its image.
 Unexpected not_present(const std::string& reference) {
   return Unexpected(Error{Code::not_found,
                           "the image " + reference + " is not on this machine",
@@ -65,6 +69,8 @@ class ContentStore::State {
         layers(std::move(layer_store)) {}
 
   std::string names_directory() const { return options.directory + "/names"; }
+  // Hashed, because a name holds slashes and may be longer than a file name can be. Half of
+  // the digest is enough against chance, and an attacker gains nothing here.
   std::string record_path(const std::string& name) const {
     return names_directory() + '/' + sha256_hex(name).substr(0, 32) + ".json";
   }
@@ -102,6 +108,7 @@ Result<std::vector<Record>> ContentStore::State::read_records() const {
   return out;
 }
 
+// By name one file is read; by digest all are, as several names may lead to one manifest.
 Result<Record> ContentStore::State::find_record(const ImageName& name) const {
   if (name.digest.empty()) {
     auto record = read_record(record_path(name.text()));
@@ -115,6 +122,7 @@ Result<Record> ContentStore::State::find_record(const ImageName& name) const {
   return not_present(name.repository + '@' + name.digest);
 }
 
+// Read anew from the blobs each time: what a report says can never be older than the store.
 Result<ImageReport> ContentStore::State::describe(const Record& record) const {
   MOORED_TRY(const auto manifest_json, blobs.read_document(record.digest));
   MOORED_TRY(const auto manifest, parse_document(manifest_json));
@@ -137,6 +145,8 @@ Result<ImageReport> ContentStore::State::install(const FoundImage& image,
   MOORED_TRY(const auto manifest, parse_document(manifest_json));
   MOORED_TRY(const auto configuration_json, blobs.read_document(manifest.configuration.digest));
   MOORED_TRY(const auto configuration, parse_configuration(configuration_json));
+  // Layers are paired with their diff ids by position; a different count has no right
+  // pairing.
   if (configuration.diff_ids.size() != manifest.layers.size()) {
     return Unexpected(Error{Code::invalid,
                             "the image has " + std::to_string(manifest.layers.size()) +
@@ -196,6 +206,7 @@ Status ContentStore::State::sweep_blobs(const Marks& marks) const {
   return {};
 }
 
+// Blobs first: layers are looked up by chain id and do not need the blobs they came from.
 Result<std::int64_t> ContentStore::State::collect(const std::vector<std::string>& layers_in_use) {
   MOORED_TRY(const auto marks, mark());
   MOORED_CHECK(sweep_blobs(marks));
@@ -284,6 +295,8 @@ Result<std::vector<ImageReport>> ContentStore::import(const ImportRequest& reque
   if (!request.name.empty()) {
     MOORED_TRY(const auto names, choose_names({}, request.name));
   }
+  // An archive is unpacked here before it is understood; it goes whatever becomes of the
+  // import.
   const auto scratch = make_scratch_name(s.options.directory + "/ingest");
   auto found = take_in(request.path, scratch, request.name, s.blobs, *s.unpacker, s.options.limits);
   const auto cleared = remove_tree(scratch);
@@ -322,6 +335,8 @@ Result<std::vector<std::string>> ContentStore::remove(
     const bool meant =
         name.digest.empty() ? record.name == name.text() : record.digest == name.digest;
     if (!meant) continue;
+    // Names go before blobs: a crash in between leaves garbage, never a name without an
+    // image.
     if (unlink(s.record_path(record.name).c_str()) < 0 && errno != ENOENT) {
       return Unexpected(system_error("remove the name " + record.name, errno));
     }

@@ -20,6 +20,7 @@ constexpr std::array<std::string_view, 2> kManifestTypes{
     "application/vnd.docker.distribution.manifest.v2+json"};
 constexpr std::string_view kReferenceName = "org.opencontainers.image.ref.name";
 
+// Whatever is wrong with a document has one reason, so that people can look it up.
 Unexpected bad_manifest(const std::string& what) {
   return Unexpected(Error{Code::invalid, what, "ManifestInvalid", {}, {}});
 }
@@ -29,6 +30,7 @@ bool contains(const List& list, std::string_view word) {
   return std::find(list.begin(), list.end(), word) != list.end();
 }
 
+// Documents come from strangers: size and depth are bounded before anything is looked at.
 Result<Value> read_document(std::string_view json) {
   TextLimits limits;
   limits.file_bytes = kMaxDocumentBytes;
@@ -39,11 +41,13 @@ Result<Value> read_document(std::string_view json) {
   return value;
 }
 
+// Empty for a member of another type too: the check that follows refuses it by its content.
 std::string text_of(const Value& map, std::string_view key) {
   const auto* value = map.find(key);
   return value != nullptr && value->type == Value::Type::text ? value->scalar : std::string();
 }
 
+// Whole numbers only. A size written as 1e3 or 10.0 is legal JSON but no size.
 std::optional<std::int64_t> integer_of(const Value& map, std::string_view key) {
   const auto* value = map.find(key);
   if (value == nullptr || value->type != Value::Type::integer) return std::nullopt;
@@ -53,6 +57,7 @@ std::optional<std::int64_t> integer_of(const Value& map, std::string_view key) {
   return read.ec == std::errc() && read.ptr == end ? std::optional(number) : std::nullopt;
 }
 
+// Only sha256 is taken: a blob that cannot be checked must not get into the store.
 Result<Descriptor> parse_descriptor(const Value& value) {
   Descriptor out;
   if (!value.is_map()) return bad_manifest("a descriptor is not an object");
@@ -73,6 +78,7 @@ Result<Descriptor> parse_descriptor(const Value& value) {
   return out;
 }
 
+// A missing list and an empty one differ: the latter is an image without layers.
 Result<std::vector<Descriptor>> parse_descriptors(const Value* list, const char* what) {
   if (list == nullptr || !list->is_list()) {
     return bad_manifest(std::string("the document has no list of ") + what);
@@ -103,6 +109,7 @@ Status check_kind(const Value& value, bool is_index, std::string_view media_type
   return {};
 }
 
+// As image tools write it, "linux/arm64/v8", for the message that lists what there is.
 std::string platform_text(const Descriptor& entry) {
   return entry.operating_system + '/' + entry.architecture +
          (entry.variant.empty() ? "" : "/" + entry.variant);
@@ -159,7 +166,11 @@ Result<std::vector<Descriptor>> choose_platform(const std::vector<Descriptor>& e
   std::string seen;
   for (const auto& entry : entries) {
     if (entry.operating_system == "unknown") continue;  // an attestation
+    // A layout with a single image often does not say for what; the configuration is not
+    // consulted.
     const bool silent = entry.operating_system.empty() && entry.architecture.empty();
+    // Every 64-bit Arm machine runs v8; other variants need instructions that may be
+    // missing.
     const bool plain = entry.variant.empty() || entry.variant == "v8";
     if (silent ||
         (entry.operating_system == "linux" && plain && entry.architecture == get_architecture())) {
@@ -185,6 +196,7 @@ Result<std::vector<SavedImage>> parse_saved_images(std::string_view json) {
   for (const auto& item : value->items) {
     SavedImage image;
     image.configuration = text_of(item, "Config");
+    // RepoTags is null for an image saved by its id, so an absent list is not a fault.
     const auto collect = [&](std::string_view key, std::vector<std::string>& into) {
       const auto* list = item.find(key);
       if (list == nullptr) return;

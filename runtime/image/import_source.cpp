@@ -40,6 +40,7 @@ Result<UniqueFd> open_inside(int root, const std::string& name) {
   return fd;
 }
 
+// Through /proc, so that what is read is the file that was checked, not the name once more.
 Result<std::string> read_inside(int root, const std::string& name) {
   MOORED_TRY(const auto fd, open_inside(root, name));
   return read_file("/proc/self/fd/" + std::to_string(fd.get()), kMaxDocumentBytes);
@@ -81,6 +82,8 @@ class Layout {
   }
 
  private:
+  // A layout may leave out blobs that were sent before; those in the store have been
+  // checked.
   Status take_blob(const Descriptor& blob) {
     const auto file = open_inside(root_, "blobs/sha256/" + digest_hex(blob.digest));
     if (!file && !store_.contains(blob.digest)) {
@@ -129,6 +132,8 @@ Result<std::vector<Entry>> choose(std::vector<Entry> entries, const std::string&
                           "it calls them: " + seen});
 }
 
+// The platform decides before the name, as one name often covers an entry for each
+// platform.
 Result<std::vector<FoundImage>> take_in_layout(int root, const std::string& name,
                                                const BlobStore& store) {
   Layout layout(root, store);
@@ -150,6 +155,8 @@ Result<std::vector<FoundImage>> take_in_layout(int root, const std::string& name
 
 // ---- saved-image archive -----------------------------------------------------------------------
 
+// Saved images have no manifest of the OCI kind. One is written for them, so that the store
+// holds one sort of image only.
 Result<FoundImage> take_in_saved(int root, const SavedImage& saved, const BlobStore& store) {
   MOORED_TRY(const auto configuration, read_inside(root, saved.configuration));
   // The file is called by its digest; what calls itself otherwise is not what was saved.

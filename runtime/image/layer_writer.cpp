@@ -19,6 +19,7 @@ constexpr std::string_view kOpaque = ".wh..wh..opq";
 constexpr const char* kOpaqueAttribute = "trusted.overlay.opaque";
 // Times outside of this range trouble file systems: 1970 to 2106.
 constexpr std::int64_t kMaxTime = 0xffffffff;
+// The kernel's own limit for one value (XATTR_SIZE_MAX).
 constexpr std::size_t kMaxAttributeBytes = 64U << 10U;
 
 Unexpected failed(const std::string& what) {
@@ -29,6 +30,7 @@ Unexpected refuse(Code code, const char* reason, const std::string& what) {
   return Unexpected(Error{code, what, reason, {}, {}});
 }
 
+// For messages: as seen from inside of the image, never the place on this machine.
 std::string text_of(const Path& path) {
   std::string out;
   for (const auto& part : path)
@@ -36,6 +38,7 @@ std::string text_of(const Path& path) {
   return out.empty() ? "/" : out;
 }
 
+// Layers say whole seconds; the fraction is zero so that the same layer unpacks the same.
 timespec clamp_time(std::int64_t seconds) {
   return {static_cast<time_t>(std::clamp<std::int64_t>(seconds, 0, kMaxTime)), 0};
 }
@@ -48,15 +51,19 @@ bool keeps_attribute(const std::string& name) {
 
 // Removes everything below a directory, by descriptors.
 Status empty_directory(int directory) {
+  // fdopendir takes the descriptor over and closedir closes it; the caller's must stay
+  // open.
   const int copy = fcntl(directory, F_DUPFD_CLOEXEC, 0);
   if (copy < 0) return failed("list a directory");
   const std::unique_ptr<DIR, int (*)(DIR*)> stream(fdopendir(copy), &closedir);
   if (!stream) return failed("list a directory");
+  // The copy shares its position with the original, which may have been read before.
   rewinddir(stream.get());
   while (const dirent* row = readdir(stream.get())) {
     const std::string name = row->d_name;
     if (name == "." || name == "..") continue;
     if (unlinkat(directory, name.c_str(), 0) == 0) continue;
+    // Linux says EISDIR here where POSIX allows EPERM; it saves a look at each entry.
     if (errno != EISDIR) return failed("remove " + name);
     const UniqueFd inner(
         openat(directory, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
@@ -67,6 +74,7 @@ Status empty_directory(int directory) {
   return {};
 }
 
+// At an offset, not at the position: content of sparse files comes in pieces with holes.
 Status write_all(int fd, std::string_view bytes, std::int64_t offset) {
   while (!bytes.empty()) {
     const auto put = pwrite(fd, bytes.data(), bytes.size(), offset);
@@ -78,6 +86,7 @@ Status write_all(int fd, std::string_view bytes, std::int64_t offset) {
   return {};
 }
 
+// Holes are filled with zeros on the way: such files are small and rare.
 Status copy_content(int from, int to) {
   std::vector<char> buffer(256U << 10U);
   std::int64_t offset = 0;
@@ -91,6 +100,8 @@ Status copy_content(int from, int to) {
   }
 }
 
+// Best effort: a file system without attributes has none to lose, and a value above 4096 bytes
+// is left out.
 void copy_attributes(int from, int to) {
   char names[4096];
   const auto size = flistxattr(from, names, sizeof names);
@@ -110,10 +121,12 @@ void copy_attributes(int from, int to) {
 LayerWriter::LayerWriter(MergedTree& tree, const LayerLimits& limits, bool as_layer)
     : tree_(tree), limits_(limits), as_layer_(as_layer) {}
 
+// Bounded: a hostile layer could otherwise have a warning for each of a million entries.
 void LayerWriter::warn(const std::string& text) {
   if (tally_.warnings.size() < kMaxWarnings) tally_.warnings.push_back(text);
 }
 
+// Asked before writing, and by subtraction so that a huge size cannot overflow the sum.
 Status LayerWriter::count(std::int64_t bytes) {
   if (bytes < 0) return refuse(Code::invalid, "ManifestInvalid", "a file has a negative size");
   if (bytes > limits_.bytes - tally_.bytes) {
@@ -125,6 +138,8 @@ Status LayerWriter::count(std::int64_t bytes) {
   return {};
 }
 
+// Links in the parents are followed as the merged image has them; the last part never is,
+// since an entry replaces a link instead of writing through it.
 Result<LayerWriter::Spot> LayerWriter::find_spot(const Path& path) {
   MOORED_TRY(auto resolved, tree_.resolve(path));
   const auto name = resolved.back();
@@ -188,6 +203,8 @@ Status LayerWriter::clear(Spot& spot) {
   return {};
 }
 
+// OCI layers mark removals by file names; overlayfs marks them by a 0:0 character device
+// and by an attribute on the directory. Without lower layers there is nothing to hide.
 Status LayerWriter::add_whiteout(const Path& path) {
   const auto& name = path.back();
   const Path parent(path.begin(), path.end() - 1);
@@ -222,6 +239,7 @@ Status LayerWriter::add_whiteout(const Path& path) {
   return {};
 }
 
+// A directory that is there already is kept with its content and only gets new attributes.
 Status LayerWriter::add_directory(const LayerEntry& entry, const Path& path) {
   Path resolved;
   bool removed_before = false;
@@ -233,6 +251,8 @@ Status LayerWriter::add_directory(const LayerEntry& entry, const Path& path) {
     if (present && !S_ISDIR(present->st_mode)) MOORED_CHECK(clear(spot));
   }
   MOORED_TRY(const int fd, tree_.open_directory(resolved));
+  // Removed and made again in one layer: what lower layers have in it must not show
+  // through.
   if (removed_before && fsetxattr(fd, kOpaqueAttribute, "y", 1, 0) < 0) {
     return failed("empty " + text_of(resolved));
   }
@@ -240,6 +260,8 @@ Status LayerWriter::add_directory(const LayerEntry& entry, const Path& path) {
   return set_attributes(entry, fd);
 }
 
+// O_EXCL on a spot just cleared: nothing that lies there can be opened or followed by
+// mistake.
 Status LayerWriter::add_file(const LayerEntry& entry, const Spot& spot,
                              const ContentReader& content) {
   MOORED_CHECK(count(entry.size_bytes));
@@ -256,6 +278,7 @@ Status LayerWriter::add_file(const LayerEntry& entry, const Spot& spot,
     }
     MOORED_CHECK(write_all(fd.get(), piece.bytes, piece.offset));
   }
+  // Holes at the end come without a piece; this gives the file its length all the same.
   if (ftruncate(fd.get(), entry.size_bytes) < 0) return failed("size " + text_of(spot.path));
   MOORED_CHECK(set_attributes(entry, fd.get()));
   const timespec times[2] = {clamp_time(entry.mtime_seconds), clamp_time(entry.mtime_seconds)};
@@ -263,11 +286,13 @@ Status LayerWriter::add_file(const LayerEntry& entry, const Spot& spot,
   return {};
 }
 
+// Owner before mode before attributes: chown clears set-user-id bits and file capabilities.
 Status LayerWriter::set_attributes(const LayerEntry& entry, int fd) {
   const auto fits = [](std::int64_t id) { return id >= 0 && id < 0xffffffff; };
   if (!fits(entry.uid) || !fits(entry.gid)) {
     return refuse(Code::invalid, "ManifestInvalid", entry.name + " has an owner out of range");
   }
+  // Not a layer: an import's scratch directory, where nothing needs rights of others.
   const mode_t mode = as_layer_ ? entry.mode & 07777U : entry.mode & 0700U;
   if (as_layer_ && fchown(fd, static_cast<uid_t>(entry.uid), static_cast<gid_t>(entry.gid)) < 0) {
     return failed("give " + entry.name + " its owner");
@@ -332,6 +357,8 @@ Status LayerWriter::copy_up(const Path& path) {
   return {};
 }
 
+// The target must lie in this layer, as overlayfs cannot link across layers; a file of a
+// lower one is copied up first.
 Status LayerWriter::add_hard_link(const LayerEntry& entry, const Path& path) {
   MOORED_TRY(const auto clean, clean_path(entry.target));
   if (clean.empty()) {
@@ -360,6 +387,8 @@ Status LayerWriter::add_hard_link(const LayerEntry& entry, const Path& path) {
   return {};
 }
 
+// Last, since each entry made changes its directory's time; from the deepest up is not
+// needed, because setting a time does not touch the parent.
 Status LayerWriter::finish() {
   tree_.forget();
   for (auto it = directory_times_.rbegin(); it != directory_times_.rend(); ++it) {

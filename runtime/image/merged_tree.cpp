@@ -14,6 +14,7 @@
 namespace moored::image {
 namespace {
 
+// PATH_MAX and NAME_MAX of Linux; the depth keeps recursion and the walk bounded.
 constexpr std::size_t kMaxNameBytes = 4096;
 constexpr std::size_t kMaxPartBytes = 255;
 constexpr std::size_t kMaxDepth = 256;
@@ -43,6 +44,7 @@ std::optional<struct stat> look(int root, const Path& path) {
   return found ? std::optional(state) : std::nullopt;
 }
 
+// Empty for a link that is gone meanwhile: nobody else writes here, so it is only caution.
 std::string read_link(int root, const Path& path) {
   const auto parent = open_below(root, Path(path.begin(), path.end() - 1), O_PATH | O_DIRECTORY);
   char target[PATH_MAX];
@@ -67,6 +69,8 @@ void prepend(const std::string& target, Path& rest) {
 
 }  // namespace
 
+// The kernel refuses to leave root by "..", by links or by /proc magic; no check of ours
+// could be raced this way. Invalid on failure, with errno set.
 UniqueFd open_below(int root, const Path& path, int flags) {
   std::string text;
   for (const auto& part : path)
@@ -78,15 +82,18 @@ UniqueFd open_below(int root, const Path& path, int flags) {
   return UniqueFd(static_cast<int>(syscall(SYS_openat2, root, text.c_str(), &how, sizeof how)));
 }
 
+// Source: Documentation/filesystems/overlayfs.rst, "whiteouts and opaque directories".
 bool is_whiteout(const struct stat& state) {
   return S_ISCHR(state.st_mode) && state.st_rdev == makedev(0, 0);
 }
 
+// A "trusted." attribute needs CAP_SYS_ADMIN, so a layer's own content cannot forge it.
 bool is_opaque(int directory) {
   char value = 0;
   return fgetxattr(directory, "trusted.overlay.opaque", &value, 1) == 1 && value == 'y';
 }
 
+// Leading slashes and dots carry no meaning in a layer; ".." is refused, not resolved.
 Result<Path> clean_path(std::string_view name) {
   if (name.size() > kMaxNameBytes) {
     return refuse(Code::exhausted, "LayerLimit", "a name of the layer is longer than 4096 bytes");
@@ -115,6 +122,7 @@ std::optional<struct stat> MergedTree::find_upper(const Path& path) {
   return look(upper_, path);
 }
 
+// Topmost first. The first layer that has the path, or hides it, decides.
 std::optional<struct stat> MergedTree::find_lower(const Path& path, int* layer) {
   for (const int lower : lowers_) {
     if (const auto state = look(lower, path)) {
@@ -135,6 +143,7 @@ std::optional<struct stat> MergedTree::find_lower(const Path& path, int* layer) 
   return std::nullopt;
 }
 
+// A whiteout in the upper layer ends the search: lower layers do not show through it.
 std::optional<struct stat> MergedTree::find(const Path& path, std::string* link) {
   int layer = upper_;
   auto state = find_upper(path);
@@ -144,6 +153,8 @@ std::optional<struct stat> MergedTree::find(const Path& path, std::string* link)
   return state;
 }
 
+// Walks the links by itself, since no single directory on disk looks like the merged image.
+// Absolute targets start at the image's root.
 Result<Path> MergedTree::resolve(const Path& path) {
   Path done;
   Path rest = path;
@@ -157,6 +168,8 @@ Result<Path> MergedTree::resolve(const Path& path) {
       continue;
     }
     done.push_back(part);
+    // What is held open has been found to be a directory before; the last part is not
+    // followed.
     if (rest.empty() || open_.count(done) != 0) continue;
     std::string target;
     const auto state = find(done, &target);
@@ -195,12 +208,16 @@ Result<int> MergedTree::open_directory(const Path& path) {
   if (!fd) return Unexpected(system_error("open " + join(path), errno));
   if (!present) {
     const auto below = find_lower(path);
+    // A parent that only lower layers have appears here as they have it: in an overlay the
+    // upper directory's owner and mode win.
     const bool known = below && S_ISDIR(below->st_mode);
     if (fchown(fd.get(), known ? below->st_uid : 0, known ? below->st_gid : 0) < 0 ||
         fchmod(fd.get(), known ? below->st_mode & 07777U : 0755U) < 0) {
       return Unexpected(system_error("set the owner of " + join(path), errno));
     }
   }
+  // All at once: parents are opened again on demand, and the cost is small next to
+  // unpacking.
   if (open_.size() >= kMaxOpen) open_.clear();
   return open_.emplace(path, std::move(fd)).first->second.get();
 }

@@ -8,6 +8,7 @@ namespace moored::image {
 namespace {
 
 constexpr std::size_t kBlock = 512;
+// What eleven and seven octal digits hold; larger numbers travel in a pax record.
 constexpr std::int64_t kMaxOctal11 = 077777777777;
 constexpr std::int64_t kMaxOctal7 = 07777777;
 
@@ -21,10 +22,12 @@ constexpr Place kName{0, 100}, kMode{100, 8}, kUid{108, 8}, kGid{116, 8}, kSize{
 
 using Header = std::array<char, kBlock>;
 
+// Cut at the field's size: a longer text stands in full in the pax record before it.
 void put_text(Header& header, Place place, std::string_view text) {
   std::memcpy(header.data() + place.offset, text.data(), std::min(text.size(), place.size));
 }
 
+// Zeros in front, and the field's last byte stays NUL, as old readers want it.
 void put_octal(Header& header, Place place, std::int64_t value) {
   std::array<char, 32> text{};
   std::snprintf(text.data(), text.size(), "%0*llo", static_cast<int>(place.size - 1),
@@ -32,6 +35,7 @@ void put_octal(Header& header, Place place, std::int64_t value) {
   put_text(header, place, std::string_view(text.data()).substr(0, place.size - 1));
 }
 
+// The sum counts its own field as eight blanks. Six digits, NUL, blank.
 void put_sum(Header& header) {
   put_text(header, kSum, "        ");
   unsigned sum = 0;
@@ -52,6 +56,7 @@ std::string make_record(const std::string& key, const std::string& value) {
   return std::to_string(length) + rest;
 }
 
+// The type flags of ustar.
 char type_of(LayerEntry::Type type) {
   switch (type) {
     case LayerEntry::Type::file:
@@ -70,6 +75,8 @@ char type_of(LayerEntry::Type type) {
   return '0';
 }
 
+// Empty for most entries: a pax header costs two blocks, so only what does not fit goes
+// there.
 std::string make_extensions(const LayerEntry& entry) {
   std::string out;
   if (entry.name.size() > kName.size) out += make_record("path", entry.name);
@@ -126,6 +133,7 @@ Status TarWriter::end_file() {
   return sink_(std::string(kBlock - rest, '\0'));
 }
 
+// Two zero blocks mark the end; readers warn about an archive that just stops.
 Status TarWriter::finish() {
   return sink_(std::string(2 * kBlock, '\0'));
 }

@@ -26,6 +26,7 @@ struct Source {
   std::optional<Error> error;
 };
 
+// Called by libarchive, in C: nothing may be thrown through it, the error waits in Source.
 la_ssize_t read_source(archive* reader, void* context, const void** buffer) {
   auto& source = *static_cast<Source*>(context);
   const auto bytes = source.stream.read();
@@ -38,6 +39,7 @@ la_ssize_t read_source(archive* reader, void* context, const void** buffer) {
   return static_cast<la_ssize_t>(bytes->size());
 }
 
+// Our own error comes first: libarchive knows only that the stream failed, not why.
 Unexpected archive_error(archive* reader, const Source& source) {
   if (source.error) return Unexpected(*source.error);
   const char* text = archive_error_string(reader);
@@ -48,11 +50,13 @@ Unexpected archive_error(archive* reader, const Source& source) {
                           {}});
 }
 
+// The local form is the bytes as they are; libarchive has none when it cannot convert them.
 std::string text_of(const char* local, const char* utf8) {
   if (local != nullptr) return local;
   return utf8 != nullptr ? utf8 : "";
 }
 
+// Hard links first: libarchive gives them the file type of what they link to.
 LayerEntry::Type type_of(archive_entry* entry) {
   using Type = LayerEntry::Type;
   if (archive_entry_hardlink(entry) != nullptr) return Type::hardlink;
@@ -70,6 +74,7 @@ LayerEntry::Type type_of(archive_entry* entry) {
   }
 }
 
+// A copy: libarchive's entry is overwritten by the next header.
 LayerEntry make_entry(archive_entry* entry) {
   LayerEntry out;
   out.type = type_of(entry);
