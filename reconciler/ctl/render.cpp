@@ -39,6 +39,24 @@ std::string counted(std::int64_t count, const char* what) {
 // A word that may be absent, after another.
 std::string spaced(const std::string& word) { return word.empty() ? "" : ' ' + word; }
 
+// The lines of a message; a refused commit has one for each mistake.
+std::vector<std::string> lines_of(const std::string& text) {
+  std::vector<std::string> lines;
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = std::min(text.find('\n', begin), text.size());
+    lines.push_back(text.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return lines;
+}
+
+void put_lines(const std::string& text, const std::string& indent, Page& page) {
+  for (const std::string& line : lines_of(text)) page.line(indent + line);
+}
+
+// The first line stands in a table for all of them.
+std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
+
 Cell state_cell(const Value& row) {
   if (truth_in(row, "suspended")) return {"Suspended", Tone::warning};
   if (truth_in(row, "ready")) return {"Ready", Tone::good};
@@ -80,7 +98,9 @@ void put_reasons(const Value& status, Page& page) {
       const std::string message = text_in(row, "message");
       if (truth_in(row, "ready") || message.empty()) continue;
       page.blank();
-      page.line({{text_in(row, "name"), Tone::strong}, {": "}, {message}});
+      const bool several = message.find('\n') != std::string::npos;
+      page.line({{text_in(row, "name"), Tone::strong}, {":"}, {several ? "" : ' ' + message}});
+      if (several) put_lines(message, "  ", page);
     }
   }
 }
@@ -98,7 +118,7 @@ void put_not_ready(const Value& status, Page& page) {
     const bool failed = text_in(row, "state") == "failed";
     rows.push_back({{text_in(row, "object")},
                     {text_in(row, "reason"), failed ? Tone::bad : Tone::warning},
-                    {text_in(row, "message"), Tone::faint}});
+                    {first_line(text_in(row, "message")), Tone::faint}});
   }
   page.rows(rows, 2);
   const auto shown = static_cast<std::int64_t>(unwell.size());
@@ -217,7 +237,7 @@ std::string render_trace(const Value& receipt, const Look& look) {
                {", by " + text_in(*commit, "author"), Tone::faint}});
   }
   page.line({{"outcome   ", Tone::faint}, {outcome, tone}, {spaced(text_in(receipt, "reason"))}});
-  if (!text_in(receipt, "message").empty()) page.line("          " + text_in(receipt, "message"));
+  put_lines(text_in(receipt, "message"), "          ", page);
   Rows rows;
   std::optional<Time> before;
   for (const auto& step : items_in(receipt, "steps")) {
@@ -230,7 +250,7 @@ std::string render_trace(const Value& receipt, const Look& look) {
     rows.push_back({{text_in(step, "name")},
                     {short_time(text_in(step, "time"), look.now), Tone::faint},
                     {gap},
-                    {text_in(step, "detail"), Tone::faint}});
+                    {first_line(text_in(step, "detail")), Tone::faint}});
   }
   if (!rows.empty()) page.line("steps", Tone::faint);
   page.rows(rows, 2);
@@ -362,7 +382,7 @@ std::string render_sync(const Value& result, const Look& look) {
     page.line({{short_revision(text_in(result, "revision")) + " is "},
                {outcome, outcome == "ready" ? Tone::good : Tone::bad},
                {spaced(text_in(result, "reason"))}});
-    if (!text_in(result, "message").empty()) page.line("  " + text_in(result, "message"));
+    put_lines(text_in(result, "message"), "  ", page);
   }
   return page.text();
 }

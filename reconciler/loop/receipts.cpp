@@ -158,7 +158,8 @@ std::optional<ReceiptOutcome> judge_units(const StateView& view, const std::stri
   for (const Object& object : view.list(kind_of<Kustomization>())) {
     const auto& status = object.as<Kustomization>().status;
     const Condition* ready = find_condition(status.conditions, "Ready");
-    if (revision.empty() || status.last_attempted_revision != revision || ready == nullptr) continue;
+    const bool tried = !revision.empty() && status.last_attempted_revision == revision;
+    if (!tried || ready == nullptr) continue;
     ReceiptOutcome one = judge_unit_status(status, *ready);
     if (!worst || badness(one.word) > badness(worst->word)) worst = std::move(one);
   }

@@ -267,6 +267,10 @@ class Path(unittest.TestCase):
             if name in row["object"] and row["field"].startswith("process") and
             row.get("correction")])
         self.assertEqual(len(records), 1)
+        told = [(event["reason"], event["count"])
+                for event in self.daemon.get("events", "-n", "shop")["items"]
+                if event["involvedObject"]["name"] == name and "Drift" in event["reason"]]
+        self.assertEqual(sorted(told), [("DriftCorrected", 1), ("DriftDetected", 1)])
 
     def container_pid(self, pod):
         uid = pod["metadata"]["uid"]
