@@ -9,10 +9,13 @@
 namespace moored::net::api {
 namespace {
 
+// No writing verbs: what is desired comes from the repository, and kubectl must know
+// beforehand.
 constexpr std::string_view kReadVerbs = R"(["get","list","watch"])";
 constexpr std::string_view kGetVerb = R"(["get"])";
 constexpr std::string_view kCreateVerb = R"(["create"])";
 
+// What is not stored is a review: it is answered when posted and never kept.
 std::string_view verbs_of(const Resource& row) {
   return row.stored != nullptr ? kReadVerbs : kCreateVerb;
 }
@@ -41,6 +44,7 @@ std::vector<std::string_view> listed_versions(std::string_view group) {
   return versions;
 }
 
+// An empty list is left out, as clients expect of optional members.
 void append_list(std::string& out, std::string_view name, std::span<const std::string_view> texts) {
   if (texts.empty()) return;
   append_name(out, name);
@@ -52,6 +56,7 @@ void append_list(std::string& out, std::string_view name, std::span<const std::s
   out.push_back(']');
 }
 
+// Written in advance as JSON: there are only three lists of verbs.
 void append_verbs(std::string& out, std::string_view verbs) {
   append_name(out, "verbs");
   out += verbs;
@@ -62,6 +67,7 @@ void open_item(std::string& out) {
   out += out.back() == '[' ? "{" : ",{";
 }
 
+// "all" is what `kubectl get all` asks for.
 void append_names(std::string& out, const Resource& row) {
   constexpr std::string_view kAll[] = {"all"};
   append_list(out, "shortNames", row.short_names);
@@ -70,6 +76,7 @@ void append_names(std::string& out, const Resource& row) {
 
 // ---- the old form -------------------------------------------------------------------------------
 
+// A subresource is a row of its own here, named plural/sub.
 void append_old_resource(std::string& out, const Resource& row) {
   open_item(out);
   append_member(out, "name", row.plural);
@@ -86,6 +93,7 @@ void append_old_resource(std::string& out, const Resource& row) {
     append_member(out, "singularName", "");
     append_name(out, "namespaced");
     out += row.namespaced ? "true" : "false";
+    // The scale's kind is of another group than the resource it belongs to.
     if (sub == "scale") {
       append_member(out, "group", "autoscaling");
       append_member(out, "version", "v1");
@@ -96,11 +104,13 @@ void append_old_resource(std::string& out, const Resource& row) {
   }
 }
 
+// Both forms, because clients of different age read one or the other.
 void append_group_version(std::string& out, std::string_view group, std::string_view version) {
   append_member(out, "groupVersion", std::string(group) + "/" + std::string(version));
   append_member(out, "version", version);
 }
 
+// Clients take preferredVersion, or the first of versions when they know none of it.
 void append_old_group(std::string& out, std::string_view group) {
   const auto versions = listed_versions(group);
   append_member(out, "name", group);
@@ -148,6 +158,7 @@ void append_subresources(std::string& out, const Resource& row) {
   out.push_back(']');
 }
 
+// Here subresources lie inside of their resource, one reply for all groups.
 void append_new_resource(std::string& out, const Resource& row) {
   open_item(out);
   append_member(out, "resource", row.plural);
@@ -160,6 +171,7 @@ void append_new_resource(std::string& out, const Resource& row) {
   out.push_back('}');
 }
 
+// "Current" tells clients that nothing is read from a server behind, which could be stale.
 void append_new_group(std::string& out, std::string_view group) {
   open_item(out);
   append_name(out, "metadata");
@@ -199,6 +211,7 @@ Response aggregated(const Choice& choice, const std::vector<std::string_view>& g
 
 }  // namespace
 
+// The address lets a client inside of another network reach this server directly.
 Response discover_core(const Choice& choice, const std::string& address) {
   if (choice.form == Form::discovery) return aggregated(choice, {""});
   std::string out = R"({"kind":"APIVersions","versions":["v1"],"serverAddressByClientCIDRs":[{)";
@@ -241,6 +254,8 @@ Response discover_version(std::string_view group, std::string_view version) {
   return make_json(std::move(out));
 }
 
+// kubectl compares the minor version with its own. The date is fixed, for builds that can
+// be repeated byte by byte.
 Response discover_release() {
   std::string out = "{";
   append_member(out, "major", "1");

@@ -20,12 +20,14 @@ Object withhold_values(const Object& object) {
     value.clear();
   for (auto& [key, value] : secret.string_data)
     value.clear();
+  // kubectl apply keeps the whole Secret in this annotation, values included.
   const auto applied = secret.metadata.annotations.find(std::string(kLastApplied));
   if (applied != secret.metadata.annotations.end()) applied->second.clear();
   secret.metadata.annotations[std::string(kWithheldAnnotation)] = kWithheldText;
   return make_object(std::move(secret), object.provenance());
 }
 
+// A copy only when there is something to hide: most URLs hold no credentials.
 Object hide_url(const Object& object) {
   const auto& url = object.as<GitRepository>().spec.url;
   auto hidden = hide_credentials(url);
@@ -45,6 +47,7 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 7> kEventNam
     {"reportingComponent", "reportingController"},
 }};
 
+// In place and by the keys alone: the values of both forms read the same.
 void rename_event_fields(Value& document) {
   for (auto& [key, value] : document.members) {
     for (const auto& [core, renamed] : kEventNames) {
@@ -56,6 +59,7 @@ void rename_event_fields(Value& document) {
   }
 }
 
+// One stored kind is served under several versions whose fields are the same.
 void set_api_version(Value& document, const std::string& api_version) {
   for (auto& [key, value] : document.members) {
     if (key.scalar == "apiVersion") value.scalar = api_version;
@@ -70,6 +74,7 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 4> kAbsent{{
     {"status.successful", "0"},
 }};
 
+// A selector spec.unschedulable=false must find nodes that do not mention the field.
 std::string absent_text(std::string_view path) {
   for (const auto& [known, text] : kAbsent) {
     if (known == path) return std::string(text);
@@ -96,6 +101,7 @@ std::string hide_credentials(const std::string& url) {
   if (scheme == std::string::npos) return url;
   const auto host = scheme + 3;
   const auto end = url.find('/', host);
+  // The last @ before the path: a password may hold one itself.
   const auto at = url.substr(host, end == std::string::npos ? end : end - host).rfind('@');
   if (at == std::string::npos) return url;
   return url.substr(0, host) + "***" + url.substr(host + at);
@@ -132,6 +138,7 @@ Encoded encode_for(const Resource& resource, const Object& object) {
 
 std::shared_ptr<const Encoded> EncodingCache::get(const Resource& resource, const Object& object) {
   const auto& meta = object.meta();
+  // Made for this reply and never stored, so nothing would tell two of them apart.
   if (meta.uid.empty() || meta.resource_version.empty()) {
     return std::make_shared<const Encoded>(encode_for(resource, object));
   }
@@ -142,6 +149,7 @@ std::shared_ptr<const Encoded> EncodingCache::get(const Resource& resource, cons
     const auto it = halves.old.find(key);
     if (it == halves.old.end()) return nullptr;
     auto encoded = it->second;
+    // Used again: moved to the young half, so that it survives when the old one is dropped.
     keep(halves, key, encoded);
     return encoded;
   });
@@ -150,11 +158,13 @@ std::shared_ptr<const Encoded> EncodingCache::get(const Resource& resource, cons
     return found;
   }
   ++misses_;
+  // Encoded outside of the lock. Two threads may do it at once; both results are the same.
   auto made = std::make_shared<const Encoded>(encode_for(resource, object));
   halves_.with([&](Halves& halves) { keep(halves, key, made); });
   return made;
 }
 
+// Two halves instead of a list by age: dropping is one swap, and a hit needs no reordering.
 void EncodingCache::keep(Halves& halves, const std::string& key,
                          std::shared_ptr<const Encoded> encoded) const {
   const auto bytes = encoded->whole.size() + encoded->metadata.size() + key.size();

@@ -7,6 +7,7 @@
 namespace moored::net::api {
 namespace {
 
+// Source: RFC 9110, section 5.6.2, "tchar". Not isalnum, which depends on the locale.
 bool is_token_char(char c) {
   constexpr std::string_view kSigns = "!#$%&'*+-.^_`|~";
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
@@ -34,6 +35,7 @@ bool is_target(std::string_view text) {
                      [](char c) { return c > ' ' && c < 0x7F && c != '#'; });
 }
 
+// Only blanks and tabs surround a value (RFC 9110, section 5.5).
 std::string_view trim(std::string_view text) {
   while (!text.empty() && (text.front() == ' ' || text.front() == '\t'))
     text.remove_prefix(1);
@@ -42,6 +44,7 @@ std::string_view trim(std::string_view text) {
   return text;
 }
 
+// Empty for what is no host: an unclosed bracket, or a port that is not digits.
 std::string_view without_port(std::string_view host) {
   if (!host.empty() && host.front() == '[') {
     const auto end = host.find(']');
@@ -69,12 +72,15 @@ bool is_loopback_address(std::string_view host) {
 
 }  // namespace
 
+// The first fault is answered and the connection ends: what follows cannot be told apart.
 HeadReader::State HeadReader::refuse(int status, std::string reason) {
   status_ = status;
   reason_ = std::move(reason);
   return State::refused;
 }
 
+// Looks at each byte once, however the head is cut into packets: scanned_ remembers the
+// place.
 HeadReader::State HeadReader::read(std::string_view buffer) {
   while (scanned_ < buffer.size()) {
     const char c = buffer[scanned_];
@@ -82,6 +88,8 @@ HeadReader::State HeadReader::read(std::string_view buffer) {
     const auto byte = static_cast<unsigned char>(c);
     ++scanned_;
     if (c == '\n') {
+      // Bare line feeds and returns are how requests are smuggled past a proxy that reads
+      // otherwise.
       if (!after_return) return refuse(400, "a line ends without a carriage return");
       const auto line = buffer.substr(line_start_, scanned_ - 2 - line_start_);
       line_start_ = scanned_;
@@ -119,6 +127,7 @@ HeadReader::State HeadReader::take_line(std::string_view line) {
   return line.empty() ? finish() : take_header(line);
 }
 
+// Exactly two blanks: more of them would end up in the version and be refused there.
 HeadReader::State HeadReader::take_request_line(std::string_view line) {
   const auto first = line.find(' ');
   const auto second = first == std::string_view::npos ? first : line.find(' ', first + 1);
@@ -138,6 +147,7 @@ HeadReader::State HeadReader::take_request_line(std::string_view line) {
   return State::more;
 }
 
+// A blank before the colon is no token, so it is refused as RFC 9112, section 5.1 asks.
 HeadReader::State HeadReader::take_header(std::string_view line) {
   const auto colon = line.find(':');
   if (colon == std::string_view::npos || !is_token(line.substr(0, colon))) {
@@ -151,6 +161,8 @@ HeadReader::State HeadReader::take_header(std::string_view line) {
   return State::more;
 }
 
+// Everything about the length of the body must be certain, or the next request starts
+// wrong.
 HeadReader::State HeadReader::finish() {
   int hosts = 0;
   int lengths = 0;
@@ -183,6 +195,7 @@ HeadReader::State HeadReader::finish() {
   return State::ready;
 }
 
+// A page of a stranger can point its own name at 127.0.0.1; its Host header gives it away.
 bool is_known_host(std::string_view host, std::string_view local_address,
                    const std::vector<std::string>& allowed) {
   const auto name = without_port(host);
@@ -194,6 +207,8 @@ bool is_known_host(std::string_view host, std::string_view local_address,
                      [&](const std::string& known) { return same_name(known, name); });
 }
 
+// Browsers send these headers by themselves and no script can leave them out or change
+// them.
 bool is_foreign_site(const Request& request) {
   const auto site = request.header("sec-fetch-site");
   if (site == "cross-site" || site == "same-site") return true;

@@ -28,6 +28,7 @@ std::size_t sequence_length(std::string_view text) {
   return length;
 }
 
+// Short forms for the three that are common in messages, \u00xx for the rest.
 void append_control(std::string& out, char c) {
   constexpr std::string_view kHex = "0123456789abcdef";
   switch (c) {
@@ -59,6 +60,7 @@ void append_text(std::string& out, std::string_view text) {
   out.push_back('"');
   while (!text.empty()) {
     const char c = text.front();
+    // Bytes taken off: one, unless a whole sequence is valid.
     std::size_t taken = 1;
     if (c == '"' || c == '\\') {
       out.push_back('\\');
@@ -71,6 +73,8 @@ void append_text(std::string& out, std::string_view text) {
       out.append(text.substr(0, length));
       taken = length;
     } else {
+      // U+FFFD for each byte that is no UTF-8: the reply stays valid JSON whatever was
+      // stored.
       out += "\xEF\xBF\xBD";
     }
     text.remove_prefix(taken);

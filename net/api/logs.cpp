@@ -19,6 +19,7 @@ struct LogRequest {
   LogQuery query;
 };
 
+// Seconds count back from now and are cut at 1970, so that a huge number cannot overflow.
 Result<std::optional<Time>> parse_since(const Query& query, Time now) {
   MOORED_TRY(const auto seconds, query.integer("sinceSeconds", 1));
   const auto text = query.get("sinceTime");
@@ -65,6 +66,8 @@ Result<std::string> choose_container(const Pod& pod, const std::string& asked) {
   return fail(Code::invalid, message);
 }
 
+// A tail of 0 lines is allowed and means only what comes; a limit of 0 bytes makes no
+// sense.
 Result<LogRequest> parse_log(const Pod& pod, const Query& query, Time now) {
   LogRequest request;
   MOORED_TRY(request.container, choose_container(pod, query.get("container")));
@@ -77,6 +80,7 @@ Result<LogRequest> parse_log(const Pod& pod, const Query& query, Time now) {
   return request;
 }
 
+// Names are unique over both lists. Null: the agent has not reported on it yet.
 const ContainerStatus* find_status(const Pod& pod, const std::string& container) {
   for (const auto* list : {&pod.status.container_statuses, &pod.status.init_container_statuses}) {
     for (const auto& status : *list) {

@@ -20,11 +20,13 @@ struct Token {
   std::string name;
 };
 
+// The last object shown, not a position: it holds when objects before it come or go.
 std::string write_token(const Token& token) {
   return base64_encode(std::to_string(token.resource_version) + "\n" + token.namespace_name + "\n" +
                        token.name);
 }
 
+// Tokens come back from clients and may be made up: every part is checked.
 Result<Token> read_token(const std::string& text) {
   std::string bytes;
   const auto bad = fail(Code::invalid, "continue key is not valid");
@@ -76,11 +78,14 @@ Result<std::shared_ptr<const StateView>> choose_view(const ListOptions& options,
   return view;
 }
 
+// By namespace, then name: the order in which the view lists objects.
 bool after(const Object& object, const Token& token) {
   const auto& meta = object.meta();
   return std::pair(meta.namespace_name, meta.name) > std::pair(token.namespace_name, token.name);
 }
 
+// When the page is full one more fitting object is looked for: only then is there a next
+// page. Cheap checks go first, encoding last.
 Page take_page(const std::vector<Object>& objects, const Target& target, const ListOptions& options,
                const std::optional<Token>& token, std::int64_t resource_version,
                EncodingCache& cache) {
@@ -109,6 +114,8 @@ Page take_page(const std::vector<Object>& objects, const Target& target, const L
   return page;
 }
 
+// Joins what the cache holds; a list of thousands of objects encodes only those that
+// changed.
 std::string list_body(const Resource& resource, const Page& page) {
   std::string out = "{";
   append_member(out, "kind", std::string(resource.kind) + "List");
@@ -140,6 +147,7 @@ std::string metadata_list_body(const std::string& version, const Page& page) {
   return out;
 }
 
+// Cells are made by the server, so that kubectl needs to know no kind.
 std::string table_body(const Resource& resource, const Page& page, const std::string& version,
                        RowObject row_object, Time now) {
   const auto& format = format_of(resource);
@@ -168,6 +176,7 @@ std::string object_body(const Resource& resource, const Object& object, const En
   return out;
 }
 
+// Not cached: it is small and seldom asked for.
 Encoded encode_scale(const Resource& resource, const Object& object) {
   const Value scale = scale_of(present(resource, object));
   Encoded encoded;
@@ -176,6 +185,7 @@ Encoded encode_scale(const Resource& resource, const Object& object) {
   return encoded;
 }
 
+// Node leases are not stored. They are made from what nodes report, for clients that look.
 std::optional<Object> find_object(const Target& target, const StateView& view, const Now& now) {
   const auto& kind = *target.resource->stored;
   if (auto found = view.find({&kind, target.namespace_name, target.name})) return found;

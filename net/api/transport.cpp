@@ -35,12 +35,14 @@ constexpr int kAcceptBatch = 64;
 // How long stop() lets answers finish.
 constexpr std::chrono::seconds kStopTime{2};
 
+// A port in use is a conflict, which people can mend, not a fault of the system.
 Error listen_error(const std::string& where, const error_code& error) {
   auto failure = system_error("listen on " + where, error.value());
   if (error == asio::error::address_in_use) failure.code = Code::conflict;
   return failure;
 }
 
+// Asked of the socket: a listener on 0.0.0.0 has another address for each client.
 std::string local_address(int socket) {
   tcp::endpoint local;
   auto size = static_cast<socklen_t>(local.capacity());
@@ -95,6 +97,7 @@ struct Transport::State : std::enable_shared_from_this<Transport::State> {
   bool starved = false;  // said once until a connection is accepted again
 };
 
+// Waits for readiness only; the accepting itself is done in a batch.
 void Transport::State::accept() {
   acceptor.async_wait(tcp::acceptor::wait_read, [this](error_code error) {
     if (!error && !shared.stopping) take_clients();
@@ -122,6 +125,7 @@ void Transport::State::take_clients() {
   accept();
 }
 
+// The listener stays readable without descriptors: trying at once again would spin.
 void Transport::State::pause_accepting() {
   if (!starved) {
     log(LogLevel::warning, "the API takes no new connections for now: out of file descriptors");
@@ -158,6 +162,7 @@ bool Transport::State::make_room(const std::string& address) {
   return true;
 }
 
+// One address may not take all places, so its own limit is looked at before the common one.
 void Transport::State::admit(UniqueFd socket, const tcp::endpoint& remote) {
   const auto address = remote.address().to_string();
   const auto& limits = shared.options.limits;
@@ -198,6 +203,7 @@ void Transport::State::admit(UniqueFd socket, const tcp::endpoint& remote) {
   connection->start();
 }
 
+// May be called twice for a connection (evicted, then closed): only the first one counts.
 void Transport::State::forget(std::uint64_t id) {
   const auto left = registry.with([&](Registry& all) {
     if (all.connections.erase(id) == 0) return all.counters.open;
@@ -211,6 +217,7 @@ void Transport::State::forget(std::uint64_t id) {
   }
 }
 
+// One descriptor for all streams: many changes at once fall together into one wake.
 void Transport::State::wait_for_wake() {
   wakes.async_wait(asio::posix::stream_descriptor::wait_read, [this](error_code error) {
     if (error || shared.stopping) return;
@@ -223,6 +230,7 @@ void Transport::State::wait_for_wake() {
   });
 }
 
+// First no new clients, then idle ones go; answers on their way have until kStopTime.
 void Transport::State::begin_stop() {
   shared.stopping = true;
   error_code ignored;
@@ -259,6 +267,7 @@ Result<std::unique_ptr<Transport>> Transport::listen(TransportOptions options, c
   const tcp::endpoint endpoint(address, static_cast<std::uint16_t>(options.port));
   state->acceptor.open(endpoint.protocol(), error);
   if (!error) ::fcntl(state->acceptor.native_handle(), F_SETFD, FD_CLOEXEC);
+  // A restart must not wait for connections of the daemon before in TIME_WAIT.
   if (!error) state->acceptor.set_option(tcp::acceptor::reuse_address(true), error);
   if (!error) state->acceptor.bind(endpoint, error);
   if (!error) state->acceptor.listen(asio::socket_base::max_listen_connections, error);
@@ -279,6 +288,7 @@ void Transport::serve(Carry carry) {
   auto& state = *state_;
   state.shared.carry = std::move(carry);
   error_code ignored;
+  // A copy, because Asio closes what it is given and wake() may be called after that.
   state.wakes.assign(::fcntl(state.wake_fd.get(), F_DUPFD_CLOEXEC, 0), ignored);
   state.wait_for_wake();
   state.accept();

@@ -99,6 +99,8 @@ bool WatchStream::matches(const Object& object, const Encoded& encoded) const {
          selection.matches_fields(object, &encoded);
 }
 
+// Put together as text: the object was encoded once for all watches, nothing is parsed
+// again.
 void WatchStream::append_event(std::string_view type, const Object& object, const Encoded& encoded,
                                const Now& now, std::string& out) {
   out += R"({"type":")";
@@ -122,6 +124,7 @@ void WatchStream::append_event(std::string_view type, const Object& object, cons
   out += "}\n";
 }
 
+// Carries nothing but a version to go on from, so that a client need not list anew.
 void WatchStream::append_bookmark(bool end_of_initial, std::string& out) {
   const bool as_table = options_.choice.form == Form::table;
   const bool partial = as_table || options_.choice.form == Form::metadata;
@@ -154,6 +157,7 @@ void WatchStream::append_bookmark(bool end_of_initial, std::string& out) {
   out += "}\n";
 }
 
+// Stops when a pull's worth is written; the objects are held until the last one is out.
 void WatchStream::send_initial(const Now& now, std::string& out) {
   while (next_initial_ < initial_.size() && out.size() < kPullBytes) {
     const auto& object = initial_[next_initial_++];
@@ -168,6 +172,7 @@ void WatchStream::send_initial(const Now& now, std::string& out) {
   announce_end_ = false;
 }
 
+// The position moves for changes that are not shown too: they need not be read again.
 void WatchStream::send_change(const Change& change, const Now& now, std::string& out) {
   position_ = change.resource_version;
   const auto& object = change.object;
@@ -207,6 +212,7 @@ bool WatchStream::send_changes(const Now& now, std::string& out) {
   return true;
 }
 
+// At intervals, and once shortly before the end, from where the next watch will start.
 void WatchStream::send_bookmarks(const Now& now, std::string& out) {
   if (!options_.bookmarks) return;
   const bool closing = !closing_sent_ && now.mono >= closing_time();
@@ -216,6 +222,7 @@ void WatchStream::send_bookmarks(const Now& now, std::string& out) {
   closing_sent_ = closing_sent_ || closing;
 }
 
+// The order matters: a change may not come before the object it changes.
 bool WatchStream::pull(const Now& now, std::string& out) {
   if (!initial_.empty() || announce_end_) send_initial(now, out);
   if (!initial_.empty() || announce_end_) return true;
@@ -224,6 +231,7 @@ bool WatchStream::pull(const Now& now, std::string& out) {
   return now.mono < deadline_;
 }
 
+// The end of the initial events is told by a bookmark, so the client must take bookmarks.
 Result<WatchOptions> parse_watch(const Target& target, const Query& query, const Choice& choice) {
   WatchOptions options;
   MOORED_TRY(options.list, parse_list_options(*target.resource, query));
@@ -239,6 +247,8 @@ Result<WatchOptions> parse_watch(const Target& target, const Query& query, const
   return options;
 }
 
+// A watch always ends, so that a client that went away silently does not hold a place
+// forever.
 Result<MonoTime> parse_deadline(const Target& target, const Query& query, const Now& now) {
   MOORED_TRY(const auto asked, query.integer("timeoutSeconds", 0));
   if (asked && *asked > 0) {
@@ -252,6 +262,7 @@ Result<MonoTime> parse_deadline(const Target& target, const Query& query, const 
   return now.mono + kWatchAtLeast + std::chrono::seconds(extra);
 }
 
+// 429 with Retry-After: client-go waits and tries again by itself.
 Failure too_many_streams() {
   Failure failure;
   failure.code = 429;

@@ -3,6 +3,7 @@
 namespace moored::net {
 namespace {
 
+// Length 0 on its own: shifting a 32-bit number by 32 is undefined.
 std::uint32_t network_mask(int length) {
   return length == 0 ? 0 : ~std::uint32_t{0} << static_cast<unsigned>(32 - length);
 }
@@ -60,6 +61,7 @@ std::optional<Ipv4Prefix> parse_prefix(std::string_view text) {
   const auto length = take_number(text, 32);
   if (!length || !text.empty()) return std::nullopt;
   const Ipv4Prefix prefix{*address, static_cast<int>(*length)};
+  // Bits of the host part set are more often a slip than meant.
   if (prefix.first() != *address) return std::nullopt;
   return prefix;
 }

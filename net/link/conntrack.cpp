@@ -14,6 +14,7 @@
 namespace moored::net {
 namespace {
 
+// One direction of a flow as the kernel tracks it.
 struct Tuple {
   Ipv4 source;
   Ipv4 destination;
@@ -44,6 +45,7 @@ Tuple parse_tuple(const nlattr* parent) {
   return tuple;
 }
 
+// The source of the reply direction is who really answers: behind a Service, the endpoint.
 Flow parse_flow(const nlmsghdr* message) {
   Flow flow;
   each_attribute(message, sizeof(nfgenmsg), [&](std::uint16_t type, const nlattr* attribute) {
@@ -63,6 +65,7 @@ Flow parse_flow(const nlmsghdr* message) {
   return flow;
 }
 
+// Messages of netfilter carry their subsystem in the upper byte of the type.
 nlmsghdr* start_request(void* buffer, int type, unsigned flags) {
   nlmsghdr* header = mnl_nlmsg_put_header(buffer);
   header->nlmsg_type = static_cast<std::uint16_t>((NFNL_SUBSYS_CTNETLINK << 8) | type);
@@ -73,6 +76,7 @@ nlmsghdr* start_request(void* buffer, int type, unsigned flags) {
   return header;
 }
 
+// The original direction alone identifies a flow to the kernel.
 void put_tuple(nlmsghdr* header, const Flow& flow) {
   nlattr* tuple = mnl_attr_nest_start(header, CTA_TUPLE_ORIG);
   nlattr* address = mnl_attr_nest_start(header, CTA_TUPLE_IP);

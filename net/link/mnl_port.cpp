@@ -58,6 +58,7 @@ void MnlPort::Close::operator()(mnl_socket* socket) const {
   mnl_socket_close(socket);
 }
 
+// AUTOPID lets the kernel choose the port number, as one process opens several sockets.
 Result<MnlPort> MnlPort::open(int family, unsigned groups) {
   mnl_socket* socket = mnl_socket_open2(family, SOCK_CLOEXEC);
   if (socket == nullptr) return Unexpected(system_error("open a netlink socket", errno));
@@ -79,6 +80,7 @@ int MnlPort::descriptor() const {
 Status MnlPort::talk(nlmsghdr* request, std::string_view what,
                      const std::function<void(const nlmsghdr*)>& take) {
   const bool dump = (request->nlmsg_flags & NLM_F_DUMP) == NLM_F_DUMP;
+  // A dump ends with NLMSG_DONE by itself; anything else is silent without a wanted ACK.
   if (!dump) request->nlmsg_flags = static_cast<std::uint16_t>(request->nlmsg_flags | NLM_F_ACK);
   request->nlmsg_seq = ++sequence_;
   if (mnl_socket_sendto(socket_.get(), request, request->nlmsg_len) < 0) {

@@ -30,6 +30,7 @@ Status run_on_thread(const std::function<Status()>& work) {
   return status;
 }
 
+// The thread's entry of /proc, not the process's: only this thread is in the new namespace.
 Status pin_own_namespace(const std::string& pin) {
   const UniqueFd file(open(pin.c_str(), O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!file) return failed("create " + pin);
@@ -41,6 +42,7 @@ Status pin_own_namespace(const std::string& pin) {
 
 }  // namespace
 
+// Pinned last: a namespace that can be found has everything in it.
 Status make_namespace(const std::string& pin, const std::function<Status()>& inside) {
   if (open_namespace(pin)) return fail(Code::conflict, pin + " already pins a namespace");
   return run_on_thread([&]() -> Status {
@@ -50,6 +52,7 @@ Status make_namespace(const std::string& pin, const std::function<Status()>& ins
   });
 }
 
+// A plain file is left when the machine restarts; only NSFS says that a namespace is on it.
 Result<UniqueFd> open_namespace(const std::string& pin) {
   UniqueFd file(open(pin.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
   if (!file) return Unexpected(system_error("open namespace " + pin, errno));
@@ -85,6 +88,8 @@ Status remove_pin(const std::string& pin) {
   return {};
 }
 
+// A lock on the namespace's inode: daemons of one namespace exclude each other, wherever
+// their files lie. The kernel drops it with the descriptor.
 Result<UniqueFd> lock_namespace() {
   UniqueFd file(open(kOwnNamespace, O_RDONLY | O_CLOEXEC));
   if (!file) return Unexpected(system_error("open the network namespace", errno));
@@ -100,6 +105,7 @@ Status write_sysctl(const std::string& path, const std::string& value) {
 
 Result<std::string> read_sysctl(const std::string& path) {
   MOORED_TRY(auto text, read_file("/proc/sys/net/" + path, 4096));
+  // The kernel ends every value with a newline, which is not part of it.
   while (!text.empty() && text.back() == '\n')
     text.pop_back();
   return text;

@@ -52,16 +52,19 @@ class Request {
   alignas(nlmsghdr) std::array<char, 1024> buffer_{};
 };
 
+// Addresses travel in network order and are numbers in host order here.
 Ipv4 read_ipv4(const nlattr* attribute) {
   return {ntohl(mnl_attr_get_u32(attribute))};
 }
 
+// Links that are no Ethernet (tunnels) have hardware addresses of other lengths.
 void read_mac(const nlattr* attribute, MacAddress& mac) {
   if (mnl_attr_get_payload_len(attribute) == mac.size()) {
     std::memcpy(mac.data(), mnl_attr_get_payload(attribute), mac.size());
   }
 }
 
+// IFLA_LINK of a veth is the index of its peer, in the peer's own namespace.
 Link parse_link(const nlmsghdr* message) {
   const auto* body = static_cast<const ifinfomsg*>(mnl_nlmsg_get_payload(message));
   Link link;
@@ -77,6 +80,7 @@ Link parse_link(const nlmsghdr* message) {
   return link;
 }
 
+// IFA_LOCAL, not IFA_ADDRESS: on point-to-point links the latter is the other end.
 std::optional<LinkAddress> parse_address(const nlmsghdr* message) {
   const auto* body = static_cast<const ifaddrmsg*>(mnl_nlmsg_get_payload(message));
   if (body->ifa_family != AF_INET) return std::nullopt;
@@ -89,6 +93,7 @@ std::optional<LinkAddress> parse_address(const nlmsghdr* message) {
   return out;
 }
 
+// Only the main table: the local one is the kernel's own, others belong to other programs.
 std::optional<Route> parse_route(const nlmsghdr* message) {
   const auto* body = static_cast<const rtmsg*>(mnl_nlmsg_get_payload(message));
   const bool usable = body->rtm_type == RTN_UNICAST || body->rtm_type == RTN_UNREACHABLE;
@@ -107,6 +112,7 @@ std::optional<Route> parse_route(const nlmsghdr* message) {
   return route;
 }
 
+// Permanent entries only; the rest the kernel learns and forgets by itself.
 std::optional<Neighbour> parse_neighbour(const nlmsghdr* message) {
   const auto* body = static_cast<const ndmsg*>(mnl_nlmsg_get_payload(message));
   if (body->ndm_family != AF_INET || (body->ndm_state & NUD_PERMANENT) == 0) return std::nullopt;
@@ -136,6 +142,7 @@ Request make_route_request(std::uint16_t type, unsigned flags, const Route& rout
   return request;
 }
 
+// Local and peer address alike: that is what the kernel reports for an ordinary address.
 Request make_address_request(std::uint16_t type, unsigned flags, const LinkAddress& address) {
   Request request(type, flags);
   auto& body = request.put_body<ifaddrmsg>();
@@ -148,6 +155,7 @@ Request make_address_request(std::uint16_t type, unsigned flags, const LinkAddre
   return request;
 }
 
+// Permanent, so that no ARP is needed and none can be forged.
 Request make_neighbour_request(std::uint16_t type, unsigned flags, const Neighbour& neighbour) {
   Request request(type, flags);
   auto& body = request.put_body<ndmsg>();
@@ -159,6 +167,7 @@ Request make_neighbour_request(std::uint16_t type, unsigned flags, const Neighbo
   return request;
 }
 
+// For deletions: gone already is what was wanted.
 Status ignore_missing(Status status) {
   if (!status && status.error().code == Code::not_found) return {};
   return status;
@@ -219,6 +228,7 @@ Result<std::vector<Link>> RouteSocket::read_links() {
   });
 }
 
+// By name and without a dump: the kernel answers with this one link or with ENODEV.
 Result<Link> RouteSocket::read_link(const std::string& name) {
   Request request(RTM_GETLINK, 0);
   request.put_body<ifinfomsg>();
@@ -244,6 +254,7 @@ Result<std::vector<Neighbour>> RouteSocket::read_neighbours() {
                                       parse_neighbour);
 }
 
+// Both ends in one request, the peer born in its namespace: no moment with a half of it.
 Status RouteSocket::add_veth(const VethPair& pair) {
   Request request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
   request.put_body<ifinfomsg>();
@@ -266,6 +277,7 @@ Status RouteSocket::add_veth(const VethPair& pair) {
   return talk(header, "add link " + pair.name);
 }
 
+// ifi_change names the flags that are meant; without it the kernel would take all of them.
 Status RouteSocket::set_up(int index) {
   Request request(RTM_NEWLINK, 0);
   auto& body = request.put_body<ifinfomsg>();
@@ -275,6 +287,7 @@ Status RouteSocket::set_up(int index) {
   return talk(request.get(), "set a link up");
 }
 
+// Deleting one end of a veth pair deletes the other too.
 Status RouteSocket::delete_link(int index) {
   Request request(RTM_DELLINK, 0);
   request.put_body<ifinfomsg>().ifi_index = index;
@@ -286,6 +299,8 @@ Status RouteSocket::put_address(const LinkAddress& address) {
   return talk(request.get(), "add address " + format(address.address));
 }
 
+// Looked up first: the kernel's error for a missing address is not the one for a missing
+// link.
 Status RouteSocket::delete_address(const LinkAddress& address) {
   MOORED_TRY(const auto present, read_addresses());
   if (std::find(present.begin(), present.end(), address) == present.end()) return {};

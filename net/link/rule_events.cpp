@@ -13,10 +13,12 @@
 namespace moored::net {
 namespace {
 
+// Subsystem and message share the type field of the netlink header.
 constexpr int message_type(int type) {
   return (NFNL_SUBSYS_NFTABLES << 8) | type;
 }
 
+// The kernel numbers each commit of the rules and says which process made it.
 RuleGeneration parse_generation(const nlmsghdr* message) {
   RuleGeneration out;
   std::string process;
@@ -69,6 +71,8 @@ class KernelRuleEvents final : public RuleEvents {
 
 }  // namespace
 
+// Two sockets: answers to a request must not be lost among events, nor events among
+// answers.
 Result<std::unique_ptr<RuleEvents>> make_rule_events() {
   MOORED_TRY(auto events, MnlPort::open(NETLINK_NETFILTER, 1U << (NFNLGRP_NFTABLES - 1)));
   MOORED_TRY(auto requests, MnlPort::open(NETLINK_NETFILTER));

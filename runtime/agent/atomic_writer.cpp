@@ -15,6 +15,8 @@
 namespace moored::agent {
 namespace {
 
+// The names that programs watching Kubernetes volumes know; a rename over the link is the
+// swap.
 constexpr const char* kLink = "..data";
 constexpr const char* kNextLink = "..data_tmp";
 constexpr int kMaxNames = 1000;  // tries to find a free name for the new directory
@@ -61,6 +63,8 @@ bool is_current(const std::string& directory, const std::string& target,
   if (target.empty() || target.find('/') != std::string::npos) return false;
   std::vector<VolumeFile> present;
   if (!read_files(directory + "/" + target, "", present)) return false;
+  // Compared as they would lie on disk, so that a changed group alone also counts as a
+  // change.
   for (auto& file : wanted) file.mode = owner.file_mode(file.mode);
   const auto by_path = [](const VolumeFile& a, const VolumeFile& b) { return a.path < b.path; };
   std::sort(present.begin(), present.end(), by_path);
@@ -92,6 +96,8 @@ Result<std::string> make_dated_directory(int root, const Ownership& owner, Time 
   const auto length = std::strftime(text.data(), text.size(), "..%Y_%m_%d_%H_%M_%S.", &parts);
   const std::string start(text.data(), length);
   const std::int64_t micros = stamp.time_since_epoch().count() % 1'000'000;
+  // Microseconds make names of one second differ; the step past the one before keeps them
+  // rising.
   const std::int64_t base = std::max(micros, get_number(before) + 1);
   for (int number = 0; number < kMaxNames; ++number) {
     const std::string name = start + std::to_string(base + number);
@@ -126,6 +132,7 @@ Result<UniqueFd> open_parent(int top, const std::string& path, const Ownership& 
     } else if (errno != EEXIST) {
       return Unexpected(system_error("make volume directory", errno));
     }
+    // By descriptors and without links: a part can never lead out of the new version.
     at.reset(::openat(at.get(), part.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
     if (!at) return Unexpected(system_error("open volume directory", errno));
     start = end + 1;
@@ -201,6 +208,7 @@ Result<bool> write_volume(const std::string& directory, const std::vector<Volume
   if (::fchmod(root.get(), owner.directory_mode()) != 0) {
     return Unexpected(system_error("set mode of volume", errno));
   }
+  // Writing what is there already would wake every program that watches the volume.
   const std::string before = read_link(root.get(), kLink);
   if (is_current(directory, before, files, owner)) {
     MOORED_CHECK(fix_links(root.get(), directory, files));
@@ -211,9 +219,11 @@ Result<bool> write_volume(const std::string& directory, const std::vector<Volume
   const UniqueFd top(::openat(root.get(), next.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!top) return Unexpected(system_error("open volume", errno));
   for (const auto& file : files) MOORED_CHECK(write_one(top.get(), file, owner));
+  // A crash between making this link and renaming it leaves it behind.
   if (::unlinkat(root.get(), kNextLink, 0) != 0 && errno != ENOENT) {
     return Unexpected(system_error("swap volume", errno));
   }
+  // rename replaces atomically: a reader sees all files of one version, never a mixture.
   if (::symlinkat(next.c_str(), root.get(), kNextLink) != 0 ||
       ::renameat(root.get(), kNextLink, root.get(), kLink) != 0) {
     return Unexpected(system_error("swap volume", errno));

@@ -81,6 +81,7 @@ class TailSearch {
   // Judges the whole records at the end of block; leaves the cut one at its front.
   std::optional<std::int64_t> judge(std::string& block, std::int64_t start, bool first) {
     while (!block.empty()) {
+      // A record without its newline is still being written and does not count yet.
       const bool terminated = block.back() == '\n';
       const auto from = terminated ? block.size() - 1 : block.size();
       const auto newline = from == 0 ? std::string::npos : block.rfind('\n', from - 1);
@@ -105,10 +106,13 @@ class TailSearch {
 
 }  // namespace
 
+// As the kubelet names it, so that log collectors find pod and namespace in the path.
 std::string pod_log_directory(const std::string& log_dir, const ObjectMeta& pod) {
   return log_dir + "/pods/" + pod.namespace_name + "_" + pod.name + "_" + pod.uid;
 }
 
+// Attempts count from 0 like restarts. While a container waits to be started again, the
+// count is still that of the run that ended.
 std::optional<int> find_log_attempt(const ContainerStatus& status, bool previous) {
   const bool lives = status.state.running || status.state.terminated;
   const bool ended_before = status.last_state.terminated.has_value();
@@ -191,6 +195,8 @@ Result<std::size_t> LogReader::read_more(std::string& out, std::size_t chunk) {
   const std::size_t before = out.size();
   if (watch_) {
     std::array<char, 4096> events;
+    // Only emptied: the files themselves say what is new, an event says just that something
+    // is.
     while (::read(watch_.get(), events.data(), events.size()) > 0) {
     }
   }
@@ -209,6 +215,7 @@ Result<std::size_t> LogReader::read_more(std::string& out, std::size_t chunk) {
 
 // Reads on in the current file. False: its end is reached.
 Result<bool> LogReader::refill() {
+  // Once for each block, not for each record: erasing at the front moves the rest.
   pending_.erase(0, taken_);
   taken_ = 0;
   const std::size_t had = pending_.size();
@@ -270,6 +277,7 @@ void LogReader::emit(std::string_view line, std::string& out) {
   if (!query_.stream.empty() && record->stream != query_.stream) return;
   if (!line_open_ && !skipping_ && query_.since) {
     const auto time = parse_time(record->time);
+    // Decided where a line starts, so that a line in pieces is shown whole or not at all.
     skipping_ = time && *time < *query_.since;
   }
   if (skipping_) {

@@ -13,10 +13,13 @@
 namespace moored::agent {
 namespace {
 
+// The files come from images, so from strangers: a line or file without end is refused.
 constexpr std::size_t kMaxFileBytes = 1U << 20U;
 constexpr std::size_t kMaxLineBytes = 64U << 10U;
+// Kubernetes allows ids up to the largest signed 32-bit number.
 constexpr std::int64_t kMaxId = 0x7fffffff;
 
+// Removed: a whiteout of this layer hides what the layers below have.
 enum class Found { yes, no, removed };
 
 // Reads all of a plain file by descriptor.
@@ -100,6 +103,7 @@ bool is_number(std::string_view text) {
          std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
+// Ten digits hold every id; more could overflow the sum.
 std::optional<std::uint32_t> parse_id(std::string_view text) {
   if (!is_number(text) || text.size() > 10) return std::nullopt;
   std::int64_t number = 0;
@@ -108,6 +112,7 @@ std::optional<std::uint32_t> parse_id(std::string_view text) {
   return static_cast<std::uint32_t>(number);
 }
 
+// A number needs no entry, as in the USER line of an image.
 Result<std::uint32_t> find_group(const AccountFiles& files, std::string_view group) {
   if (is_number(group)) {
     if (const auto id = parse_id(group)) return *id;
@@ -166,6 +171,7 @@ Result<Account> find_account(const AccountFiles& files, std::string_view user) {
     found = true;
     break;
   }
+  // A number without an entry is a user all the same, with group 0 and no home.
   if (!found && !account.numeric) {
     return fail(Code::invalid, "unable to find user " + std::string(name) +
                                    ": no matching entries in passwd file");
@@ -173,6 +179,8 @@ Result<Account> find_account(const AccountFiles& files, std::string_view user) {
   if (!found) account.uid = *wanted;
   if (colon != std::string_view::npos) {
     MOORED_TRY(account.gid, find_group(files, user.substr(colon + 1)));
+    // With a group given, the user's further memberships do not count. Source: OCI image
+    // runtimes.
     account.groups.clear();
   }
   return account;

@@ -166,8 +166,7 @@ Result<std::vector<Descriptor>> choose_platform(const std::vector<Descriptor>& e
   std::string seen;
   for (const auto& entry : entries) {
     if (entry.operating_system == "unknown") continue;  // an attestation
-    // A layout with a single image often does not say for what; the configuration is not
-    // consulted.
+    // A layout with a single image often does not say for what.
     const bool silent = entry.operating_system.empty() && entry.architecture.empty();
     // Every 64-bit Arm machine runs v8; other variants need instructions that may be
     // missing.
