@@ -13,6 +13,8 @@
 namespace moored::codec {
 namespace {
 
+// With its article, because it stands at the start of a sentence for the author of a manifest; the
+// words are those of JSON, not of our own enumeration.
 std::string_view type_name(const Value& value) {
   switch (value.type) {
     case Value::Type::null: return "null";
@@ -26,6 +28,8 @@ std::string_view type_name(const Value& value) {
   return "a value";
 }
 
+// Exact letter case, as the strict decoding of Kubernetes: "hostip" is a misspelling and is
+// answered with a suggestion. Tables are short, so a scan beats an index.
 const Field* find_row(const TypeSchema& schema, std::string_view name) {
   for (const auto& field : schema.fields) {
     if (field.name == name) return &field;
@@ -33,6 +37,8 @@ const Field* find_row(const TypeSchema& schema, std::string_view name) {
   return nullptr;
 }
 
+// Refused and unset rows too: who misspells one of them learns its name and, next time, the reason
+// why it is not carried out.
 std::vector<std::string_view> row_names(const TypeSchema& schema) {
   std::vector<std::string_view> names;
   for (const auto& field : schema.fields) names.push_back(field.name);
@@ -44,6 +50,7 @@ std::vector<std::string_view> row_names(const TypeSchema& schema) {
 Decoder::Decoder(std::string file, Strictness strictness, Diagnostics& diagnostics)
     : file_(std::move(file)), strictness_(strictness), diagnostics_(diagnostics) {}
 
+// Decoding goes on after an error, so that one look at a commit shows all of its faults at once.
 void Decoder::refuse(std::string_view reason, std::string message, Mark mark,
                      const std::string& path, std::string fix) {
   auto error = text_error(reason, std::move(message), file_, mark, path);
@@ -51,6 +58,8 @@ void Decoder::refuse(std::string_view reason, std::string message, Mark mark,
   diagnostics_.add_error(std::move(error));
 }
 
+// The classic trap is an unquoted 1.10, yes or 0755 where text is wanted: the fix shows the value
+// quoted. Of a secret nothing is shown, since errors reach logs and the status of the unit.
 void Decoder::wrong_type(const Value& value, std::string_view wanted, const std::string& path,
                          bool secret) {
   std::string shown;
@@ -62,6 +71,7 @@ void Decoder::wrong_type(const Value& value, std::string_view wanted, const std:
          value.mark, path, quote ? "quote it: \"" + (secret ? "…" : value.scalar) + "\"" : "");
 }
 
+// An error and no warning: a field that is dropped in silence is how a misspelt limit is lost.
 void Decoder::unknown_field(const TypeSchema& schema, const Value& key, const std::string& path) {
   const auto near = nearest_name(key.scalar, row_names(schema));
   refuse("UnknownField",
@@ -69,6 +79,8 @@ void Decoder::unknown_field(const TypeSchema& schema, const Value& key, const st
          near.empty() ? "remove it" : "did you mean " + near + "?");
 }
 
+// Walks what is written, not the rows: every key is judged, and absent members keep their zero
+// values until the defaults are applied.
 void Decoder::read_struct(const TypeSchema& schema, const Value& value, void* object,
                           const std::string& path) {
   if (value.type == Value::Type::null) return;  // as Kubernetes reads it: nothing was given
@@ -78,6 +90,8 @@ void Decoder::read_struct(const TypeSchema& schema, const Value& value, void* ob
   }
 }
 
+// The flags are judged before the value: a refused field is told by its name, whatever it holds.
+// Stored documents skip that part, as moored itself wrote the fields of the server.
 void Decoder::read_member(const TypeSchema& schema, const Value& key, const Value& value,
                           void* object, const std::string& path) {
   const Field* field = find_row(schema, key.scalar);
@@ -108,6 +122,8 @@ void Decoder::read_member(const TypeSchema& schema, const Value& key, const Valu
   read_value(*field->type, *field, value, field->member(object), path);
 }
 
+// The row is handed down through lists and maps because its flags (secret, Base64) concern the
+// scalars at the bottom. An optional is given a value only here, after null was turned away.
 void Decoder::read_value(const Type& type, const Field& field, const Value& value, void* target,
                          const std::string& path) {
   switch (type.shape) {
@@ -120,6 +136,8 @@ void Decoder::read_value(const Type& type, const Field& field, const Value& valu
   }
 }
 
+// A lone dash is null in YAML and nearly always a slip of indentation, hence an error. The index
+// counts refused elements as well, so that paths are those of the document.
 void Decoder::read_list(const Type& type, const Field& field, const Value& value, void* target,
                         const std::string& path) {
   if (!value.is_list()) return wrong_type(value, "a list", path);
@@ -134,6 +152,8 @@ void Decoder::read_list(const Type& type, const Field& field, const Value& value
   }
 }
 
+// Keys are free text here, so none is unknown. A null member of a text map means the empty text, as
+// Kubernetes reads `key:` with nothing behind it.
 void Decoder::read_map(const Type& type, const Field& field, const Value& value, void* target,
                        const std::string& path) {
   if (!value.is_map()) return wrong_type(value, "a map", path);
@@ -153,6 +173,8 @@ void Decoder::read_map(const Type& type, const Field& field, const Value& value,
   }
 }
 
+// No conversion between text and numbers: "8080" is not a port, as in the strict decoding of
+// Kubernetes. Only quantities and int-or-string may be written either way.
 bool Decoder::read_scalar(const Type& type, const Field& field, const Value& value, void* target,
                           const std::string& path) {
   switch (type.shape) {
@@ -168,6 +190,7 @@ bool Decoder::read_scalar(const Type& type, const Field& field, const Value& val
     case Shape::text: return read_text(field, value, target, path);
     case Shape::time: return read_time(value, target, path);
     case Shape::quantity: {
+      // A plain 2 and a quoted "2" are the same amount, so the spelling is read whatever its type.
       const auto quantity =
           value.is_map() || value.is_list() ? std::nullopt : Quantity::parse(value.scalar);
       if (!quantity) {
@@ -196,6 +219,7 @@ bool Decoder::read_scalar(const Type& type, const Field& field, const Value& val
   }
 }
 
+// Bytes are kept decoded in memory: what the container sees must not depend on who encodes.
 bool Decoder::read_text(const Field& field, const Value& value, void* target,
                         const std::string& path) {
   const bool secret = (field.flags & kSecret) != 0;
@@ -208,6 +232,7 @@ bool Decoder::read_text(const Field& field, const Value& value, void* target,
     text = value.scalar;
     return true;
   }
+  // base64(1) wraps at 76 columns; line ends inside the value are no fault of its author.
   std::string encoded;
   for (const char c : value.scalar) {
     if (c != '\n' && c != '\r') encoded += c;
@@ -218,6 +243,8 @@ bool Decoder::read_text(const Field& field, const Value& value, void* target,
   return false;
 }
 
+// The YAML reader has already judged the shape of the digits; what remains is the range, which
+// strtoll reports through errno alone.
 bool Decoder::read_integer(const Type& type, const Value& value, void* target,
                            const std::string& path) {
   std::string digits = value.scalar;
@@ -225,6 +252,7 @@ bool Decoder::read_integer(const Type& type, const Value& value, void* target,
   if (value.type == Value::Type::real) {
     char* end = nullptr;
     const double real = std::strtod(digits.c_str(), &end);
+    // 9.0e15 lies just below 2^53, up to which a double holds every integer exactly.
     const bool whole = end != nullptr && *end == '\0' && real > -9.0e15 && real < 9.0e15 &&
                        static_cast<double>(static_cast<std::int64_t>(real)) == real;
     if (!whole) {
@@ -257,6 +285,7 @@ bool Decoder::read_integer(const Type& type, const Value& value, void* target,
   return true;
 }
 
+// RFC 3339 only. YAML 1.1 timestamps arrive as text, because the reader has no such type.
 bool Decoder::read_time(const Value& value, void* target, const std::string& path) {
   const auto time = value.type == Value::Type::text ? parse_time(value.scalar) : std::nullopt;
   if (!time) {

@@ -10,6 +10,8 @@
 namespace moored::codec {
 namespace {
 
+// Goes down into what is there: an absent optional stays absent, since the defaults of a struct
+// that nobody wrote would make it appear.
 void default_value(const Type& type, void* value) {
   const auto count = type.ops.size != nullptr ? type.ops.size(value) : 0;
   switch (type.shape) {
@@ -31,6 +33,8 @@ class Checker {
   Checker(const Value& document, const std::string& file, Diagnostics& diagnostics)
       : document_(document), file_(file), diagnostics_(diagnostics) {}
 
+  // Members first, then the check of the whole: the latter may rely on well-formed parts only as
+  // far as it looks itself, for it runs after errors too.
   void check_struct(const TypeSchema& schema, const void* object, const std::string& path) {
     for (const auto& field : schema.fields) {
       if ((field.flags & kUnset) != 0) continue;
@@ -48,6 +52,8 @@ class Checker {
   }
 
  private:
+  // Zero and absent are one for a field without optional, as omitempty has it; such a value is not
+  // checked, because the default was already put in.
   void check_field(const Field& field, const void* value, const std::string& path) {
     if (is_absent(*field.type, value)) {
       if ((field.flags & kRequired) != 0) {
@@ -65,6 +71,7 @@ class Checker {
     check_value(*field.type, value, path);
   }
 
+  // Scalars have no size operation and end here; their rule was the row's.
   void check_value(const Type& type, const void* value, const std::string& path) {
     if (type.shape == Shape::object) return check_struct(type.object(), value, path);
     if (type.ops.size == nullptr) return;
@@ -77,6 +84,8 @@ class Checker {
     }
   }
 
+  // The place is looked up only now: most objects are valid, and a mark for every field would be
+  // carried for nothing. A defaulted field gets the place of its nearest written parent.
   void report(Error error, const std::string& path) {
     const auto mark = find_mark(document_, path);
     if (error.reason.empty()) error.reason = "InvalidValue";
@@ -125,6 +134,7 @@ bool is_absent(const Type& type, const void* value) {
     case Shape::optional:
     case Shape::list:
     case Shape::map: return type.ops.size(value) == 0;
+    // A struct is absent when all of its members are; kUnset rows have no member to look at.
     case Shape::object: {
       for (const auto& field : type.object().fields) {
         if ((field.flags & kUnset) != 0) continue;
@@ -136,11 +146,15 @@ bool is_absent(const Type& type, const void* value) {
   return true;
 }
 
+// Parents first, so that a struct made by a default gets the defaults of its own members; the hook
+// of the type comes last, because it may derive one completed field from another.
 void apply_defaults(const TypeSchema& schema, void* object) {
   for (const auto& field : schema.fields) {
     if ((field.flags & kUnset) != 0) continue;
     void* member = field.member(object);
     if (!field.fallback.empty() && is_absent(*field.type, member)) {
+      // The fallback takes the way of a written value, so that a default cannot have a type that a
+      // manifest could not. Both asserts concern our own tables only.
       auto parsed = read_json(field.fallback);
       MOORED_ASSERT(parsed);
       Diagnostics diagnostics;
@@ -161,6 +175,7 @@ void run_checks(const TypeSchema& schema, const void* object, const Value& docum
   Checker(document, file, diagnostics).check_struct(schema, object, {});
 }
 
+// Follows the path as far as the document has it and gives the last place that exists.
 Mark find_mark(const Value& document, std::string_view path) {
   const Value* at = &document;
   Mark mark = document.mark;

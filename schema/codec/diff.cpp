@@ -13,10 +13,12 @@ using codec::is_absent;
 using codec::path_with_index;
 using codec::path_with_key;
 
+// Walks both values along the same rows and writes down the leaves that differ, in table order.
 class Differ {
  public:
   explicit Differ(std::vector<FieldChange>& changes) : changes_(changes) {}
 
+  // Both sides are of one schema; callers assert it, since the walk casts by the rows alone.
   void diff_struct(const TypeSchema& schema, const void* before, const void* after,
                    const std::string& path) {
     for (const auto& field : schema.fields) {
@@ -27,6 +29,7 @@ class Differ {
   }
 
  private:
+  // Leaves are compared by the texts that a manifest would have, as those are what a report shows.
   void diff_value(const Type& type, const Field& field, const void* before, const void* after,
                   const std::string& path) {
     switch (type.shape) {
@@ -44,6 +47,8 @@ class Differ {
     }
   }
 
+  // A struct that comes or goes is one change and not one per member: the member rows would all say
+  // the same.
   void diff_optional(const Type& type, const Field& field, const void* before, const void* after,
                      const std::string& path) {
     const bool had = type.ops.size(before) > 0;
@@ -71,6 +76,8 @@ class Differ {
     }
   }
 
+  // The merge key is that of strategic merge patch, so moving an element is no change. Lists are
+  // short; a linear find keeps the order of the document, which a map would lose.
   void diff_keyed(const Type& type, const Field& field, const void* before, const void* after,
                   const std::string& path) {
     const auto index = [&](const void* list) {
@@ -101,6 +108,7 @@ class Differ {
     }
   }
 
+  // An element without the key has the empty one; several of those are matched with the first.
   static std::string key_of_element(const TypeSchema& schema, std::string_view name,
                                     const void* element) {
     for (const auto& field : schema.fields) {
@@ -110,6 +118,7 @@ class Differ {
     return {};
   }
 
+  // Null stands for an element that one side does not have.
   void diff_element(const Type& type, const Field& field, const void* before, const void* after,
                     const std::string& path) {
     if (before != nullptr && after != nullptr) {
@@ -120,6 +129,7 @@ class Differ {
          after != nullptr ? text_of(*type.element, field, after) : "");
   }
 
+  // The union of the keys, sorted: maps have no order of their own, and reports must not flap.
   void diff_map(const Type& type, const Field& field, const void* before, const void* after,
                 const std::string& path) {
     const auto index = [&](const void* map) {
@@ -143,6 +153,8 @@ class Differ {
     }
   }
 
+  // Any value as the text a manifest would have. The value is wrapped into a schema of one row
+  // whose member is the value itself, because the encoder only knows structs.
   static std::string text_of(const Type& type, const Field& field, const void* value) {
     if (type.shape == Shape::text && (field.flags & kBase64) == 0) {
       return *static_cast<const std::string*>(value);
@@ -160,6 +172,7 @@ class Differ {
     return only->is_map() || only->is_list() ? write_json(*only) : only->scalar;
   }
 
+  // Of secrets only the fact of a change is said; lengths and digests would tell too much.
   void note(const Field& field, const std::string& path, std::string before, std::string after) {
     if ((field.flags & kSecret) != 0) {
       if (!before.empty()) before = "(secret)";
@@ -190,6 +203,7 @@ void collect_immutable(const TypeSchema& schema, const void* before, const void*
     const void* new_value = field.member(const_cast<void*>(after));
     const auto inner = path_with_key(path, field.name);
     if ((field.flags & kImmutable) != 0) {
+      // One row alone: whether anything below it moved, whatever it is made of.
       const TypeSchema single{schema.name, std::span<const Field>(&field, 1)};
       if (diff_struct(single, before, after, path).empty()) continue;
       auto error = codec::text_error("Immutable", "the field cannot be changed", {}, {}, inner);
@@ -210,12 +224,14 @@ std::vector<FieldChange> diff_struct(const TypeSchema& schema, const void* befor
   return changes;
 }
 
+// The whole object is walked and filtered afterwards; that keeps one walk for all callers.
 std::vector<FieldChange> diff(const Object& before, const Object& after, bool with_status) {
   MOORED_ASSERT(&before.kind() == &after.kind());
   auto changes = diff_struct(before.kind().schema(), before.body(), after.body(), {});
   std::vector<FieldChange> kept;
   for (auto& change : changes) {
     if (is_bookkeeping(change.path)) continue;
+    // With the dot, so that a member called statusText would not be taken for the status.
     const bool status = change.path == "status" || change.path.rfind("status.", 0) == 0;
     if (status && !with_status) continue;
     kept.push_back(std::move(change));

@@ -29,6 +29,7 @@ std::pair<std::string, std::string> split_path(const std::string& path) {
   return {slash == 0 ? "/" : path.substr(0, slash), path.substr(slash + 1)};
 }
 
+// Reads to the end and does not ask for the size first: files of /proc and cgroups say 0.
 Result<std::string> read_descriptor(int fd, const std::string& path, std::size_t limit) {
   std::string content;
   std::array<char, 16384> chunk{};
@@ -56,6 +57,8 @@ Status write_all(int fd, const std::string& path, std::string_view content) {
   return {};
 }
 
+// The bytes must be on the disk before the rename is, otherwise a crash leaves an empty file under
+// the final name. fchmod because the umask has cut the mode of openat.
 Status write_and_sync(int directory, const std::string& temporary, const std::string& path,
                       std::string_view content, unsigned mode) {
   const UniqueFd fd(::openat(directory, temporary.c_str(),
@@ -67,6 +70,7 @@ Status write_and_sync(int directory, const std::string& temporary, const std::st
   return {};
 }
 
+// closedir also closes the descriptor that fdopendir was given.
 struct CloseDirectory {
   void operator()(DIR* directory) const { ::closedir(directory); }
 };
@@ -89,6 +93,8 @@ Result<std::vector<std::string>> read_names(int directory, const std::string& pa
   return names;
 }
 
+// The device number does not do: a bind mount has that of its source. AT_NO_AUTOMOUNT, because
+// looking must not mount anything.
 Result<std::uint64_t> read_mount_id(int fd, const char* name, int flags, const std::string& path) {
   struct statx status {};
   if (::statx(fd, name, flags | AT_NO_AUTOMOUNT, STATX_MNT_ID, &status) != 0) {
@@ -114,6 +120,8 @@ class TreeRemover {
   }
 
  private:
+  // Tries unlink first and lets the kernel say that it is a directory: a check beforehand could be
+  // outrun by whoever still writes there. Symbolic links are removed and never followed.
   Status remove_entry(int directory, const std::string& name, const std::string& parent,
                       int depth) {
     const std::string path = parent + "/" + name;
@@ -132,6 +140,7 @@ class TreeRemover {
     return {};
   }
 
+  // The number never repeats within one removal; a rename inside one mount moves no bytes.
   Status move_up(int directory, const std::string& name, const std::string& path) {
     const std::string up = ".moored-deep-" + std::to_string(moved_++);
     if (::renameat(directory, name.c_str(), top_, up.c_str()) != 0) return failed("move", path);
@@ -145,6 +154,7 @@ class TreeRemover {
 
 }  // namespace
 
+// O_NOCTTY: opening a terminal must not make it the daemon's controlling one.
 Result<std::string> read_file(const std::string& path, std::size_t limit) {
   const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_NOCTTY | O_CLOEXEC));
   if (!fd) return failed("open", path);
@@ -162,6 +172,8 @@ Result<std::string> read_file_at(int directory, const std::string& name, std::si
   return read_descriptor(fd.get(), name, limit);
 }
 
+// New name, sync, rename, sync of the directory: readers see the old content or the new one, also
+// after a power cut. The temporary's name is fixed, so a crash leaves one file at most.
 Status write_file_durably(const std::string& path, std::string_view content, unsigned mode) {
   const auto parts = split_path(path);
   const std::string temporary = "." + parts.second + ".tmp";
@@ -180,6 +192,7 @@ Status write_file_durably(const std::string& path, std::string_view content, uns
   return {};
 }
 
+// In place, for files of the kernel and for marks whose loss does no harm.
 Status write_file(const std::string& path, std::string_view content, bool create, unsigned mode) {
   const int flags = O_WRONLY | O_TRUNC | O_CLOEXEC | (create ? O_CREAT : 0);
   const UniqueFd fd(::open(path.c_str(), flags, mode));
@@ -187,6 +200,8 @@ Status write_file(const std::string& path, std::string_view content, bool create
   return write_all(fd.get(), path, content);
 }
 
+// EEXIST is judged at the end only: a component may be a symbolic link to a directory, which mkdir
+// cannot tell from a file.
 Status make_directories(const std::string& path, unsigned mode) {
   if (path.empty()) return fail(Code::invalid, "make directory: empty path");
   for (std::size_t slash = path.find('/', 1);; slash = path.find('/', slash + 1)) {
@@ -205,6 +220,8 @@ Status make_directories(const std::string& path, unsigned mode) {
   return {};
 }
 
+// What is not there is removed already, so that a teardown can be repeated. Mounts are refused:
+// emptying one would delete the volume of somebody who still uses it.
 Status remove_tree(const std::string& path) {
   const auto parts = split_path(path);
   const UniqueFd parent(::open(parts.first.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
@@ -226,6 +243,7 @@ Status remove_tree(const std::string& path) {
   return {};
 }
 
+// lstat: a dangling symbolic link occupies its name as well.
 bool path_exists(const std::string& path) {
   struct stat status {};
   return ::lstat(path.c_str(), &status) == 0;
@@ -239,6 +257,8 @@ Result<std::vector<std::string>> list_directory(const std::string& path) {
   return names;
 }
 
+// flock goes with the open file and ends with the process, however it ends; locks of fcntl would be
+// lost as soon as anybody in the process closes the same file.
 Result<UniqueFd> lock_file(const std::string& path) {
   UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   if (!fd) return failed("open", path);

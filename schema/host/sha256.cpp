@@ -12,6 +12,7 @@ constexpr std::size_t kDigestBytes = 32;
 constexpr std::string_view kAlphabet =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
+// Lower case, as in OCI digests and Git ids, which are compared as texts.
 std::string to_hex(const std::array<unsigned char, kDigestBytes>& digest) {
   constexpr std::string_view kDigits = "0123456789abcdef";
   std::string out;
@@ -31,6 +32,7 @@ int digit_value(char c) {
 
 }  // namespace
 
+// OpenSSL's context is opaque and its header stays in this file.
 struct Sha256::State {
   EVP_MD_CTX* context = EVP_MD_CTX_new();
   State() = default;
@@ -69,6 +71,7 @@ std::string sha256_hex(std::string_view bytes) {
   return hash.finish_hex();
 }
 
+// The one-shot HMAC is kept in OpenSSL 3 while HMAC_CTX is deprecated there.
 std::string hmac_sha256_hex(std::string_view key, std::string_view bytes) {
   std::array<unsigned char, kDigestBytes> digest{};
   unsigned length = 0;
@@ -83,6 +86,7 @@ std::string base64_encode(std::string_view bytes) {
   std::string out;
   out.reserve((bytes.size() + 2) / 3 * 4);
   for (std::size_t i = 0; i < bytes.size(); i += 3) {
+    // Bytes beyond the end count as zero; the padding says how many of the digits are meant.
     const auto byte = [&](std::size_t at) -> std::uint32_t {
       return at < bytes.size() ? static_cast<unsigned char>(bytes[at]) : 0U;
     };
@@ -100,6 +104,7 @@ bool base64_decode(std::string_view text, std::string& bytes) {
   if (text.size() % 4 != 0) return false;
   bytes.reserve(text.size() / 4 * 3);
   for (std::size_t i = 0; i < text.size(); i += 4) {
+    // Padding is only allowed in the last group; elsewhere '=' is no digit and is refused.
     const bool last = i + 4 == text.size();
     const std::size_t padding = last && text[i + 3] == '=' ? (text[i + 2] == '=' ? 2U : 1U) : 0U;
     std::uint32_t group = 0;

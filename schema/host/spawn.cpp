@@ -25,6 +25,7 @@ using Steady = std::chrono::steady_clock;
 
 constexpr int kFirstOwnDescriptor = 3;
 
+// posix_spawn and its kin return the number instead of setting errno, so it is always handed in.
 Unexpected failed(const std::string& what, int error_number) {
   return Unexpected(system_error(what, error_number));
 }
@@ -48,6 +49,8 @@ class SpawnAttributes {
   posix_spawnattr_t attr{};
 };
 
+// Blocked and ignored signals are inherited through exec, so the child starts with none blocked
+// and all at their defaults. A group of its own lets kill_group reach everything that it starts.
 int set_signals_and_group(SpawnAttributes& attributes, bool new_session) {
   sigset_t none;
   sigset_t every;
@@ -81,6 +84,8 @@ Status set_descriptors(SpawnAttributes& attributes, const SpawnRequest& request,
     }
     copies.push_back(std::move(copy));
   }
+  // Standard streams that nobody asked for lead to /dev/null: a closed 0, 1 or 2 would be given to
+  // the next file the program opens, and its messages written into that.
   for (int fd = 0; fd < end && error == 0; ++fd) {
     if (taken[static_cast<std::size_t>(fd)]) continue;
     error = fd < kFirstOwnDescriptor
@@ -92,6 +97,8 @@ Status set_descriptors(SpawnAttributes& attributes, const SpawnRequest& request,
   return {};
 }
 
+// The pointers live as long as the texts. execve takes char* for historical reasons and does not
+// write through them.
 std::vector<char*> make_pointers(const std::vector<std::string>& texts) {
   std::vector<char*> pointers;
   pointers.reserve(texts.size() + 1);
@@ -139,11 +146,13 @@ int remaining(Steady::time_point deadline) {
   return static_cast<int>(std::clamp<decltype(left)>(left, 0, 3'600'000));
 }
 
+// Both ends close on exec; the child gets its end through dup2, which clears the flag.
 struct Pipe {
   UniqueFd read;
   UniqueFd write;
 };
 
+// pipe2 and no fcntl afterwards: another thread could fork between the two.
 Result<Pipe> make_pipe() {
   std::array<int, 2> ends{};
   if (::pipe2(ends.data(), O_CLOEXEC) != 0) return failed("make pipe", errno);
@@ -169,6 +178,8 @@ class Conversation {
   bool run(const Child& child, Steady::time_point deadline) {
     const BlockedSigpipe quiet;
     for (;;) {
+      // End of input is said by closing, as soon as all was written: filters wait for it. Closed
+      // streams have the descriptor -1, which poll skips.
       if (input_.empty()) in_.reset();
       std::array<pollfd, 4> set{{{in_.get(), POLLOUT, 0},
                                  {out_.get(), POLLIN, 0},
@@ -194,6 +205,7 @@ class Conversation {
   std::string err;
 
  private:
+  // As much as the pipe takes now; poll calls again for the rest.
   void feed() {
     const auto put = ::write(in_.get(), input_.data(), input_.size());
     if (put >= 0) {
@@ -203,6 +215,7 @@ class Conversation {
     }
   }
 
+  // Reads beyond the limit as well and throws it away: a full pipe would hold the program for ever.
   void take(UniqueFd& fd, std::string& text) const {
     std::array<char, 16384> chunk{};
     while (fd) {
@@ -227,6 +240,8 @@ class Conversation {
 
 }  // namespace
 
+// posix_spawn and not fork: the daemon has many threads and much memory, and the child must not run
+// any code of ours in between.
 Result<Child> spawn(const SpawnRequest& request) {
   SpawnAttributes attributes;
   std::vector<UniqueFd> copies;
@@ -240,6 +255,7 @@ Result<Child> spawn(const SpawnRequest& request) {
   const int error = posix_spawn(&child.pid, program.c_str(), &attributes.actions, &attributes.attr,
                                 arguments.data(), environment.data());
   if (error != 0) return failed("start " + request.program, error);
+  // Not reaped yet, so the number is still the child's even if it has already ended.
   auto pidfd = open_pidfd(child.pid);
   if (!pidfd) {
     ::kill(-child.pid, SIGKILL);
@@ -250,6 +266,7 @@ Result<Child> spawn(const SpawnRequest& request) {
   return child;
 }
 
+// The pidfd becomes readable at the end of the process; waitid afterwards cannot block.
 Result<ExitStatus> wait_child(const Child& child, milliseconds timeout) {
   const auto deadline = Steady::now() + timeout;
   for (;;) {
@@ -296,6 +313,7 @@ Result<CommandOutput> run_command(const SpawnRequest& request, std::string_view 
   wired.descriptors.emplace_back(out.write.get(), 1);
   wired.descriptors.emplace_back(err.write.get(), 2);
   MOORED_TRY(const auto child, spawn(wired));
+  // The child's ends are closed here: while we hold a write end ourselves, end of file never comes.
   in.read.reset();
   out.write.reset();
   err.write.reset();
@@ -303,6 +321,7 @@ Result<CommandOutput> run_command(const SpawnRequest& request, std::string_view 
                     output_limit);
   const bool ended = talk.run(child, deadline);
   if (!ended) static_cast<void>(kill_group(child, SIGKILL));
+  // SIGKILL needs a moment when the process is deep in the kernel; five seconds bound even that.
   auto status = wait_child(child, ended ? milliseconds(0) : milliseconds(5000));
   if (!status) return Unexpected(std::move(status).error());
   if (!ended) {
@@ -313,12 +332,15 @@ Result<CommandOutput> run_command(const SpawnRequest& request, std::string_view 
   return CommandOutput{*status, std::move(talk.out), std::move(talk.err)};
 }
 
+// By number of the call: the C library of Debian 12 has a wrapper, older ones do not. The
+// descriptor closes on exec by itself.
 Result<UniqueFd> open_pidfd(pid_t pid) {
   const auto fd = ::syscall(SYS_pidfd_open, pid, 0);
   if (fd < 0) return failed("open process " + std::to_string(pid), errno);
   return UniqueFd(static_cast<int>(fd));
 }
 
+// In clock ticks since boot. Together with the boot id it tells two processes of one number apart.
 Result<std::uint64_t> read_start_time(pid_t pid) {
   constexpr int kFieldsAfterName = 19;  // field 22 counts from 1; field 3 follows the name
   const std::string path = "/proc/" + std::to_string(pid) + "/stat";

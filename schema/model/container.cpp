@@ -14,6 +14,7 @@ constexpr std::array<std::string_view, 3> kProtocols{"TCP", "UDP", "SCTP"};
 constexpr std::array<std::string_view, 3> kPullPolicies{"Always", "IfNotPresent", "Never"};
 constexpr std::array<std::string_view, 2> kMessagePolicies{"File", "FallbackToLogsOnError"};
 constexpr std::array<std::string_view, 1> kSidecarPolicies{"Always"};
+// The others would let a container mount into the node.
 constexpr std::array<std::string_view, 1> kPropagations{"None"};
 
 // Every amount is zero or more and has a well-formed name.

@@ -67,6 +67,8 @@ const Condition* find_condition(const std::vector<Condition>& conditions, std::s
   return found == conditions.end() ? nullptr : &*found;
 }
 
+// lastTransitionTime moves with the status alone: kubectl wait and Flux measure how long a state
+// has lasted by it, and a reworded message must not start that over.
 bool set_condition(std::vector<Condition>& conditions, Condition next, Time now) {
   const auto found = std::find_if(conditions.begin(), conditions.end(),
                                   [&](const Condition& c) { return c.type == next.type; });
@@ -87,6 +89,8 @@ bool set_condition(std::vector<Condition>& conditions, Condition next, Time now)
   return changed;
 }
 
+// An empty selector matches everything; kinds for which that would be wrong refuse it in their
+// checks.
 bool matches(const LabelSelector& selector, const Labels& labels) {
   return matches(selector.match_labels, labels) &&
          std::all_of(selector.match_expressions.begin(), selector.match_expressions.end(),

@@ -11,6 +11,7 @@ constexpr std::array<std::string_view, 2> kChangePolicies{"Always", "OnRootMisma
 constexpr std::array<std::string_view, 2> kTolerationOperators{"Equal", "Exists"};
 constexpr std::array<std::string_view, 4> kTaintEffects{"", "NoSchedule", "PreferNoSchedule",
                                                         "NoExecute"};
+// MAXNS of resolv.h.
 constexpr std::size_t kMaxNameservers = 3;
 
 // Group ids of the kernel that Kubernetes admits.

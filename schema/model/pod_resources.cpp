@@ -49,6 +49,8 @@ template <class Amount>
 std::int64_t highest(const PodSpec& spec, Amount amount) {
   std::int64_t sidecars = 0;
   std::int64_t peak = 0;
+  // Init containers run one after the other beside the sidecars started before them, so a step
+  // costs its own amount and all earlier sidecars. Source: the sidecar KEP (753).
   for (const auto& init : spec.init_containers) {
     const auto step = add(sidecars, amount(init));
     peak = std::max(peak, step);
@@ -59,6 +61,7 @@ std::int64_t highest(const PodSpec& spec, Amount amount) {
   return std::max(peak, together);
 }
 
+// Both lists count for the QoS class and for limits, as they do in Kubernetes.
 template <class Visit>
 bool every_container(const PodSpec& spec, Visit visit) {
   return std::all_of(spec.init_containers.begin(), spec.init_containers.end(), visit) &&
@@ -84,6 +87,7 @@ bool asks_nothing(const Container& container) {
 bool is_bounded(const Container& container) {
   const std::array<const std::string*, 2> names{&kCpu, &kMemory};
   return std::all_of(names.begin(), names.end(), [&](const std::string* name) {
+    // A missing request equals the limit by default, so it does not break Guaranteed.
     const auto* limit = find_amount(container.resources.limits, *name);
     const auto* request = find_amount(container.resources.requests, *name);
     return limit != nullptr && (request == nullptr || *request == *limit);
@@ -92,6 +96,7 @@ bool is_bounded(const Container& container) {
 
 }  // namespace
 
+// Only cpu and memory decide. Source: core/v1 ComputePodQOS.
 std::string_view qos_class(const PodSpec& spec) {
   if (every_container(spec, &asks_nothing)) return kBestEffort;
   return every_container(spec, &is_bounded) ? kGuaranteed : kBurstable;
@@ -101,6 +106,7 @@ bool is_sidecar(const Container& init_container) {
   return init_container.restart_policy == "Always";
 }
 
+// In thousandths of a core; memory below in bytes.
 MilliCpu cpu_request(const Container& container) { return {request_of(container, kCpu)}; }
 Bytes memory_request(const Container& container) { return {request_of(container, kMemory)}; }
 

@@ -70,6 +70,7 @@ void check_host_ports(const PodSpec& spec, std::vector<Error>& errors) {
     for (std::size_t j = 0; j < ports.size(); ++j) {
       if (ports[j].host_port == 0) continue;
       const auto path = "containers" + index_path(i) + ".ports" + index_path(j) + ".hostPort";
+      // TCP and UDP have separate number spaces, and one port may be bound per address.
       const auto key = ports[j].protocol + " " + ports[j].host_ip + " " +
                        std::to_string(ports[j].host_port);
       const auto [first, added] = seen.emplace(key, path);
@@ -96,6 +97,7 @@ void check_named_port(const Container& container, const IntOrString& port, std::
                        "name one of its ports or write the number"));
 }
 
+// Probes and hooks share these members, and no base class that would name them.
 template <class Action>
 void check_action_ports(const Container& container, const std::optional<Action>& action,
                         const std::string& path, std::vector<Error>& errors) {
