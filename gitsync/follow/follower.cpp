@@ -102,6 +102,7 @@ void GitFollower::State::wait_for_bell(MonoTime until) const {
   pollfd bell{wake.get(), POLLIN, 0};
   const auto most = static_cast<std::int64_t>(std::numeric_limits<int>::max());
   ::poll(&bell, 1, static_cast<int>(std::clamp<std::int64_t>(left.count(), 0, most)));
+  // One read takes all rings together; not having been rung is no error of a non-blocking read.
   eventfd_t rung = 0;
   static_cast<void>(::eventfd_read(wake.get(), &rung));
 }
@@ -149,6 +150,7 @@ void GitFollower::run(std::stop_token stop) {
     {
       const auto view = state.ports.state.view();
       const std::lock_guard lock(state.mutex);
+      // No more looks are planned than workers can begin: a look in a queue would grow stale.
       const std::size_t room = state.options.max_looks - std::min(state.options.max_looks,
                                                                   state.queue.size());
       for (auto& look : state.tracks.plan(*view, state.ports.clock.now(), room, next)) {
@@ -181,6 +183,7 @@ Result<std::vector<LookReport>> GitFollower::sync_now(const std::string& source,
   if (asked.empty() && !source.empty()) {
     return fail(Code::not_found, "there is no source " + source);
   }
+  // From here on only the finished looks are waited for; the lock is free while we sleep.
   std::unique_lock lock(state_->mutex);
   // A source that goes away or rests while we wait has nothing more to say.
   const auto is_done = [&] {

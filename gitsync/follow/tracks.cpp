@@ -11,6 +11,7 @@
 namespace moored::git {
 namespace {
 
+// Flux's own default; the second bounds what a manifest can ask for, because a look holds a thread.
 constexpr std::chrono::milliseconds kDefaultTimeout{60'000};
 constexpr std::chrono::milliseconds kLongestTimeout{120'000};
 
@@ -73,6 +74,8 @@ Fact tree_fact(const Look& look, const UnitWish& wish, const std::string& revisi
 
 }  // namespace
 
+// The only part that takes time, hence called without the lock. A failed fetch ends the look: the
+// units keep what they have instead of being loaded from a commit nobody confirmed.
 LookOutcome perform(const Look& look, SourceReader& reader, const Clock& clock) {
   LookOutcome outcome;
   outcome.seen_at = clock.now().wall;
@@ -91,6 +94,7 @@ LookOutcome perform(const Look& look, SourceReader& reader, const Clock& clock) 
   }
   outcome.fetched_at = clock.now().wall;
   if (outcome.error) return outcome;
+  // A new commit concerns every unit; without one only those that have something outstanding.
   for (const auto& wish : sha == look.known_sha ? look.units : look.all_units) {
     LookOutcome::UnitOutcome unit{wish, {}, {}};
     auto tree = reader.load(look.source, {sha, wish.path, wish.target_namespace});
@@ -163,6 +167,8 @@ bool is_kept_back(const UnitWish& wish, const std::vector<Object>& units,
 
 }  // namespace
 
+// A failed load is tried again with the next fetch; one that was read but is incomplete is the
+// author's fault and comes again with a new commit or on request.
 bool Tracks::is_wanted(const UnitWish& wish, const std::vector<Object>& units, const Look& look,
                        const SourceTrack& track, bool asked) const {
   const auto found = track.units.find(id_of(wish.key));
@@ -216,6 +222,7 @@ struct Standing {
   std::string revision;
 };
 
+// A look for units alone has no head and speaks of the revision that was known before.
 Standing standing_of(const Look& look, const LookOutcome& outcome) {
   if (!outcome.head) return {look.known_commit, look.known_revision};
   return {outcome.head->commit, revision_of(look.spec, outcome.head->commit.sha)};
@@ -233,6 +240,7 @@ bool is_news(const Look& look, const SourceTrack& track, const LookOutcome& outc
   return standing.revision != track.revision;
 }
 
+// A failure has no author: its cause is the follower, with the reason in place of a revision.
 std::pair<Fact, Cause> observed_fact(const Look& look, const LookOutcome& outcome,
                                      const Standing& standing) {
   SourceObserved observed;
@@ -273,6 +281,8 @@ void settle_unit(const Look& look, LookOutcome::UnitOutcome& unit, const Standin
 
 }  // namespace
 
+// The source's fact goes before those of its units, so that the core knows the commit when its
+// trees arrive. The track is moved on afterwards, since what is news is judged against the old one.
 std::vector<std::pair<Fact, Cause>> Tracks::settle(const Look& look, LookOutcome outcome,
                                                    const Now& now, Random& random) {
   std::vector<std::pair<Fact, Cause>> facts;

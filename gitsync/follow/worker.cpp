@@ -11,6 +11,7 @@ namespace moored::git {
 namespace {
 
 constexpr Duration kProgressInterval = std::chrono::seconds(1);
+// Keeps one file of many documents within the size of a message.
 constexpr std::size_t kObjectsPerMessage = 256;
 
 // The commit was made safe to show when it was read.
@@ -27,6 +28,8 @@ HeadReply to_reply(const Head& head) {
 
 }  // namespace
 
+// One request after the other. The end of the daemon is the ordinary end of this process, whereas
+// garbage on the socket is an error that the exit code tells.
 Status WorkerService::run() {
   for (;;) {
     const auto message = channel_.receive(std::chrono::milliseconds(-1));
@@ -82,6 +85,7 @@ Result<LoadedSet> WorkerService::load_commit(Mirror& mirror, const LoadTreeReque
   return unit.tree.load(mirror, manifests, {request.target_namespace, request.policy}, clock_);
 }
 
+// A directory stands for a unit that is planned before it is committed; it has no mirror.
 Result<LoadedSet> WorkerService::load(const LoadTreeRequest& request, Unit& unit) {
   if (!request.directory.empty()) {
     MOORED_TRY(ManifestSet manifests, list_directory_manifests(request.directory));
@@ -102,6 +106,8 @@ Result<LoadedSet> WorkerService::load(const LoadTreeRequest& request, Unit& unit
 }
 
 Status WorkerService::answer(const LoadTreeRequest& request) {
+  // One memory for each place and URL: another remote must not be answered with what the old one
+  // had.
   const std::string key = request.directory + '\n' + request.path + '\n' +
                           request.target_namespace + '\n' + request.repository.url;
   // Forgetting costs a full load of each unit and nothing else.

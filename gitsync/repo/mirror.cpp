@@ -17,6 +17,7 @@
 namespace moored::git {
 namespace {
 
+// Limits against repositories that are built to exhaust the worker, far above honest ones.
 constexpr std::size_t kMaxTagChain = 8;
 constexpr std::size_t kMaxAncestry = 200'000;  // commits walked for the known one
 constexpr std::size_t kMaxCommitBytes = 8U << 20U;
@@ -88,6 +89,7 @@ struct Mirror::State {
 Mirror::Mirror(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Mirror::~Mirror() = default;
 
+// Touches no network: a mirror can be opened, and its commits loaded, while the server is away.
 Result<std::unique_ptr<Mirror>> Mirror::open(const SourceUrl& url, MirrorOptions options) {
   MOORED_CHECK(start_library());
   auto state = std::make_unique<State>();
@@ -136,6 +138,8 @@ Result<ObjectId> Mirror::State::peel(const std::string& reference, ObjectId id) 
     if (header.second == GIT_OBJECT_COMMIT) return id;
     if (header.second != GIT_OBJECT_TAG || branch || header.first > kMaxCommitBytes) break;
     MOORED_TRY(const std::string tag, read_object(id, GIT_OBJECT_TAG));
+    // A tag begins with "object " and forty digits; libgit2's own parser would also judge the
+    // tagger.
     const auto target = ObjectId::from_hex(std::string_view(tag).substr(7, 40));
     if (tag.compare(0, 7, "object ") != 0 || !target) break;
     id = *target;
@@ -178,6 +182,8 @@ Status Mirror::State::compact_if_crowded() {
   const auto packs = count_packs(options.directory);
   if (packs <= options.max_packs) return {};
   MOORED_CHECK(write_compacted(repository.get(), options.directory));
+  // Handles are released before the files go, as libgit2 keeps packs mapped and would read on in
+  // the deleted ones.
   odb.reset();
   repository.reset();
   MOORED_CHECK(swap_in_compacted(options.directory));
@@ -203,6 +209,8 @@ Result<bool> Mirror::State::is_ancestor(const ObjectId& known, const ObjectId& f
   return false;
 }
 
+// History counts as rewritten when the known commit is no ancestor of the new one; without a known
+// commit there is nothing to compare with.
 Result<Head> Mirror::fetch(const std::string& reference, const std::string& known_sha) {
   ObjectId found;
   // A commit by its id needs no look at the remote once the mirror has it.
@@ -253,12 +261,14 @@ Result<std::string> Mirror::read_tree(const ObjectId& id) {
   return state_->read_object(id, GIT_OBJECT_TREE);
 }
 
+// Lets the loader add up sizes and refuse a tree before any of its bytes are inflated.
 Result<std::size_t> Mirror::read_blob_size(const ObjectId& id) {
   MOORED_TRY(const auto header, state_->read_header(id));
   if (header.second != GIT_OBJECT_BLOB) return wrong_type(id, "blob");
   return header.first;
 }
 
+// Without a limit of its own: callers have judged the size before.
 Result<std::string> Mirror::read_blob(const ObjectId& id) {
   return state_->read_object(id, GIT_OBJECT_BLOB);
 }

@@ -36,6 +36,7 @@ int report_progress(const git_indexer_progress*, void* payload) {
   return 0;
 }
 
+// The meter must outlive every call made with these; libgit2 keeps the bare pointer.
 git_remote_callbacks make_callbacks(TransferMeter& meter) {
   git_remote_callbacks callbacks;
   git_remote_init_callbacks(&callbacks, GIT_REMOTE_CALLBACKS_VERSION);
@@ -71,6 +72,8 @@ Result<Repository> open_repository(const std::string& path) {
   return Repository(raw);
 }
 
+// Bare: nothing is ever checked out, so no hook, filter or symbolic link of the repository is
+// followed. NO_REINIT, because the directory was just found to be absent or was removed.
 Result<Repository> open_or_make_bare(const std::string& directory) {
   if (path_exists(directory)) {
     git_repository* raw = nullptr;
@@ -89,6 +92,8 @@ Result<Repository> open_or_make_bare(const std::string& directory) {
   return Repository(raw);
 }
 
+// Short names are refused: "main" may be a branch and a tag at once, and Git would choose in
+// silence.
 Status check_reference_name(const std::string& reference) {
   int valid = 0;
   const bool full = reference == "HEAD" || reference.compare(0, 5, "refs/") == 0;
@@ -111,6 +116,8 @@ Error object_error(const ObjectId& id, int code) {
   return error;
 }
 
+// The reference keeps the commit reachable for compacting; 1 is force, so a rewritten branch moves
+// it as well.
 Status track(git_repository* repository, const git_oid& id) {
   const std::string name(kTrackedRef);
   git_reference* reference = nullptr;

@@ -15,6 +15,7 @@ namespace {
 
 constexpr int kBacklog = 16;
 
+// sun_path holds 108 bytes with the final NUL; a longer path would be cut to another one.
 Result<sockaddr_un> make_address(const std::string& path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
@@ -49,6 +50,7 @@ Status clear_path(const std::string& path) {
 
 }  // namespace
 
+// Refused means a socket file without a listener, as a killed daemon leaves it.
 Result<UniqueFd> connect_unix(const std::string& path) {
   MOORED_TRY(const auto address, make_address(path));
   MOORED_TRY(auto socket, make_socket());
@@ -75,6 +77,8 @@ Result<UniqueFd> listen_unix(const std::string& path) {
   return socket;
 }
 
+// What was searched already is not searched again, or a slow sender would cost quadratic time. The
+// deadline is of the whole line: single bytes do not put it off.
 Result<std::string> LineReader::read_line(std::chrono::milliseconds wait, int stop) {
   const auto deadline = std::chrono::steady_clock::now() + std::max(wait, wait.zero());
   for (;;) {
@@ -93,6 +97,7 @@ Result<std::string> LineReader::read_line(std::chrono::milliseconds wait, int st
   }
 }
 
+// poll leaves out a negative descriptor, so a reader that nobody stops passes -1.
 Status LineReader::read_more(std::chrono::steady_clock::time_point deadline, bool endless,
                              int stop) {
   std::array<pollfd, 2> polled{{{socket_, POLLIN, 0}, {stop, POLLIN, 0}}};
@@ -112,6 +117,7 @@ Status LineReader::read_more(std::chrono::steady_clock::time_point deadline, boo
   return {};
 }
 
+// MSG_NOSIGNAL: a client that has gone must not end the daemon with SIGPIPE.
 Status write_line(int socket, std::string_view line) {
   std::string bytes(line);
   bytes += '\n';

@@ -30,6 +30,8 @@ struct Peer {
   std::string process;  // name[pid]
 };
 
+// The uid is that of connect() and cannot be forged. The name is read later by number and only
+// serves the audit log; whoever asks may call itself anything, hence escaped.
 Result<Peer> read_peer(int socket) {
   ucred credentials{};
   socklen_t size = sizeof credentials;
@@ -43,6 +45,7 @@ Result<Peer> read_peer(int socket) {
   return Peer{credentials.uid, escape_text(name) + "[" + pid + "]"};
 }
 
+// A client that stops reading would otherwise hold its thread, and the end of the daemon, for ever.
 void set_write_time(int socket, std::chrono::milliseconds time) {
   timeval limit{};
   limit.tv_sec = time.count() / 1000;
@@ -138,6 +141,7 @@ void AdminServer::State::accept_all() {
     connection.thread.join();
 }
 
+// The thread owns its descriptor; done is set last, so that join_done never waits for a verb.
 void AdminServer::State::start(UniqueFd socket) {
   set_write_time(socket.get(), options.write_time);
   if (connections.size() >= kMaxConnections) {
@@ -157,6 +161,7 @@ void AdminServer::State::start(UniqueFd socket) {
   });
 }
 
+// Run before each accept, which keeps the threads that have ended but are not joined few.
 void AdminServer::State::join_done() {
   connections.remove_if([](Connection& connection) {
     if (!connection.done) return false;
@@ -165,6 +170,7 @@ void AdminServer::State::join_done() {
   });
 }
 
+// One verb per connection. Rights are judged before a byte of the request is read.
 void AdminServer::State::serve(int socket) {
   const auto peer = read_peer(socket);
   const auto refuse = [&](Error error) {
@@ -184,6 +190,8 @@ void AdminServer::State::serve(int socket) {
   carry_out(socket, *peer, *verb);
 }
 
+// A verb that acts is told before it acts and again with its result: one that never ends leaves a
+// trace of who asked.
 void AdminServer::State::carry_out(int socket, const Peer& peer, const AdminVerb& verb) {
   if (admin_verb_acts(verb)) post(peer, verb, "asked");
   SocketProgress progress(socket, stopping);
@@ -198,6 +206,7 @@ void AdminServer::State::carry_out(int socket, const Peer& peer, const AdminVerb
   if (!reply(socket, last)) log(LogLevel::info, "the admin client left before the answer");
 }
 
+// The fact goes through the loop like all others, so the audit log has one writer.
 void AdminServer::State::post(const Peer& peer, const AdminVerb& verb, std::string result) {
   OperatorActed acted;
   acted.verb = admin_verb_name(verb);

@@ -110,6 +110,7 @@ Answer read_answer(http_client& client, const std::string& path) {
   return answer;
 }
 
+// Wider than for manifests: these are our own daemon's answers, bounded in bytes already.
 TextLimits answer_limits() {
   TextLimits limits;
   limits.file_bytes = ApiClient::kMaxAnswer;

@@ -146,6 +146,7 @@ Result<int> Session::run(const ExecCommand& command) const {
   return static_cast<int>(number_in(result, "exitCode"));
 }
 
+// The daemon opens the file itself; the path is made absolute because it stands elsewhere.
 Result<int> Session::run(const ImageImportCommand& command) const {
   ImageImportVerb verb;
   verb.name = command.name;
@@ -175,6 +176,7 @@ Result<int> Session::run(const ConfirmCommand& command) const {
   return 0;
 }
 
+// Printed and not merged into ~/.kube/config: whose file that is, is not ours to decide.
 Result<int> Session::run(const KubeconfigCommand&) const {
   write(make_kubeconfig(find_server(options_)));
   return 0;
@@ -212,6 +214,7 @@ void print_error(const Error& error, const Console& console) {
 
 }  // namespace
 
+// Flushed before the error goes to the other stream, so that a terminal shows them in order.
 int carry_out(const Options& options, const Console& console) {
   const Session session(options, console);
   const auto code =
@@ -222,6 +225,8 @@ int carry_out(const Options& options, const Console& console) {
   return kFailed;
 }
 
+// The flag, else what the daemon wrote when it was bound (port 0 is chosen by the kernel), else the
+// default. An unreadable file is no error here: the connection will say what is wrong.
 std::string find_server(const Options& options) {
   if (!options.server.empty()) return options.server;
   constexpr std::size_t kMaxFile = 4096;
@@ -247,6 +252,7 @@ std::string make_kubeconfig(const std::string& server) {
          "current-context: moored\n";
 }
 
+// The path and parameters of the Kubernetes API, so kubectl logs and this command read the same.
 std::string log_path(const LogsCommand& command) {
   std::string path = "/api/v1/namespaces/" + encode_uri_part(command.namespace_name) + "/pods/" +
                      encode_uri_part(command.pod) + "/log?timestamps=" +

@@ -57,6 +57,8 @@ void put_lines(const std::string& text, const std::string& indent, Page& page) {
 // The first line stands in a table for all of them.
 std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
 
+// Suspended wins over ready: a unit at rest says nothing about now. The reasons of progress are
+// those that Flux gives, and no failure.
 Cell state_cell(const Value& row) {
   if (truth_in(row, "suspended")) return {"Suspended", Tone::warning};
   if (truth_in(row, "ready")) return {"Ready", Tone::good};
@@ -177,6 +179,8 @@ void put_problems(const Value& plan, Page& page) {
 
 }  // namespace
 
+// As kubectl prints ages: two units while minutes are few, days only after two of them. Clocks may
+// step back, which is shown as zero.
 std::string format_age(Duration age) {
   const auto seconds = std::max<std::int64_t>(
       std::chrono::duration_cast<std::chrono::seconds>(age).count(), 0);
@@ -187,6 +191,7 @@ std::string format_age(Duration age) {
   return std::to_string(seconds / 86400) + "d";
 }
 
+// Binary units, as the quantities of manifests and the limits of cgroups count.
 std::string format_size(std::int64_t bytes) {
   constexpr std::array<const char*, 4> kUnits{"KiB", "MiB", "GiB", "TiB"};
   if (bytes < 1024) return std::to_string(bytes) + " B";
@@ -263,6 +268,7 @@ std::string render_trace(const Value& receipt, const Look& look) {
   return page.text();
 }
 
+// In the order of the answer; the daemon has sorted and cut it.
 std::string render_history(const Value& history, const Look& look) {
   Page page(look.colour);
   for (const auto& item : items_in(history, "items")) {
@@ -305,6 +311,7 @@ std::string render_drift(const Value& drift, const Look& look) {
   return page.text();
 }
 
+// A commit with errors is refused as a whole, so its changes are not listed at all.
 std::string render_plan(const Value& plan, const Look& look) {
   Page page(look.colour);
   page.line({{text_in(plan, "unit"), Tone::strong},
@@ -338,6 +345,7 @@ std::string render_plan(const Value& plan, const Look& look) {
   return page.text();
 }
 
+// The list of errors may be cut, its count is not.
 std::string render_validation(const Value& result, const Look& look) {
   Page page(look.colour);
   put_problems(result, page);

@@ -27,10 +27,12 @@ namespace {
 constexpr const char* kDefaultFile = "/etc/moored/moored.yaml";
 constexpr std::string_view kHere = "reconciler/daemon";
 
+// One reason for flags and file alike.
 Error invalid(std::string message, std::string fix = {}) {
   return Error{Code::invalid, std::move(message), "ConfigInvalid", {}, std::move(fix)};
 }
 
+// The three levels of the Pod Security Standards.
 std::optional<Error> check_level(std::string_view text) {
   if (text == "privileged" || text == "baseline" || text == "restricted") return std::nullopt;
   return invalid("a level is privileged, baseline or restricted");
@@ -92,6 +94,7 @@ constexpr Field kFileFields[] = {
         "libexecDir", {.check = &check_path_row, .carried_by = kHere, .doc = "worker programs"}),
 };
 
+// The file is read by the same decoder as manifests: unknown keys, types and places are told alike.
 template <class T, std::size_t N>
 const TypeSchema& table(std::string_view name, const Field (&fields)[N]) {
   static const TypeSchema schema{name, std::span<const Field>(fields)};
@@ -108,6 +111,7 @@ Error join(const Diagnostics& diagnostics) {
   return error;
 }
 
+// Texts were checked before, so the last line can only mean baseline.
 AdmissionPolicy::Level to_level(std::string_view text) {
   if (text == "privileged") return AdmissionPolicy::Level::privileged;
   if (text == "restricted") return AdmissionPolicy::Level::restricted;
@@ -132,6 +136,7 @@ Status set_listen(const std::string& text, Configuration& out) {
   return {};
 }
 
+// gethostname need not end a cut name with NUL; the zeroed last byte does.
 std::string host_name() {
   std::array<char, 256> name{};
   if (gethostname(name.data(), name.size() - 1) != 0) return "localhost";
@@ -144,6 +149,7 @@ void choose(std::string& target, const std::string& file, const std::optional<st
   if (flag) target = *flag;
 }
 
+// Absolute and in normal form, so that one directory has one spelling everywhere.
 Status choose_path(std::string& target, const std::string& file,
                    const std::optional<std::string>& flag, std::string_view name) {
   choose(target, file, flag);
@@ -175,6 +181,7 @@ Status set_source(const ConfigurationFile& file, const ConfigurationFlags& flags
   return {};
 }
 
+// The flag is for a quick try and concerns the namespace default alone.
 Status set_policy(const ConfigurationFile& file, const ConfigurationFlags& flags,
                   Configuration& out) {
   const auto policy = file.policy.value_or(PolicySetting{});
@@ -210,6 +217,7 @@ const TypeSchema& schema_of<ConfigurationFile>() {
   return table<ConfigurationFile>("moored.yaml", kFileFields);
 }
 
+// An empty file is a valid one: every setting has a default.
 Result<ConfigurationFile> read_configuration_file(std::string_view text, const std::string& file) {
   Diagnostics diagnostics;
   const auto documents = read_yaml(text, file, diagnostics);
@@ -250,6 +258,7 @@ Result<Configuration> merge_configuration(const ConfigurationFile& file,
   return out;
 }
 
+// A file that was named must exist; the usual one may be missing.
 Result<Configuration> load_configuration(const ConfigurationFlags& flags) {
   ConfigurationFile file;
   const std::string path = flags.config.empty() ? kDefaultFile : flags.config;

@@ -60,6 +60,8 @@ Status open_network(Parts& parts) {
   }
 }
 
+// Called once the network is open, because the plan of the start needs the range of Services that
+// was settled on. The configured source is recorded with the operator as its cause.
 Status open_store(Parts& parts) {
   StoreOptions options;
   options.directory = parts.configuration.state_dir + "/store";
@@ -76,6 +78,8 @@ Status open_store(Parts& parts) {
   return {};
 }
 
+// The default cgroup carries the instance in its name, so that two daemons on one machine do not
+// meet in it.
 Status open_runtime(Parts& parts) {
   const auto& configuration = parts.configuration;
   container::ShimSandboxOptions options;
@@ -95,6 +99,7 @@ Status open_runtime(Parts& parts) {
   return {};
 }
 
+// Address and range come from the network, as it may have chosen them itself.
 void make_agent(Parts& parts) {
   const auto& configuration = parts.configuration;
   AgentOptions options;
@@ -123,6 +128,8 @@ Status make_proxy(Parts& parts) {
   return {};
 }
 
+// The configured URL is allowed even if it is local: it comes from the operator and not from a
+// manifest.
 void make_follower(Parts& parts) {
   const auto& configuration = parts.configuration;
   WorkerReader::Options reader;

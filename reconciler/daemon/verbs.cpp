@@ -28,15 +28,18 @@ using std::chrono::steady_clock;
 constexpr milliseconds kLookAgain{50};
 constexpr std::size_t kOutputLimit = 10U << 10U;  // bytes that the shim keeps of a program's output
 
+// An absent member is the empty text, as reports leave out what they do not know.
 std::string text_of(const Value& value, std::string_view member) {
   const Value* found = value.find(member);
   return found == nullptr ? std::string() : found->scalar;
 }
 
+// After these nothing more happens to a revision by itself; "progressing" goes on.
 bool is_settled(const std::string& outcome) {
   return outcome == "ready" || outcome == "failed" || outcome == "refused" || outcome == "held";
 }
 
+// Without a namespace "default" is meant, as kubectl has it.
 Result<Pod> find_pod(const StateView& view, const ExecVerb& verb) {
   const auto name_space = verb.namespace_name.empty() ? "default" : verb.namespace_name;
   const auto object = view.find(key_of<Pod>(name_space, verb.pod));
@@ -53,6 +56,7 @@ Result<std::string> choose_container(const Pod& pod, const std::string& wanted) 
   return fail(Code::not_found, "pod " + pod.metadata.name + " has no container " + wanted);
 }
 
+// size is in bytes; the units that people read are the matter of the client.
 Value image_row(const ImageReport& image) {
   Value row = Value::make_map();
   row.put("name", Value::of_text(image.name));
@@ -123,6 +127,8 @@ std::string full_reference(const std::string& text) {
 
 }  // namespace
 
+// The teardown ends this thread too, so it is not carried out here: it is asked for, and its result
+// awaited. A second request is refused, as there is one answer to give.
 Result<Value> DownRequest::ask(const DownVerb& verb, const std::function<void()>& wake) {
   std::unique_lock lock(mutex_);
   if (verb_) return fail(Code::conflict, "somebody else has asked for it already");
@@ -208,6 +214,7 @@ Result<Value> DaemonVerbs::wait_for_outcome(const LookReport& look, steady_clock
   return fail(Code::unavailable, "nobody waits any more");
 }
 
+// The way of an exec probe, so rights, environment and output limit are those of probes.
 Result<Value> DaemonVerbs::exec(const ExecVerb& verb, AdminProgress&) {
   MOORED_TRY(const auto pod, find_pod(*parts_.store->view(), verb));
   ProbeRequest request;
@@ -226,6 +233,7 @@ Result<Value> DaemonVerbs::exec(const ExecVerb& verb, AdminProgress&) {
   return out;
 }
 
+// Pods that waited for the image are tried at once instead of after their back-off.
 Result<Value> DaemonVerbs::image_import(const ImageImportVerb& verb, AdminProgress& progress) {
   image::ImportRequest request;
   request.path = verb.path;
@@ -243,6 +251,8 @@ Result<Value> DaemonVerbs::image_list(const ImageListVerb&, AdminProgress&) {
   return image_rows(images);
 }
 
+// Refused while any recorded container runs it; layers that other containers' images share are
+// handed to the store so that they stay.
 Result<Value> DaemonVerbs::image_remove(const ImageRemoveVerb& verb, AdminProgress&) {
   auto found = parts_.images->find(verb.name);
   if (!found && found.error().code != Code::not_found) return Unexpected(std::move(found).error());
@@ -274,6 +284,8 @@ Result<Value> DaemonVerbs::image_remove(const ImageRemoveVerb& verb, AdminProgre
   return out;
 }
 
+// Goes the way of a real look, with the worker and all limits, but posts no fact: the result is
+// only looked at. The configured URL is allowed by its exact text, as the follower does.
 Result<TreeLoaded> DaemonVerbs::load_tree(const PlanVerb& verb, const Kustomization& unit) {
   TreeLoaded tree;
   tree.unit = key_of<Kustomization>(unit.metadata.namespace_name, unit.metadata.name);
@@ -309,6 +321,8 @@ Result<TreeLoaded> DaemonVerbs::load_tree(const PlanVerb& verb, const Kustomizat
   return tree;
 }
 
+// Planned against one snapshot and nothing is recorded. Provenance is set as the follower would set
+// it, because places in the plan are told by it.
 Result<Value> DaemonVerbs::plan(const PlanVerb& verb, AdminProgress&) {
   const auto view = parts_.store->view();
   MOORED_TRY(const auto unit, find_unit(*view, verb.unit));

@@ -49,6 +49,7 @@ Unexpected store_error(int code, int extended, std::string_view text) {
   }
 }
 
+// The extended code tells the kind of an I/O error; the decision is made on the primary one.
 Unexpected store_error(const SQLite::Exception& exception) {
   return store_error(exception.getErrorCode(), exception.getExtendedErrorCode(), exception.what());
 }
@@ -60,6 +61,7 @@ bool has_second_statement(std::string_view sql) {
          sql.find_first_not_of(" \n\t;", end) != std::string_view::npos;
 }
 
+// Texts are copied by SQLiteCpp while statements keep their bindings; an empty Bind is NULL.
 void bind_value(SQLite::Statement& statement, int index, const Bind& value) {
   if (const auto* number = std::get_if<std::int64_t>(&value)) {
     statement.bind(index, *number);
@@ -134,6 +136,7 @@ Result<Connection> Connection::open(const Options& options) {
   }
 }
 
+// For schema and pragmas: several statements at once and no values, hence never with foreign text.
 Status Connection::run(const std::string& statements) {
   try {
     state_->database.exec(statements);
@@ -143,6 +146,8 @@ Status Connection::run(const std::string& statements) {
   }
 }
 
+// Parameters are numbered from 1. The row function may end the query early with its own error, and
+// the statement is reset in any case, as an open one would hold the read lock.
 Status Connection::query(std::string_view statement, std::initializer_list<Bind> values,
                          const EachRow& each) {
   try {
@@ -172,6 +177,8 @@ Result<std::int64_t> Connection::read_integer(std::string_view statement,
   return found.value_or(fallback);
 }
 
+// IMMEDIATE takes the write lock at once: a transaction that begins as a reader and is refused the
+// upgrade could only be thrown away. An error of the body rolls back by the destructor.
 Status Connection::transact(const std::function<Status()>& body) {
   try {
     SQLite::Transaction transaction(state_->database, SQLite::TransactionBehavior::IMMEDIATE);
@@ -183,6 +190,7 @@ Status Connection::transact(const std::function<Status()>& body) {
   }
 }
 
+// Several queries on one state of the file; in WAL mode the writer is not held up meanwhile.
 Status Connection::read_together(const std::function<Status()>& body) {
   try {
     SQLite::Transaction transaction(state_->database, SQLite::TransactionBehavior::DEFERRED);

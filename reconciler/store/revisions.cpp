@@ -12,12 +12,15 @@ constexpr int kColumnCount = 12;
   t ".rv, " t ".gvk, " t ".namespace, " t ".name, " t ".sealed, " t ".json, " t ".digest, " t \
     ".source, " t ".unit, " t ".commit_id, " t ".file, " t ".line"
 
+// Authenticated with the ciphertext, so that a sealed value cannot be moved to another object or
+// brought back from an older version by editing the database.
 std::string seal_context(std::string_view gvk, std::string_view namespace_name,
                          std::string_view name, std::int64_t version) {
   return std::string(gvk) + "\n" + std::string(namespace_name) + "\n" + std::string(name) + "\n" +
          std::to_string(version);
 }
 
+// Microseconds since 1970, the resolution of MicroTime.
 std::int64_t micros(Time time) {
   return time.time_since_epoch().count();
 }
@@ -26,6 +29,8 @@ Time time_of(std::int64_t value) {
   return Time(Duration(value));
 }
 
+// What is desired is in Git and what runs is on the node, so the state can be made anew; what is
+// lost with the file is history.
 Unexpected damaged(const std::string& what, const std::string& why) {
   return Unexpected(
       Error{Code::corrupt, "the recorded " + what + " " + why, "StoreCorrupt", {}, {}}.mend(
@@ -59,6 +64,7 @@ Result<Object> object_of(const Row& row, int first, const Sealer& sealer) {
   return object->with_provenance(std::move(from));
 }
 
+// The head names the live revision of each object, so a start reads no history.
 Status write_head(Connection& connection, const StagedRevision& row, const std::string& gvk) {
   const ObjectKey key = row.change.object.key();
   if (row.change.type == Change::Type::deleted) {
@@ -77,6 +83,7 @@ Bind optional_number(const std::optional<std::int64_t>& number) {
   return number ? Bind(*number) : Bind();
 }
 
+// The digest is of what is stored, sealed or not: damage is found without the key.
 Status write_revision(Connection& connection, const StagedRevision& row, const Sealer& sealer,
                       Time time) {
   const Object& object = row.change.object;
@@ -103,6 +110,7 @@ Status write_revision(Connection& connection, const StagedRevision& row, const S
   return write_head(connection, row, gvk);
 }
 
+// Subjects are an index beside the chain; the hash covers the canonical text alone.
 Status write_audit(Connection& connection, const AuditRow& row) {
   MOORED_CHECK(connection.query(
       "INSERT INTO audit (seq, hash_version, prev_hash, canonical_json, hash) VALUES (?,?,?,?,?)",
@@ -129,6 +137,7 @@ Status write_receipt(Connection& connection, const ReceiptStep& step) {
        micros(step.time), std::string_view(step.detail)});
 }
 
+// Replaced by id: a record is written at its onset and once more when it is corrected.
 Status write_drift(Connection& connection, const DriftRecord& record) {
   const std::string object = gvk_text(*record.object.kind) + "\n" + record.object.namespace_name +
                              "\n" + record.object.name;
@@ -175,6 +184,7 @@ Status write_meta(Connection& connection, std::string_view name, std::string_vie
       {name, value});
 }
 
+// Called within one transaction; the counters come last and only for what has moved.
 Status write_stage(Connection& connection, const Stage& stage, const Sealer& sealer) {
   for (const StagedRevision& row : stage.revisions()) {
     MOORED_CHECK(write_revision(connection, row, sealer, stage.now().wall));
@@ -196,6 +206,8 @@ Status write_stage(Connection& connection, const Stage& stage, const Sealer& sea
   return {};
 }
 
+// LEFT JOIN and not an inner one: a head without its revision must be an error, not one object
+// less.
 Result<Snapshot> read_heads(Connection& connection, const Sealer& sealer) {
   MOORED_TRY(const auto version, read_meta_number(connection, "resource_version", 0));
   Snapshot state;

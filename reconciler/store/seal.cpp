@@ -12,6 +12,7 @@
 namespace moored::store {
 namespace {
 
+// The sizes that AES-GCM is specified for; OpenSSL would accept others in silence.
 constexpr std::size_t kNonceBytes = 12;
 constexpr std::size_t kTagBytes = 16;
 constexpr std::size_t kDigestDigits = 16;
@@ -26,12 +27,15 @@ unsigned char* bytes_of(std::string& text, std::size_t offset = 0) {
   return reinterpret_cast<unsigned char*>(text.data() + offset);
 }
 
+// One error for a wrong key, a wrong context and a flipped bit: GCM cannot tell them apart.
 Unexpected unsealable() {
   return Unexpected(
       Error{Code::corrupt, "a sealed value cannot be opened", "SealBroken", {}, {}}.mend(
           "put back the key file that belongs to this database"));
 }
 
+// Refused instead of mended: once others could read the key, narrowing the mode brings no secret
+// back.
 Status check_mode(const std::string& path) {
   struct stat status {};
   if (::stat(path.c_str(), &status) != 0) return Unexpected(system_error(path, errno));
@@ -54,6 +58,7 @@ Result<std::string> make_key(const std::string& path) {
 
 }  // namespace
 
+// One byte more than a key is read, so that a longer file is noticed.
 Result<Sealer> Sealer::open(const std::string& key_path, bool create) {
   if (create && !path_exists(key_path)) {
     MOORED_TRY(auto fresh, make_key(key_path));
@@ -65,6 +70,8 @@ Result<Sealer> Sealer::open(const std::string& key_path, bool create) {
   return Sealer(std::move(key));
 }
 
+// Nonce, ciphertext and tag in one text. The nonce is random; a store writes far fewer secrets than
+// the 2^32 for which that is safe. The update without output takes the context.
 Result<std::string> Sealer::seal(std::string_view clear, std::string_view context) const {
   const Cipher cipher(EVP_CIPHER_CTX_new(), &EVP_CIPHER_CTX_free);
   std::string out(kNonceBytes + clear.size() + kTagBytes, '\0');

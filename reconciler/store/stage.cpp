@@ -24,6 +24,7 @@ struct Editable {
   Provenance from;
 };
 
+// Plans come from our own code, but a wrong key would sit in the database for ever.
 Status check_key(const ObjectKey& key) {
   if (key.kind == nullptr || key.name.empty()) return fail(Code::invalid, "a write without a name");
   if (key.kind->namespaced == key.namespace_name.empty()) {
@@ -49,6 +50,7 @@ std::string wanted_json(const Object& object) {
   return write_json(value);
 }
 
+// Kinds without a spec have no generation in Kubernetes either. Source: ConfigMap, Secret, Event.
 bool has_spec(const Kind& kind) {
   const auto fields = kind.schema().fields;
   return std::any_of(fields.begin(), fields.end(),
@@ -66,10 +68,13 @@ Result<Object> as_stored(const Kind& kind, const Value& value, const Provenance&
   return read->with_provenance(from);
 }
 
+// Another declaring unit is worth a revision; another commit, file or line alone is not, otherwise
+// every commit would rewrite every object.
 bool moved(const Provenance& before, const Provenance& after) {
   return before.source != after.source || before.unit != after.unit;
 }
 
+// Without the instant of the correction: that it was corrected counts, not when it was said.
 bool same_drift(const DriftRecord& a, const DriftRecord& b) {
   return a.object == b.object && a.field == b.field && a.desired == b.desired &&
          a.observed == b.observed && a.correction == b.correction && a.actor == b.actor &&
@@ -89,6 +94,8 @@ PersistentMap<std::string, DriftRecord> still_open(
 
 }  // namespace
 
+// All or nothing: a plan that fails half way leaves the stage as it was. Revisions learn the number
+// of their audit row only afterwards, because it is made from all of them.
 Status Stage::add(const Plan& plan, const Cause& cause) {
   const Snapshot before = state_;
   AuditParts parts;
@@ -135,6 +142,7 @@ Status Stage::add_write(const Write& write, AuditParts& parts) {
   return {};
 }
 
+// A uid that differs means that the plan was made on an object which is gone by now.
 Status Stage::add_put(const Write& write, AuditParts& parts) {
   const auto previous = state_.find(write.object.key());
   const std::string& uid = write.object.meta().uid;
@@ -157,6 +165,8 @@ Status Stage::add_status(const Write& write, AuditParts& parts) {
   return record(std::move(next), previous, write.reason, parts);
 }
 
+// The last value gets a version of its own: a watch reports DELETED at the version of the deletion,
+// not at that of the last change.
 void Stage::add_remove(const Write& write, AuditParts& parts) {
   const auto previous = state_.find(write.key);
   if (!previous) return;
@@ -219,6 +229,7 @@ void Stage::log_change(StagedRevision row, std::string_view why, AuditParts& par
   revisions_.push_back(std::move(row));
 }
 
+// At the limit the closed records go first; open ones beyond it are counted and left out.
 void Stage::add_drift(const DriftRecord& record, AuditParts& parts) {
   const DriftRecord* known = ledger_.drift.find(record.id);
   if (known != nullptr && same_drift(*known, record)) return;
@@ -235,6 +246,8 @@ void Stage::add_drift(const DriftRecord& record, AuditParts& parts) {
   parts.subjects.push_back(record.object.text());
 }
 
+// Derived and not random, so that a replay of the same plans gives the same uids. The version makes
+// an object that is deleted and made again another one.
 std::string derive_object_uid(std::string_view store_id, const ObjectKey& key,
                               std::int64_t resource_version) {
   std::string hex = sha256_hex(std::string(store_id) + "\n" + key.text() + "\n" +
@@ -245,6 +258,7 @@ std::string derive_object_uid(std::string_view store_id, const ObjectKey& key,
          hex.substr(16, 4) + "-" + hex.substr(20, 12);
 }
 
+// 128 bits are plenty against damage, which is what it is compared for.
 std::string json_digest(std::string_view json) {
   return sha256_hex(json).substr(0, kDigestDigits);
 }

@@ -27,6 +27,7 @@ namespace {
 // Closed drift records that are remembered over a restart, beside all open ones.
 constexpr std::size_t kRememberedDrift = 2'000;
 
+// Writer and readers open the same file in the same way; only the mode differs.
 DatabaseOptions database_options(const StoreOptions& options) {
   DatabaseOptions how;
   how.path = options.directory + "/moored.db";
@@ -58,6 +59,7 @@ Result<UniqueFd> take_lock(const std::string& directory) {
   return lock;
 }
 
+// Tests give the id, so that the uids derived from it repeat.
 std::string make_store_id(const StoreOptions& options) {
   SystemRandom random;
   return options.store_id.empty() ? make_uuid(random) : options.store_id;
@@ -151,6 +153,8 @@ Status Store::State::reload_after_failure() {
   return {};
 }
 
+// First the snapshot, then the listeners: whoever is woken finds the version that woke it. Called
+// by the writer's thread, so listeners must neither block nor write.
 void Store::State::publish(const Snapshot& next) {
   auto shared = std::make_shared<const Snapshot>(next);
   current.with([&](auto& now) { now = std::move(shared); });
@@ -164,6 +168,7 @@ void Store::State::publish(const Snapshot& next) {
 Store::Store(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Store::~Store() = default;
 
+// The lock comes before key and database, so that of two daemons only one can make a new key.
 Result<std::unique_ptr<Store>> Store::open(const StoreOptions& options) {
   MOORED_CHECK(make_directories(options.directory, 0700));
   MOORED_TRY(auto lock, take_lock(options.directory));
@@ -194,6 +199,8 @@ const StateView& Store::Batch::view() const {
   return pending_->stage.state();
 }
 
+// The database first, the memory second: nobody may see a version that a crash could take back. A
+// full or busy disk leaves the file sound, so those two errors need no reopening.
 Result<RecordResult> Store::Batch::commit() {
   State& state = *pending_->owner->state_;
   const Stage& stage = pending_->stage;
@@ -219,18 +226,21 @@ Result<RecordResult> Store::Batch::commit() {
   return result;
 }
 
+// The snapshot is immutable and shared, so a batch costs no copy and can be dropped at any time.
 Store::Batch Store::begin(Now now) {
   const auto base = state_->current.with([](auto& current) { return current; });
   return Batch(std::unique_ptr<Batch::Pending>(
       new Batch::Pending{this, Stage(*base, state_->ledger, state_->sealer, now)}));
 }
 
+// One plan, one transaction, and at most one row of the audit log.
 Result<RecordResult> Store::record(const Plan& plan, const Cause& cause, Now now) {
   Batch batch = begin(now);
   MOORED_CHECK(batch.add(plan, cause));
   return batch.commit();
 }
 
+// Many plans share one sync of the disk; either all of them are recorded or none.
 Result<RecordResult> Store::record_all(std::span<const CausedPlan> plans, Now now) {
   Batch batch = begin(now);
   for (const CausedPlan& one : plans)
@@ -238,6 +248,7 @@ Result<RecordResult> Store::record_all(std::span<const CausedPlan> plans, Now no
   return batch.commit();
 }
 
+// Bounded by max_rows, so that the writer is not held up for long; true asks for another round.
 Result<bool> Store::compact(const CompactOptions& options, Now now) {
   bool more = false;
   if (state_->must_reopen) return fail(Code::unavailable, "the store waits to be opened anew");
@@ -263,6 +274,8 @@ std::shared_ptr<const StateView> Store::view() const {
       [](auto& current) -> std::shared_ptr<const StateView> { return current; });
 }
 
+// Compacted versions are an error and not a gap: a watch must then list anew, which is what 410
+// Gone means to a Kubernetes client.
 Result<std::vector<Change>> Store::changes_since(const Kind* kind, std::int64_t after,
                                                  std::size_t limit) const {
   using Changes = Result<std::vector<Change>>;
@@ -272,6 +285,7 @@ Result<std::vector<Change>> Store::changes_since(const Kind* kind, std::int64_t 
   });
 }
 
+// A version of the future gets the words of the API server, by which client-go knows the case.
 Result<std::shared_ptr<const StateView>> Store::view_at(std::int64_t resource_version) const {
   using View = std::shared_ptr<const StateView>;
   View newest = view();
@@ -320,6 +334,8 @@ Result<std::vector<AuditEntry>> Store::read_audit(const std::string& subject,
       [&](Connection& connection) { return read_audit_rows(connection, subject, limit); });
 }
 
+// Takes no lock and no key, since the chain is verified beside a running daemon and by others than
+// its owner. The application id keeps it from judging some other SQLite file.
 Result<AuditVerdict> verify_audit_offline(const std::string& directory) {
   StoreOptions options;
   options.directory = directory;
