@@ -117,6 +117,7 @@ void install_seam() {
   }
 }
 
+// The body has arrived as a whole, so reading it never waits.
 Request take_request(const http::http_request& message) {
   Request request;
   request.method = message.method();
@@ -134,6 +135,7 @@ Request take_request(const http::http_request& message) {
   return request;
 }
 
+// The body is lent to the library without a copy; the exchange owns it until it is sent.
 void reply_with(const http::http_request& message, Response response) {
   http::http_response reply(static_cast<http::status_code>(response.status));
   for (const auto& [name, value] : response.headers)
@@ -152,6 +154,7 @@ void reply_with(const http::http_request& message, Response response) {
   message.reply(reply);
 }
 
+// The last resort for what throws below: the client gets an answer, the daemon goes on.
 Response internal_failure(const std::string& what) {
   Failure failure;
   failure.reason = "InternalError";

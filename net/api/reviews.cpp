@@ -10,6 +10,7 @@
 namespace moored::net::api {
 namespace {
 
+// Kubernetes puts these four bytes before every protobuf body.
 constexpr std::string_view kEnvelope{"k8s\0", 4};
 constexpr std::string_view kProtobuf = "application/vnd.kubernetes.protobuf";
 
@@ -30,6 +31,7 @@ Result<std::uint64_t> take_varint(std::string_view& bytes) {
   return fail(Code::invalid, "the protobuf body holds a number that is too long");
 }
 
+// Sizes come from the client: compared before use, without adding to them.
 Result<std::string_view> take_bytes(std::string_view& bytes, std::uint64_t size) {
   if (size > bytes.size()) return cut_short();
   const auto taken = bytes.substr(0, size);
@@ -62,6 +64,7 @@ Result<std::uint64_t> body_size(std::uint64_t wire_type, std::string_view& messa
   }
 }
 
+// The tag holds the number above three bits of wire type.
 Result<WireField> take_field(std::string_view& message) {
   MOORED_TRY(const auto tag, take_varint(message));
   WireField field;
@@ -94,11 +97,14 @@ Result<Value> decode_texts(std::string_view message, std::span<const std::string
   return out;
 }
 
+// Field names of ResourceAttributes, NonResourceAttributes and the rules review's spec, by
+// number. Source: k8s.io/api/authorization/v1, generated.proto.
 constexpr std::array<std::string_view, 7> kResourceNames{
     "namespace", "verb", "group", "version", "resource", "subresource", "name"};
 constexpr std::array<std::string_view, 2> kPathNames{"path", "verb"};
 constexpr std::array<std::string_view, 1> kRulesNames{"namespace"};
 
+// By its beginning, as parameters may follow the type.
 bool is_protobuf(const Request& request) {
   return request.header("content-type").substr(0, kProtobuf.size()) == kProtobuf;
 }
@@ -112,6 +118,7 @@ bool is_known_type(const Request& request) {
   return type.empty() || same_name(type.substr(0, kJson.size()), kJson) || is_protobuf(request);
 }
 
+// A review without a spec is answered like one with an empty spec.
 Result<Value> read_spec(const Request& request, bool rules) {
   if (is_protobuf(request)) {
     return decode_review_spec(request.body, rules);
@@ -126,6 +133,7 @@ std::string text_of(const Value* map, std::string_view name) {
   return node != nullptr ? node->scalar : std::string{};
 }
 
+// Everything that can be read may be read by whoever reaches the server.
 bool is_read_verb(const std::string& verb) {
   return verb == "get" || verb == "list" || verb == "watch";
 }
@@ -137,6 +145,7 @@ Value texts(std::initializer_list<std::string_view> items) {
   return list;
 }
 
+// One of the two attributes is set; which one makes no difference to the answer.
 Value access_status(const Value& spec) {
   auto verb = text_of(spec.find("resourceAttributes"), "verb");
   if (verb.empty()) verb = text_of(spec.find("nonResourceAttributes"), "verb");
@@ -146,6 +155,7 @@ Value access_status(const Value& spec) {
   return status;
 }
 
+// Complete: tools that list what is allowed need to ask for nothing more.
 Value rules_status() {
   Value resource_rule = Value::make_map();
   resource_rule.put("verbs", texts({"get", "list", "watch"}));
@@ -161,6 +171,7 @@ Value rules_status() {
   return status;
 }
 
+// There are no accounts: every client is the anonymous one, as Kubernetes calls it.
 Value identity_status() {
   Value user = Value::make_map();
   user.put("username", Value::of_text("system:anonymous"));

@@ -5,6 +5,7 @@
 namespace moored::net::api {
 namespace {
 
+// The slash parts a key's prefix from its name; everything else ends a word.
 bool is_label_char(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
          c == '_' || c == '.' || c == '/';
@@ -43,12 +44,14 @@ class LabelScanner {
   std::string_view rest_;
 };
 
+// Says all forms at once: the scanner does not know which one was meant.
 Unexpected bad_labels() {
   return fail(Code::invalid,
               "unable to parse requirement: labelSelector takes k=v, k!=v, k in (a,b), "
               "k notin (a,b), k and !k, joined by commas");
 }
 
+// An empty value is a value: "k in (,a)" also takes objects whose k is empty.
 Result<std::vector<std::string>> take_set(LabelScanner& scanner) {
   if (!scanner.take("(")) return bad_labels();
   std::vector<std::string> values;
@@ -59,6 +62,7 @@ Result<std::vector<std::string>> take_set(LabelScanner& scanner) {
   return values;
 }
 
+// Longer signs are tried before their beginnings: "!=" before "=", "==" before "=".
 Result<LabelTerm> take_term(LabelScanner& scanner) {
   using Operation = LabelTerm::Operation;
   LabelTerm term;
@@ -87,6 +91,7 @@ Result<LabelTerm> take_term(LabelScanner& scanner) {
   return term;
 }
 
+// An absent key is not in any set, so notin holds for it, as in Kubernetes.
 bool holds(const LabelTerm& term, const Labels& have) {
   using Operation = LabelTerm::Operation;
   const auto it = have.find(term.key);
@@ -142,6 +147,7 @@ std::string stored_path(const Resource& resource, std::string_view path) {
   return out;
 }
 
+// "!=" shows as a path ending in "!", since the text is cut at the first "=".
 Result<FieldTerm> parse_field_term(const Resource& resource, std::string_view part) {
   const auto equals = part.find('=');
   if (equals == std::string_view::npos || equals == 0) {
@@ -188,6 +194,7 @@ bool Selection::matches_labels(const Labels& have) const {
 bool Selection::matches_fields(const Object& object, const Encoded* encoded) const {
   const auto& meta = object.meta();
   return std::all_of(fields.begin(), fields.end(), [&](const FieldTerm& term) {
+    // Name and namespace are read from the object itself, so most lists need no encoding.
     const auto& have = term.index >= 0
                            ? encoded->selectable[static_cast<std::size_t>(term.index)]
                            : (term.path == "metadata.name" ? meta.name : meta.namespace_name);

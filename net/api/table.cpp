@@ -13,6 +13,7 @@ constexpr std::array<Column, 2> kPlainColumns{{
     {"Created At", "date", "", 0, "When the object was recorded first."},
 }};
 
+// For kinds that bring no columns of their own.
 std::vector<Cell> plain_cells(const Object& object, Time) {
   const auto& meta = object.meta();
   return {Cell::of(meta.name),
@@ -32,6 +33,7 @@ void append_column(std::string& out, const Column& column) {
   out.push_back('}');
 }
 
+// Numbers stay numbers, so that clients can sort by them.
 void append_cell(std::string& out, const Cell& cell) {
   switch (cell.type) {
     case Cell::Type::text:
@@ -84,6 +86,7 @@ void open_table(std::string& out, std::string_view version, const TableFormat& f
   out += R"(],"rows":[)";
 }
 
+// Cells are made from what may be shown: a Secret's values are gone before they get here.
 void append_row(std::string& out, std::string_view version, const TableFormat& format,
                 const Object& object, const Encoded& encoded, RowObject row_object, Time now) {
   open_row(out);

@@ -7,6 +7,7 @@
 namespace moored::net::api {
 namespace {
 
+// -1 for anything else.
 int hex_digit(char c) {
   if (c >= '0' && c <= '9') return c - '0';
   if (c >= 'a' && c <= 'f') return c - 'a' + 10;
@@ -20,6 +21,7 @@ bool is_segment_char(char c) {
          c == '.' || c == '_' || c == ':' || c == '~';
 }
 
+// Dots alone would climb in a file system; here they are names that nothing can have.
 bool is_segment(std::string_view text) {
   if (text.empty() || text == "." || text == "..") return false;
   for (const char c : text) {
@@ -45,12 +47,15 @@ std::optional<std::string> decode_percent(std::string_view text, bool plus) {
     } else if (plus && c == '+') {
       c = ' ';
     }
+    // A NUL would end the text early for whatever reads it as a C string.
     if (c == '\0') return std::nullopt;
     out.push_back(c);
   }
   return out;
 }
 
+// Cut at the slashes first and decoded then: an escaped slash is no separator, and no
+// segment.
 Result<Path> parse_path(std::string_view path) {
   if (path.empty() || path.front() != '/') return fail(Code::invalid, "the path must start with /");
   Path result;
@@ -86,6 +91,7 @@ Result<Query> Query::parse(std::string_view query) {
   return result;
 }
 
+// The first one wins when a parameter is repeated.
 const std::string* Query::find(std::string_view name) const {
   for (const auto& [key, value] : parameters_) {
     if (key == name) return &value;
@@ -98,6 +104,7 @@ std::string Query::get(std::string_view name) const {
   return value != nullptr ? *value : std::string{};
 }
 
+// A name alone ("?watch") and any other word count as true, as in Kubernetes.
 bool Query::truth(std::string_view name) const {
   const auto* value = find(name);
   return value != nullptr && *value != "0" && !same_name(*value, "false");
@@ -116,6 +123,7 @@ Result<std::optional<std::int64_t>> Query::integer(std::string_view name,
   return number;
 }
 
+// All of the text: from_chars alone would take "12abc" for 12.
 std::optional<std::int64_t> parse_integer(std::string_view text) {
   std::int64_t number = 0;
   const auto* end = text.data() + text.size();

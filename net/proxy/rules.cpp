@@ -39,6 +39,7 @@ std::string render_dispatch(const VirtualPort& port) {
 
 using Elements = std::map<std::string, std::string>;  // key text to verdict text
 
+// Services without backends have no element and fall through to the chains that refuse.
 Elements address_elements(const ServiceTable& services) {
   Elements out;
   for (const auto& [key, port] : services) {
@@ -49,6 +50,7 @@ Elements address_elements(const ServiceTable& services) {
   return out;
 }
 
+// Keyed without an address: a node port answers on every address of the machine.
 Elements node_elements(const ServiceTable& services) {
   Elements out;
   for (const auto& [key, port] : services) {
@@ -69,6 +71,7 @@ Elements hairpin_elements(const ServiceTable& services) {
   return out;
 }
 
+// Elements are sorted by key, so the same Services always give the same text.
 std::string join(const Elements& elements) {
   std::string out;
   for (const auto& [key, verdict] : elements) {
@@ -77,6 +80,7 @@ std::string join(const Elements& elements) {
   return out;
 }
 
+// Nothing for no elements: nft takes an empty pair of braces for a mistake.
 std::string render_elements(std::string_view verb, std::string_view table, std::string_view set,
                             const Elements& elements) {
   if (elements.empty()) return {};
@@ -129,6 +133,7 @@ std::string render_frame(const std::string& table, const RuleOptions& options) {
       fmt::arg("links", "m" + options.instance));
 }
 
+// The comment tells people reading `nft list` which Service a hashed chain name stands for.
 std::string render_chain(const std::string& table, const std::string& key,
                          const VirtualPort& port) {
   const auto chain = service_chain_name(key);
@@ -136,6 +141,7 @@ std::string render_chain(const std::string& table, const std::string& key,
                      table, chain, make_comment(port.label), render_dispatch(port));
 }
 
+// A Service port without backends needs no chain: nothing leads to it.
 bool has_chain(const ServiceTable& services, const std::string& key) {
   const auto found = services.find(key);
   return found != services.end() && !found->second.backends.empty();
@@ -159,10 +165,13 @@ std::string render_chains(const ServiceTable& before, const ServiceTable& after,
   return out;
 }
 
+// Backends are kept sorted by the table that plans them.
 bool is_backend(const VirtualPort& port, Ipv4 address, std::uint16_t number) {
   return std::binary_search(port.backends.begin(), port.backends.end(), Backend{address, number});
 }
 
+// UDP only: TCP clients of an endpoint that is gone notice it, tracked UDP flows go on to
+// it.
 const VirtualPort* find_udp(const ServiceTable& services, const std::string& key) {
   const auto found = services.find(key);
   return found == services.end() || found->second.protocol != "udp" ? nullptr : &found->second;
@@ -180,19 +189,23 @@ bool is_stale_for(const Flow& flow, const VirtualPort& port, const VirtualPort* 
 
 }  // namespace
 
+// One table for each instance, so that several daemons on a machine leave each other alone.
 std::string service_table_name(const std::string& instance) {
   return "moored_" + instance + "_services";
 }
 
+// Hashed, as nft names are limited and take fewer characters than keys hold.
 std::string service_chain_name(std::string_view key) {
   return "svc_" + sha256_hex(key).substr(0, 16);
 }
 
+// Added before it is deleted, because deleting a table that is not there is an error.
 std::string render_removal(const RuleOptions& options) {
   return fmt::format("add table ip {0}\ndelete table ip {0}\n",
                      service_table_name(options.instance));
 }
 
+// Removal and new rules go in one transaction: no packet sees the time between.
 std::string render_rules(const ServiceTable& services, const RuleOptions& options) {
   const auto table = service_table_name(options.instance);
   std::string out = render_removal(options) + render_frame(table, options);
@@ -200,6 +213,8 @@ std::string render_rules(const ServiceTable& services, const RuleOptions& option
   return out;
 }
 
+// Elements go before the chains that they lead to, and come after them: the kernel refuses
+// to delete a chain in use.
 std::string render_change(const ServiceTable& before, const ServiceTable& after,
                           const RuleOptions& options) {
   const auto table = service_table_name(options.instance);
@@ -226,6 +241,7 @@ std::string render_change(const ServiceTable& before, const ServiceTable& after,
   return out;
 }
 
+// By block, so that one changed Service is one difference and not a changed table.
 std::map<std::string, std::string> split_listing(std::string_view listing) {
   std::map<std::string, std::string> blocks;
   std::istringstream lines{std::string(listing)};
@@ -248,6 +264,7 @@ std::map<std::string, std::string> split_listing(std::string_view listing) {
 }
 
 bool is_stale(const Flow& flow, const ServiceTable& before, const ServiceTable& after) {
+  // IPPROTO_UDP.
   if (flow.protocol != 17) return false;
   for (const auto& [key, port] : before) {
     const auto* now = find_udp(after, key);
@@ -265,6 +282,7 @@ bool is_stale(const Flow& flow, const ServiceTable& before, const ServiceTable& 
   return false;
 }
 
+// Asked first, because reading all tracked flows is dear and most changes are TCP only.
 bool has_udp_change(const ServiceTable& before, const ServiceTable& after) {
   const auto changed = [](const ServiceTable& a, const ServiceTable& b) {
     return std::any_of(a.begin(), a.end(), [&](const auto& row) {
@@ -276,6 +294,7 @@ bool has_udp_change(const ServiceTable& before, const ServiceTable& after) {
   return changed(before, after) || changed(after, before);
 }
 
+// A backend that is no longer there must not get another connection; a new one can wait.
 bool takes_away(const ServiceTable& before, const ServiceTable& after) {
   return std::any_of(before.begin(), before.end(), [&](const auto& row) {
     const auto now = after.find(row.first);

@@ -23,10 +23,12 @@ using Blocks = std::map<std::string, std::string>;
 constexpr std::size_t kMaxDriftPosts = 20;
 // Foreign transactions are looked at no more often than this.
 constexpr std::chrono::seconds kLookPause{1};
+// Doubled after each failure up to the last, and back to the first after a success.
 constexpr std::chrono::seconds kFirstRetry{1};
 constexpr std::chrono::seconds kLastRetry{30};
 constexpr std::chrono::hours kNever{24 * 365};
 
+// The proxy acts for the kernel's side: nobody asked for what it tells, it was seen.
 Cause kernel_cause(const std::string& observation) {
   return {Cause::Actor::kernel, "moored-proxy", observation};
 }
@@ -53,6 +55,7 @@ struct BlockFault {
   std::string desired;
   std::string observed;
 };
+// A block that is not wanted is a fault like a missing one: the table is ours alone.
 std::vector<BlockFault> compare_blocks(const Blocks& desired, const Blocks& observed) {
   if (observed.empty() && !desired.empty()) return {{"table", "present", "missing"}};
   const auto or_order = [](const std::string& lines) {
@@ -151,6 +154,7 @@ bool ServiceProxy::State::concerned(std::int64_t resource_version) const {
   return false;
 }
 
+// One view for all three kinds, so that a Service and its endpoints are of the same moment.
 ServiceTable ServiceProxy::State::read_wanted(std::int64_t& resource_version) const {
   const auto view = state.view();
   resource_version = view->resource_version();
@@ -164,6 +168,8 @@ bool ServiceProxy::State::may_wait(const ServiceTable& wanted) const {
   return applied && !takes_away(*applied, wanted) && now() - last_apply < options.gather;
 }
 
+// After a failure nobody knows what the kernel holds: the next look takes over from the
+// start.
 Status ServiceProxy::State::look(bool patient) {
   if (!concerned(state.view()->resource_version())) {
     gather_until.reset();
@@ -232,6 +238,8 @@ Status ServiceProxy::State::program(const ServiceTable& wanted, bool& changed) {
   return status ? status : take_over(wanted, changed);
 }
 
+// After the rules have changed: before that, a forgotten flow would come back by the old
+// ones.
 void ServiceProxy::State::forget_flows(const ServiceTable& before, const ServiceTable& after) {
   if (!has_udp_change(before, after)) return;
   const auto forgotten =
@@ -243,6 +251,7 @@ void ServiceProxy::State::forget_flows(const ServiceTable& before, const Service
   }
 }
 
+// A failure is told once, however often it is tried again.
 void ServiceProxy::State::tell_applied(std::int64_t resource_version, const Status& status) {
   ProxyApplied fact;
   fact.resource_version = resource_version;
@@ -255,6 +264,7 @@ void ServiceProxy::State::tell_applied(std::int64_t resource_version, const Stat
 
 // ---- comparing with the kernel -----------------------------------------------------------------
 
+// A missing table is nothing to fail about: it is the greatest difference there can be.
 Result<Blocks> ServiceProxy::State::read_blocks() {
   const auto listing = kernel.rules->read_table(table());
   if (listing) return split_listing(*listing);
@@ -262,6 +272,8 @@ Result<Blocks> ServiceProxy::State::read_blocks() {
   return Unexpected(listing.error());
 }
 
+// Listed by nft from a namespace of its own: only then do both sides have the same
+// spelling.
 Result<Blocks> ServiceProxy::State::read_desired_blocks() {
   if (!desired_blocks) {
     MOORED_TRY(const auto listing,
@@ -271,6 +283,8 @@ Result<Blocks> ServiceProxy::State::read_desired_blocks() {
   return *desired_blocks;
 }
 
+// The generation is read before the listing: a change in between makes it look older, and
+// it is compared again.
 Status ServiceProxy::State::compare(const std::string& author) {
   if (!applied) return {};  // the next look takes everything over
   MOORED_TRY(const auto generation, kernel.events->read());
@@ -288,6 +302,7 @@ Status ServiceProxy::State::compare(const std::string& author) {
   return repaired;
 }
 
+// What belongs to no single Service (maps, the frame) is told of the node.
 ObjectKey ServiceProxy::State::find_object(const std::string& block) const {
   for (const auto& [key, port] : *applied) {
     if (block == "chain " + service_chain_name(key)) return port.owner;
@@ -316,6 +331,8 @@ void ServiceProxy::State::tell_drift(const std::vector<BlockFault>& faults,
 
 // ---- the loop ----------------------------------------------------------------------------------
 
+// While events are looked at no more often than kLookPause, they must not end the wait
+// either.
 void ServiceProxy::State::wait(std::chrono::milliseconds timeout, bool with_events) {
   pollfd waits[] = {{wake_fd.get(), POLLIN, 0}, {kernel.events->descriptor(), POLLIN, 0}};
   const auto bounded = std::clamp<std::int64_t>(timeout.count(), 0, 60'000);
@@ -366,6 +383,8 @@ std::chrono::milliseconds ServiceProxy::State::get_pause() const {
   return std::chrono::ceil<std::chrono::milliseconds>(until - now());
 }
 
+// The signal may be raised by anything; look() finds out cheaply whether it concerns
+// Services.
 void ServiceProxy::State::look_when_due() {
   if (!applied && now() < retry_at) return;
   const bool gathered = gather_until && now() >= *gather_until;

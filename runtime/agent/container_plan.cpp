@@ -43,6 +43,7 @@ std::string to_upper(std::string text) {
   return text;
 }
 
+// With or without CAP_, in any case, as both are found in manifests.
 Result<std::uint64_t> read_capability(const std::string& written) {
   std::string name = to_upper(written);
   if (name == "ALL") return kAllCapabilities;
@@ -66,11 +67,13 @@ const SecurityContext& own_context(const Container& container) {
   return container.security_context ? *container.security_context : kNone;
 }
 
+// The same for the pod.
 const PodSecurityContext& pod_context(const PodSpec& pod) {
   static const PodSecurityContext kNone;
   return pod.security_context ? *pod.security_context : kNone;
 }
 
+// The field's name goes into the message, since several fields may be at fault.
 Result<std::uint32_t> read_id(std::int64_t id, const std::string& field) {
   if (id < 0 || id > kMaxId) return wrong(kConfigError, field + " is out of range");
   return static_cast<std::uint32_t>(id);
@@ -124,6 +127,8 @@ Result<std::vector<std::string>> make_arguments(const Container& container,
   for (const auto& word : container.command) arguments.push_back(expand(word, env));
   if (container.command.empty()) arguments = image.entrypoint;
   for (const auto& word : container.args) arguments.push_back(expand(word, env));
+  // The image's CMD are arguments of its own ENTRYPOINT; a command of the container drops
+  // both.
   const bool image_command = container.command.empty() && container.args.empty();
   if (image_command) {
     arguments.insert(arguments.end(), image.command.begin(), image.command.end());
@@ -180,11 +185,13 @@ Result<Identity> make_identity(const PodSpec& pod, const Container& container,
     MOORED_TRY(identity.gid, read_id(*group, "runAsGroup"));
   }
   std::set<std::uint32_t> groups(account->groups.begin(), account->groups.end());
+  // The primary group belongs to the set too, as after a login.
   groups.insert(identity.gid);
   for (const auto extra : shared.supplemental_groups) {
     MOORED_TRY(const auto id, read_id(extra, "supplementalGroups"));
     groups.insert(id);
   }
+  // Files of volumes belong to this group; without membership they could not be read.
   if (shared.fs_group) {
     MOORED_TRY(const auto id, read_id(*shared.fs_group, "fsGroup"));
     groups.insert(id);
@@ -211,6 +218,7 @@ std::vector<std::string> make_environment_lines(const ImageReport& image,
     if (line.find('=') != std::string::npos) put(line, true);
   }
   for (const auto& [name, value] : environment.variables) put(name + "=" + value, true);
+  // Only where nothing else said so: a program without PATH finds no shell.
   put(kDefaultPath, false);
   put("HOME=" + home, false);
   put("HOSTNAME=" + hostname, false);
@@ -226,6 +234,8 @@ int parse_stop_signal(const std::string& text) {
       {"HUP", SIGHUP},   {"INT", SIGINT},   {"QUIT", SIGQUIT}, {"ABRT", SIGABRT},
       {"KILL", SIGKILL}, {"USR1", SIGUSR1}, {"USR2", SIGUSR2}, {"PIPE", SIGPIPE},
       {"ALRM", SIGALRM}, {"TERM", SIGTERM}, {"CONT", SIGCONT}, {"WINCH", SIGWINCH},
+      // systemd as the first process stops on RTMIN+3; 34 is the first real-time signal of
+      // glibc.
       {"PWR", SIGPWR},   {"RTMIN+3", 37}};
   std::string name = to_upper(text);
   const bool numeric = name.find_first_not_of("0123456789") == std::string::npos;
@@ -237,6 +247,8 @@ int parse_stop_signal(const std::string& text) {
   for (const auto& row : kSignals) {
     if (row.name == name) return row.number;
   }
+  // Unknown names are taken as the default: a strange STOPSIGNAL must not keep a pod from
+  // starting.
   return SIGTERM;
 }
 

@@ -19,6 +19,7 @@ bool advance_pre_stop(const Container& container, ContainerMemory& memory, MonoT
   const MonoTime deadline = stop.since + stop.grace;
   if (stop.pre_stop == HookStage::none) {
     const bool runs = hook && now < deadline;
+    // Without time left the hook is skipped: killing must not wait for it.
     stop.pre_stop = runs ? HookStage::wanted : HookStage::done;
   }
   if (stop.pre_stop == HookStage::wanted) {
@@ -51,6 +52,7 @@ void wake_at(std::optional<MonoTime>& wake, MonoTime at) {
   wake = wake ? std::min(*wake, at) : at;
 }
 
+// A second stop can only shorten the time that is left, never give more of it.
 std::optional<Note> begin_stop(ContainerMemory& memory, const std::string& name, MonoTime since,
                                Duration grace, const std::string& message) {
   if (memory.stop) {
@@ -85,6 +87,8 @@ void advance_stop(const Container& container, ContainerMemory& memory, MonoTime 
       action.attempt = memory.attempt;
       actions.push_back(action);
       stop.signalled_at = now;
+      // The hook may have used the grace time up; the program still gets a moment to end by
+      // itself.
       stop.kill_due = std::max(deadline, now + std::min(kMinimumGrace, stop.grace));
       memory.killed_by_us = true;
     }
@@ -95,6 +99,8 @@ void advance_stop(const Container& container, ContainerMemory& memory, MonoTime 
     action.container = container.name;
     action.attempt = memory.attempt;
     actions.push_back(action);
+    // A kill can fail to reach a process that is just being made; it is sent until all are
+    // gone.
     stop.kill_due = now + kKillAgain;
     memory.killed_by_us = true;
   }

@@ -9,6 +9,7 @@
 namespace moored::agent {
 namespace {
 
+// The reason that kubectl shows while a container waits for a ConfigMap or Secret.
 constexpr const char* kConfigError = "CreateContainerConfigError";
 
 // NAME of labels['NAME'] or annotations['NAME'], or nothing.

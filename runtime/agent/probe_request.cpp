@@ -78,6 +78,7 @@ std::string write_limit(const std::optional<std::int64_t>& value) {
 
 }  // namespace
 
+// A name means a port of the same container; numbers need not be declared.
 Result<int> find_port(const Container& container, const IntOrString& port) {
   int number = port.number;
   if (port.is_string) {
@@ -111,6 +112,7 @@ Result<ProbeRequest> make_probe_request(const Container& container, const Probe&
   return request;
 }
 
+// No time-out of its own in the manifest: what is left of the grace time bounds a preStop.
 Result<ProbeRequest> make_hook_request(const Container& container, const LifecycleHandler& hook,
                                        const std::string& address, Duration timeout) {
   ProbeRequest request;
@@ -139,6 +141,7 @@ std::vector<DriftRecord> compare_limits(const std::string& container, const Cgro
   add("cgroup.cpu.max", write_limit(desired.cpu_limit_milli),
       write_limit(observed.cpu_limit_milli));
   add("cgroup.pids.max", write_limit(desired.pids_limit), write_limit(observed.pids_limit));
+  // Compared as shares, whatever file they are kept in; small differences are rounding.
   const std::int64_t want = to_shares(desired.cpu_request_milli);
   const std::int64_t have = to_shares(observed.cpu_request_milli);
   if (!is_rounding(want, have)) {

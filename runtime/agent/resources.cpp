@@ -6,6 +6,7 @@
 namespace moored::agent {
 namespace {
 
+// The kubelet's values for oom_score_adj: -1000 would never be killed, 1000 always first.
 constexpr int kGuaranteedScore = -997;
 constexpr int kBestEffortScore = 1000;
 
@@ -76,6 +77,7 @@ Named look(const Container& container) {
 
 }  // namespace
 
+// Runs beside the containers instead of before them.
 bool is_sidecar(const Container& init_container) {
   return init_container.restart_policy == "Always";
 }
@@ -99,6 +101,7 @@ std::optional<Quantity> find_quantity(const ResourceList& list, const std::strin
   return found == list.end() ? std::nullopt : std::optional(found->second);
 }
 
+// A limit without a request requests as much, as Kubernetes defaults it.
 std::optional<Quantity> find_request(const Container& container, const std::string& name) {
   if (auto request = find_quantity(container.resources.requests, name)) return request;
   return find_quantity(container.resources.limits, name);
@@ -131,6 +134,7 @@ CgroupLimits make_container_limits(const Container& container) {
 }
 
 CgroupLimits make_pod_limits(const PodSpec& spec, std::int64_t pids) {
+  // Init containers run one by one, each beside the sidecars that were started before it.
   Together sidecars;
   Together largest;
   for (const auto& container : spec.init_containers) {

@@ -179,8 +179,7 @@ Result<Account> find_account(const AccountFiles& files, std::string_view user) {
   if (!found) account.uid = *wanted;
   if (colon != std::string_view::npos) {
     MOORED_TRY(account.gid, find_group(files, user.substr(colon + 1)));
-    // With a group given, the user's further memberships do not count. Source: OCI image
-    // runtimes.
+    // With a group given, the user's further memberships do not count.
     account.groups.clear();
   }
   return account;
