@@ -252,6 +252,16 @@ std::string SandboxFixture::output_of(const ContainerSpec& spec) {
   return log_text(spec);
 }
 
+std::string SandboxFixture::own_mounts() const {
+  std::istringstream lines(read_file("/proc/self/mountinfo").value_or(""));
+  std::string line;
+  std::string own;
+  while (std::getline(lines, line)) {
+    if (line.find(scratch_) != std::string::npos) own += line + "\n";
+  }
+  return own;
+}
+
 std::vector<std::string> SandboxFixture::cgroup_mounts() {
   std::vector<std::string> mounts;
   const auto controllers = cgroup::read_controllers();

@@ -51,6 +51,8 @@ class SandboxFixture {
   const std::string& cgroup_root() const { return options_.cgroup_root; }
   const std::string& rootfs() const { return rootfs_; }
   const std::string& net_namespace() const { return net_; }
+  // The lines of mountinfo about this fixture; others on the machine mount as they like.
+  std::string own_mounts() const;
   // The mount points of cgroup hierarchies on this machine.
   static std::vector<std::string> cgroup_mounts();
 
