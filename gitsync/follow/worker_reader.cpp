@@ -25,6 +25,7 @@ using git::FrameChannel;
 using std::chrono::milliseconds;
 using Steady = std::chrono::steady_clock;
 
+// A ceiling for what a source may ask for, and the wait for a worker that was killed.
 constexpr milliseconds kLongestFetch{120'000};
 constexpr milliseconds kReapTime{5'000};
 constexpr int kSocketInChild = 3;
@@ -80,6 +81,8 @@ class SourceWorker {
   FrameChannel channel_;
 };
 
+// A process per source: what one repository does to libgit2 stays out of the daemon and of the
+// others. It is started anew after any failure, with the next call.
 Status SourceWorker::start() {
   if (channel_) return {};
   // Our end is closed on exec; theirs is handed over by number.
@@ -124,6 +127,8 @@ Result<std::string> SourceWorker::next_message(const Patience& patience,
   return channel_.receive(std::min(left, patience.idle));
 }
 
+// Errors here end the process: after half an answer the two sides would no longer agree on what
+// comes next. Errors that the worker tells are replies and go to take.
 Status SourceWorker::exchange(const git::Request& request, const Patience& patience,
                               const std::function<Result<bool>(git::Reply&&)>& take) {
   const auto started = Steady::now();
@@ -197,6 +202,7 @@ void WorkerReader::State::end_oldest_idle(Pool& all) const {
   }
 }
 
+// The slot that is handed out counts as used, so it cannot be the one that has to go.
 std::shared_ptr<WorkerReader::State::Slot> WorkerReader::State::slot_of(const std::string& id) {
   return pool.with([&](Pool& all) {
     auto& slot = all.slots[id];
@@ -262,6 +268,7 @@ class LoadAnswer {
     return true;
   }
 
+  // The tree is moved out, so the answer is used up by asking for it.
   Result<LoadedTree> result() && {
     if (error_) return Unexpected(*std::move(error_));
     return std::move(tree_);
@@ -324,6 +331,7 @@ Result<LoadedTree> WorkerReader::State::load(const std::string& id, const std::s
   if (known.size() >= kMaxUnits && known.find(unit) == known.end()) known.clear();
   request.fresh = known.find(unit) == known.end();
   request.policy = options.policy;
+  // Taken out for the time of the call, because end() clears the map when the worker is lost.
   KnownFiles files = std::move(known[unit]);
   LoadAnswer answer(files);
   MOORED_CHECK(slot->worker->call(
@@ -333,6 +341,7 @@ Result<LoadedTree> WorkerReader::State::load(const std::string& id, const std::s
   return std::move(answer).result();
 }
 
+// The worker knows paths inside the tree; which source they belong to is added on this side.
 Result<LoadedTree> WorkerReader::load(const SourceSpec& source, const LoadRequest& request) {
   git::LoadTreeRequest wanted;
   wanted.repository = {source.url, source.allow_local};
@@ -350,6 +359,7 @@ Result<LoadedTree> WorkerReader::load(const SourceSpec& source, const LoadReques
   return tree;
 }
 
+// Directories share one worker; its name cannot be that of a source, which holds a slash.
 Result<LoadedTree> WorkerReader::load_directory(const std::string& directory,
                                                 const std::string& target_namespace) {
   git::LoadTreeRequest wanted;

@@ -47,9 +47,11 @@ class Members {
       out.push_back(item.scalar);
     }
   }
+  // The first complaint is kept; the rest may only follow from it.
   void complain(std::string what) {
     if (!error_) error_ = Error{Code::invalid, std::move(what), "BadRequest", {}, {}};
   }
+  // Unknown members are refused: a misspelt option of a verb that acts must not be passed over.
   Status done() {
     for (const Value::Member& member : map_.members) {
       if (taken_.count(member.first.scalar) == 0) complain("unknown member " + member.first.scalar);
@@ -73,6 +75,7 @@ class Members {
   std::optional<Error> error_;
 };
 
+// Nothing is handed on before done() has judged the whole request.
 template <class Verb, class Read>
 Result<AdminVerb> read_verb(Members& members, Read read) {
   Verb verb;
@@ -100,6 +103,7 @@ Result<AdminVerb> read_sync(Members& m) {
   });
 }
 
+// Relative paths would mean the directory of the daemon, which nobody who asks can see.
 Result<AdminVerb> read_plan(Members& m) {
   return read_verb<PlanVerb>(m, [&](PlanVerb& v) {
     m.text("unit", v.unit);
@@ -141,6 +145,7 @@ Result<AdminVerb> read_by_name(const std::string& name, Members& m) {
   return Unexpected(Error{Code::invalid, "unknown verb " + name, "BadRequest", {}, {}});
 }
 
+// The empty text and an absent member mean the same to the reader.
 void put_text(Value& map, std::string_view name, const std::string& text) {
   if (!text.empty()) map.put(name, Value::of_text(text));
 }
@@ -199,6 +204,7 @@ std::string text_in(const Value& map, std::string_view name) {
   return value == nullptr ? std::string() : value->scalar;
 }
 
+// Only for lines and columns, where 0 stands for unknown.
 int number_in(const Value& map, std::string_view name) {
   const std::string text = text_in(map, name);
   int number = 0;
@@ -206,6 +212,7 @@ int number_in(const Value& map, std::string_view name) {
   return number;
 }
 
+// A code of a newer daemon is told as internal, with its message unchanged.
 Error error_of(const Value& map) {
   Error error;
   error.code = find_code(text_in(map, "code")).value_or(Code::internal);
@@ -243,6 +250,7 @@ std::string encode_admin_reply(const AdminReply& reply) {
   return write_json(out);
 }
 
+// Exactly one member: progress goes on, a result or an error is the last line.
 Result<AdminReply> decode_admin_reply(std::string_view line) {
   const auto reply = read_json(line);
   if (!reply || !reply->is_map() || reply->members.size() != 1) {

@@ -20,6 +20,7 @@ std::string_view verb_of(Change::Type type) {
   return "";
 }
 
+// Values are foreign text: they are cut and escaped before they are chained for good.
 Value field_value(const FieldChange& change) {
   Value out = Value::make_map();
   out.put("path", Value::of_text(change.path));
@@ -28,6 +29,7 @@ Value field_value(const FieldChange& change) {
   return out;
 }
 
+// Keyed, as a plain digest of a short password could be found by trying.
 std::string digest_of(const std::map<std::string, std::string>& values, const std::string& key,
                       const Sealer& sealer) {
   const auto found = values.find(key);
@@ -49,6 +51,7 @@ void add_secret_values(const Object& before, const Object& after, const Sealer& 
   }
 }
 
+// Only changes have fields: what was created or deleted is in the revision as a whole.
 std::vector<FieldChange> fields_of(const Change& change, const Sealer& sealer) {
   if (!change.previous || change.type != Change::Type::modified) return {};
   auto changes = diff(*change.previous, change.object, true);
@@ -75,6 +78,7 @@ Value source_value(const Provenance& from) {
 
 }  // namespace
 
+// The number is part of the hash, so rows can neither be moved nor left out unseen.
 std::string audit_hash(std::string_view prev_hash, std::int64_t seq, std::string_view json) {
   Sha256 hash;
   hash.update(prev_hash);
@@ -132,6 +136,8 @@ Value audit_operator(const OperatorActed& acted) {
   return out;
 }
 
+// Moves the end of the chain forward: the next row must be made from this one. The revision of a
+// commit is a subject as well, which is how its whole effect is found.
 AuditRow make_audit_row(AuditParts parts, AuditEnd& end) {
   Value row = Value::make_map();
   row.put("time", Value::of_text(format_micro_time(parts.now.wall)));
@@ -169,6 +175,7 @@ std::string_view actor_name(Cause::Actor actor) {
   return "";
 }
 
+// By the flags of the rows, so a new secret kind is sealed without being named here.
 bool is_secret_kind(const Kind& kind) {
   for (const Field& row : kind.schema().fields) {
     if ((row.flags & kSecret) != 0) return true;

@@ -31,6 +31,8 @@ constexpr std::size_t kFreeNodes = 1000;
 TreeBuilder::TreeBuilder(std::string file, const TextLimits& limits)
     : file_(std::move(file)), limits_(limits) {}
 
+// Only the first error counts: after it the tree no longer mirrors the text, and every event is
+// ignored until the end.
 void TreeBuilder::refuse(std::string_view reason, std::string message, Mark mark,
                          std::string_view fix) {
   if (error_) return;
@@ -38,6 +40,7 @@ void TreeBuilder::refuse(std::string_view reason, std::string message, Mark mark
   error_->fix = fix;
 }
 
+// Where the next value would go, made from the open frames; only errors need it.
 std::string TreeBuilder::path() const {
   std::string out;
   for (const auto& frame : stack_) {
@@ -50,6 +53,8 @@ std::string TreeBuilder::path() const {
   return out;
 }
 
+// Counted before a node is made, so that a bomb costs no memory. An honest document repeats a few
+// anchors; the factor is far above that and far below the exponent of nested aliases.
 bool TreeBuilder::count(std::size_t nodes, Mark mark, bool written) {
   total_nodes_ += nodes;
   if (written) written_nodes_ += nodes;
@@ -65,6 +70,8 @@ bool TreeBuilder::count(std::size_t nodes, Mark mark, bool written) {
   return !error_;
 }
 
+// In a map without a pending key the scalar is that key; the events differ by their order alone.
+// NUL is refused here because paths and the environment end at it.
 void TreeBuilder::scalar(Value value, std::string_view written, std::size_t anchor, bool plain) {
   if (error_ || !count(1, value.mark, true)) return;
   if (value.scalar.find('\0') != std::string::npos) {
@@ -81,6 +88,9 @@ void TreeBuilder::scalar(Value value, std::string_view written, std::size_t anch
   place(std::move(value), anchor);
 }
 
+// A key is what was written and not what YAML 1.1 makes of it: `on:` would become true. Where the
+// two differ, the author is asked to quote instead of one being chosen. A second key of one name is
+// refused, as most parsers would drop one in silence.
 void TreeBuilder::take_key(const Value& value, std::string_view written, bool plain) {
   Value key = Value::of_text(std::string(written));
   key.mark = value.mark;
@@ -113,6 +123,7 @@ void TreeBuilder::take_key(const Value& value, std::string_view written, bool pl
   }
 }
 
+// Depth is bounded because later walks over the tree are recursive.
 bool TreeBuilder::open(Value::Type type, Mark mark, std::size_t anchor) {
   if (error_ || !count(1, mark, true)) return false;
   if (!stack_.empty() && stack_.back().value.is_map() && !stack_.back().key) {
@@ -140,6 +151,7 @@ void TreeBuilder::start_map(Mark mark, std::size_t anchor) {
   open(Value::Type::map, mark, anchor);
 }
 
+// Merges wait for the end of the map: a key written below << still wins.
 void TreeBuilder::end_map() {
   if (error_) return;
   apply_merges(stack_.back());
@@ -153,6 +165,7 @@ void TreeBuilder::close() {
   place(std::move(frame.value), frame.anchor);
 }
 
+// The anchor keeps a copy of the finished value; an alias to an unfinished one would be a cycle.
 void TreeBuilder::place(Value value, std::size_t anchor) {
   if (error_) return;
   if (anchor != 0) anchors_[anchor] = value;
@@ -196,6 +209,7 @@ void TreeBuilder::apply_merges(Frame& frame) {
   }
 }
 
+// Aliases are expanded into copies, so that nothing behind the reader knows of them.
 void TreeBuilder::alias(Mark mark, std::size_t anchor) {
   if (error_) return;
   const auto open_anchor = std::any_of(stack_.begin(), stack_.end(), [&](const Frame& frame) {
