@@ -221,7 +221,12 @@ std::string render_status(const Value& status, const Look& look) {
   put_not_ready(status, page);
   if (truth_in(status, "ready")) {
     page.blank();
-    page.line({{"everything is ready at ", Tone::good},
+    const auto& sources = items_in(status, "sources");
+    const bool read = std::all_of(sources.begin(), sources.end(), [](const Value& source) {
+      return truth_in(source, "ready") || truth_in(source, "suspended");
+    });
+    page.line({{read ? "everything is ready at " : "not every source can be read; ready at ",
+                read ? Tone::good : Tone::warning},
                {short_revision(text_in(status, "revision")), Tone::strong}});
   }
   return page.text();

@@ -48,6 +48,18 @@ TEST_CASE("status of a machine that is well", "[ctl]") {
         "everything is ready at main@1a2b3c4d\n");
 }
 
+TEST_CASE("what is ready from a source that cannot be read is not called everything", "[ctl]") {
+  const Value status = json(with_revision(R"({
+    "revision": "REV", "ready": true,
+    "sources": [{"name": "a/b", "url": "x", "ready": false, "reason": "FetchFailed",
+                 "message": "no route"}], "units": []})"));
+  const std::string text = render_status(status, plain());
+  CHECK(text.find("a/b: no route\n") != std::string::npos);
+  CHECK(text.find("not every source can be read; ready at main@1a2b3c4d\n") !=
+        std::string::npos);
+  CHECK(text.find("everything") == std::string::npos);
+}
+
 TEST_CASE("status names what is not ready and why", "[ctl]") {
   const Value status = json(with_revision(R"({
     "revision": "REV", "ready": false,
