@@ -5,6 +5,7 @@
 #include <atomic>
 #include <csignal>
 #include <filesystem>
+#include <iostream>
 #include <thread>
 
 #include <catch2/catch.hpp>
@@ -19,12 +20,6 @@ using namespace moored;
 using namespace moored::test;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-
-#define NEEDS_CONTAINERS()                          \
-  if (!SandboxFixture::is_possible()) {             \
-    WARN("skipped: needs root and busybox-static"); \
-    return;                                         \
-  }
 
 namespace {
 
