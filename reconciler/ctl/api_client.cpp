@@ -24,7 +24,11 @@ constexpr std::size_t kPiece = 16U << 10U;
 // The pool's size is fixed by whoever comes first, so this runs before any other use.
 void start_pool() {
   static const bool started = [] {
-    crossplat::threadpool::initialize_with_threads(kThreads);
+    try {
+      crossplat::threadpool::initialize_with_threads(kThreads);
+    } catch (const std::exception&) {
+      return false;  // it runs already, with the size that somebody else gave it
+    }
     return true;
   }();
   static_cast<void>(started);
