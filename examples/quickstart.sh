@@ -76,6 +76,7 @@ start() {
   ctl image import guestbook/store:1 "$home/images/store-1.tar"
   ctl image import guestbook/web:1 "$home/images/web-1.tar"
   ctl image import guestbook/web:2 "$home/images/web-2.tar"
+  kube -n guestbook rollout status deployment/store --timeout=60s
   kube -n guestbook rollout status deployment/web --timeout=60s
   address=$(kube -n guestbook get service web -o jsonpath='{.spec.clusterIP}')
   eventually 20 "an answer" fetch /healthz
