@@ -134,6 +134,10 @@ void Agent::take_pod(const Object& object, Now now) {
   Entry entry;
   entry.object = object;
   entry.memory = agent::recall(object.as<Pod>(), report, now);
+  if (report != nullptr && entry.memory.address.empty() && !object.as<Pod>().spec.host_network) {
+    const auto address = shared_->addresses.find(uid);
+    if (address != shared_->addresses.end()) entry.memory.address = address->second;
+  }
   entry.posted = object.as<Pod>().status;
   entry.volumes_stale = report != nullptr;
   const auto live = count_live();
@@ -194,10 +198,17 @@ bool Agent::adopt(Now now) {
         {{"error", found.error().text()}});
     return false;
   }
+  const auto networks = ports_.network.list();
+  if (!networks) {
+    log(LogLevel::error, "cannot look for networks of running pods, trying again",
+        {{"error", networks.error().text()}});
+    return false;
+  }
   for (auto& report : *found) {
     std::string uid = report.spec.uid;
     shared_->found.emplace(std::move(uid), std::move(report));
   }
+  for (const auto& network : *networks) shared_->addresses[network.uid] = network.address;
   adopted_ = true;
   read_state(now);
   return true;

@@ -61,6 +61,8 @@ struct Agent::Shared {
   std::atomic<bool> images_changed{false};
   // Left by an earlier daemon and not yet claimed by a recorded pod; of the agent's thread.
   std::map<std::string, SandboxReport> found;
+  // Addresses that pods of an earlier daemon have, by uid. Its last status may not have said so.
+  std::map<std::string, std::string> addresses;
 };
 
 agent::PlanOptions make_plan_options(const AgentOptions& options);

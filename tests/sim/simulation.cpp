@@ -297,7 +297,9 @@ std::string Simulation::find_unsettled_pods(const StateView& view) const {
       endpoints += endpoint.conditions.ready == true ? 1U : 0U;
     }
   }
-  if (endpoints != static_cast<std::size_t>(wish.replicas)) return "endpoints differ";
+  if (endpoints != static_cast<std::size_t>(wish.replicas)) {
+    return std::to_string(endpoints) + " ready endpoints for " + std::to_string(wish.replicas);
+  }
   return {};
 }
 
