@@ -93,9 +93,9 @@ stage_vm() {
 
 stage_e2e() {
   say "end to end: git daemon, moored, kubectl"
-  out=$(python3 tests/e2e/run.py --bin build/dev/bin 2>&1 | tee /dev/stderr)
   local sum
-  sum=$(grep -E '^e2e: passed' <<<"$out" | tail -n 1)
+  python3 tests/e2e/run.py --bin build/dev/bin 2>&1 | tee "$reports/e2e.log"
+  sum=$(grep -E '^e2e: passed' "$reports/e2e.log" | tail -n 1)
   if [ -z "$sum" ]; then
     broken+=("e2e: no result")
     failed=$((failed + 1))

@@ -321,6 +321,8 @@ class ShimSandbox::Impl {
   // The same set of rights gives the same program: built once for each.
   Status write_seccomp(const ContainerSpec& spec) {
     const std::string path = seccomp_file(spec, roots_);
+    // Two starters may want the same program at the same time: one writes it, the other finds it.
+    const std::lock_guard lock(seccomp_mutex_);
     if (path.empty() || path_exists(path)) return {};
     MOORED_TRY(const auto program, make_seccomp_program(spec.capabilities));
     MOORED_CHECK(make_directories(options_.run_dir + "/seccomp"));
@@ -382,6 +384,7 @@ class ShimSandbox::Impl {
   std::unique_ptr<cgroup::Tree> tree_;
   EventQueue events_;
   std::mutex tiers_;
+  std::mutex seccomp_mutex_;
   Shims shims_;
   Machine machine_;
 };

@@ -195,7 +195,7 @@ TEST_CASE("several pods at once do not hold one another up", "[vm]") {
   for (auto& thread : threads)
     thread.join();
   for (std::size_t i = 0; i < kPods; ++i) {
-    CHECK(errors[i].empty());
+    CHECK(errors[i] == "");
     for (int attempt = 0; attempt < 5; ++attempt) {
       CHECK(fixture.wait_exit(pods[i].uid, "c" + std::to_string(i), attempt).exit_code == 0);
     }
