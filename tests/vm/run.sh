@@ -2,7 +2,8 @@
 # Boots Debian's kernel with pure cgroup v2 in a small virtual machine (software emulation, no
 # KVM) and runs the privileged tests of containers, the agent and the pod network in it.
 #   tests/vm/run.sh BUILD_DIRECTORY [SELECTION]    a selection as Catch2 takes it with -#
-# Prints PASS, FAIL or SKIP and the name of each test. Leaves nothing behind.
+# Prints PASS, FAIL or SKIP and the name of each test, what a failed one said, and exits 1 if one
+# failed or the machine did not finish. Leaves nothing behind.
 set -euo pipefail
 build=$(cd "${1:?"usage: run.sh BUILD_DIRECTORY"}" && pwd)
 here=$(cd "$(dirname "$0")" && pwd)
@@ -50,7 +51,7 @@ copy "$(command -v busybox)"
 copy /bin/dash
 ln -sf dash "$root/bin/sh"
 # stripped copies keep the image small
-strip -g "$root$build/tests/test_privileged" "$root$build"/bin/* 2>/dev/null || true
+strip -g "$root$build/tests/test_privileged" "$root$build"/bin/*
 
 number=100
 for module in overlay veth nf_tables nf_nat nft_nat nft_masq nft_numgen nft_ct nft_fib_inet \
@@ -68,10 +69,14 @@ echo "$build/tests/test_privileged" >"$root/test/program"
 echo "$selection" >"$root/test/selection"
 (cd "$root" && find . | cpio -o -H newc --owner 0:0 --quiet | gzip -1) >"$scratch/initrd"
 
+booted=0
 timeout "$deadline" qemu-system-x86_64 -M q35 -accel tcg -cpu max -smp 2 -m 1024 \
   -kernel "$kernel" -initrd "$scratch/initrd" \
   -append "console=ttyS0 quiet panic=-1 cgroup_no_v1=all" \
   -nographic -no-reboot -nodefaults -serial stdio -monitor none </dev/null \
-  | tr -d '\r' >"$scratch/console" || true
+  | tr -d '\r' >"$scratch/console" || booted=$?
 cat "$scratch/console"
-grep -q '^EXIT=0' "$scratch/console" || echo "FAIL vm: the machine did not finish its tests"
+if [ "$booted" != 0 ] || ! grep -q '^EXIT=0' "$scratch/console"; then
+  echo "FAIL vm: the machine did not finish its tests (emulator exit $booted)"
+  exit 1
+fi
