@@ -13,14 +13,17 @@ namespace {
 // Goes down into what is there: an absent optional stays absent, since the defaults of a struct
 // that nobody wrote would make it appear.
 void default_value(const Type& type, void* value) {
-  const auto count = type.ops.size != nullptr ? type.ops.size(value) : 0;
   switch (type.shape) {
     case Shape::object: apply_defaults(type.object(), value); return;
     case Shape::optional:
     case Shape::list:
-    case Shape::map:
-      for (std::size_t i = 0; i < count; ++i) {
+      for (std::size_t i = 0; i < type.ops.size(value); ++i) {
         default_value(*type.element, const_cast<void*>(type.ops.at(value, i)));
+      }
+      return;
+    case Shape::map:
+      for (const auto& entry : type.ops.entries(value)) {
+        default_value(*type.element, const_cast<void*>(entry.value));
       }
       return;
     default: return;
@@ -75,12 +78,15 @@ class Checker {
   void check_value(const Type& type, const void* value, const std::string& path) {
     if (type.shape == Shape::object) return check_struct(type.object(), value, path);
     if (type.ops.size == nullptr) return;
-    const auto count = type.ops.size(value);
-    for (std::size_t i = 0; i < count; ++i) {
-      std::string inner = path;
-      if (type.shape == Shape::list) inner = path_with_index(path, i);
-      if (type.shape == Shape::map) inner = path_with_key(path, type.ops.key_at(value, i));
-      check_value(*type.element, type.ops.at(value, i), inner);
+    if (type.shape == Shape::map) {
+      for (const auto& entry : type.ops.entries(value)) {
+        check_value(*type.element, entry.value, path_with_key(path, *entry.key));
+      }
+      return;
+    }
+    for (std::size_t i = 0; i < type.ops.size(value); ++i) {
+      const bool list = type.shape == Shape::list;
+      check_value(*type.element, type.ops.at(value, i), list ? path_with_index(path, i) : path);
     }
   }
 

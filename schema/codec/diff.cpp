@@ -134,9 +134,7 @@ class Differ {
                 const std::string& path) {
     const auto index = [&](const void* map) {
       std::map<std::string, const void*> rows;
-      for (std::size_t i = 0; i < type.ops.size(map); ++i) {
-        rows[type.ops.key_at(map, i)] = type.ops.at(map, i);
-      }
+      for (const auto& entry : type.ops.entries(map)) rows[*entry.key] = entry.value;
       return rows;
     };
     const auto old_rows = index(before);

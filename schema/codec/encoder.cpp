@@ -23,11 +23,10 @@ Value encode_list(const Type& type, const Field& field, const void* value) {
 
 Value encode_map(const Type& type, const Field& field, const void* value) {
   Value map = Value::make_map();
-  const auto count = type.ops.size(value);
-  map.members.reserve(count);
-  for (std::size_t i = 0; i < count; ++i) {
-    map.put(type.ops.key_at(value, i),
-            encode_value(*type.element, field, type.ops.at(value, i)));
+  const auto entries = type.ops.entries(value);
+  map.members.reserve(entries.size());
+  for (const auto& entry : entries) {
+    map.put(*entry.key, encode_value(*type.element, field, entry.value));
   }
   return map;
 }

@@ -108,17 +108,19 @@ void TreeBuilder::take_key(const Value& value, std::string_view written, bool pl
   }
   auto& frame = stack_.back();
   const bool merge = plain && key.scalar == "<<";
-  const auto same = [&](const Value::Member& member) { return member.first.scalar == key.scalar; };
-  const auto first =
-      std::find_if(frame.value.members.begin(), frame.value.members.end(), same);
   const Mark mark = key.mark;
+  std::optional<int> first;
+  if (merge && !frame.merges.empty()) first = frame.merges.front().second.line;
+  if (!merge) {
+    const auto [line, fresh] = frame.lines.emplace(key.scalar, mark.line);
+    if (!fresh) first = line->second;
+  }
   frame.key = std::move(key);
   frame.merging = merge;
-  if (first != frame.value.members.end() || (merge && !frame.merges.empty())) {
-    const int line = merge ? frame.merges.front().second.line : first->first.mark.line;
+  if (first) {
     refuse("DuplicateKey",
            "the key " + escape_text(written, 64) + " was already given at line " +
-               std::to_string(line),
+               std::to_string(*first),
            mark, "keep one of the two");
   }
 }
@@ -201,7 +203,7 @@ void TreeBuilder::apply_merges(Frame& frame) {
     for (auto& map : maps) {
       if (!map.is_map()) return refuse("WrongType", "<< merges only maps", mark);
       for (auto& member : map.members) {
-        if (frame.value.find(member.first.scalar) == nullptr) {
+        if (frame.lines.emplace(member.first.scalar, mark.line).second) {
           frame.value.members.push_back(std::move(member));
         }
       }

@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "schema/base/error.hpp"
@@ -37,6 +38,7 @@ class TreeBuilder {
   struct Frame {
     Value value;
     std::size_t anchor = 0;
+    std::unordered_map<std::string, int> lines;  // of a map: where each key was written
     std::optional<Value> key;          // a map's key that waits for its value
     bool merging = false;              // that key is a plain <<
     std::vector<std::pair<Value, Mark>> merges;  // values of <<, applied at the end

@@ -91,7 +91,7 @@ template <const auto& Words>
 std::optional<Error> words_check(const void* value) {
   const auto& text = *static_cast<const std::string*>(value);
   if (std::find(Words.begin(), Words.end(), text) != Words.end()) return std::nullopt;
-  return invalid_value(quoted(text) + " is not allowed", "use " + word_list(Words));
+  return invalid_value(moored::quoted(text) + " is not allowed", "use " + word_list(Words));
 }
 
 // A port by number or by name.

@@ -29,11 +29,17 @@ enum class Shape {
   optional,    // absent or an element
 };
 
+// One entry of a map, as long as the map is not changed.
+struct MapEntry {
+  const std::string* key = nullptr;
+  const void* value = nullptr;
+};
+
 // Reaches into a container without knowing its element's type. Only the fitting members are set.
 struct ContainerOps {
   std::size_t (*size)(const void*) = nullptr;                   // list, map; optional: 0 or 1
-  const void* (*at)(const void*, std::size_t) = nullptr;        // list, map by key, optional
-  const std::string& (*key_at)(const void*, std::size_t) = nullptr;  // map only
+  const void* (*at)(const void*, std::size_t) = nullptr;        // list, optional
+  std::vector<MapEntry> (*entries)(const void*) = nullptr;      // map, sorted by key
   void* (*append)(void*) = nullptr;                             // list; optional: emplaces
   void* (*insert)(void*, const std::string& key) = nullptr;     // map
   void (*clear)(void*) = nullptr;
@@ -126,18 +132,16 @@ struct TypeOf<std::optional<T>> {
 template <class T>
 struct TypeOf<std::map<std::string, T>> {
   using Map = std::map<std::string, T>;
-  static auto nth(const void* p, std::size_t i) {
-    auto it = static_cast<const Map*>(p)->begin();
-    std::advance(it, static_cast<std::ptrdiff_t>(i));
-    return it;
-  }
   static std::size_t size(const void* p) { return static_cast<const Map*>(p)->size(); }
-  static const void* at(const void* p, std::size_t i) { return &nth(p, i)->second; }
-  static const std::string& key_at(const void* p, std::size_t i) { return nth(p, i)->first; }
+  static std::vector<MapEntry> entries(const void* p) {
+    std::vector<MapEntry> out;
+    for (const auto& [key, value] : *static_cast<const Map*>(p)) out.push_back({&key, &value});
+    return out;
+  }
   static void* insert(void* p, const std::string& k) { return &(*static_cast<Map*>(p))[k]; }
   static void clear(void* p) { static_cast<Map*>(p)->clear(); }
   static constexpr Type value{
-      Shape::map, nullptr, &TypeOf<T>::value, {&size, &at, &key_at, nullptr, &insert, &clear}};
+      Shape::map, nullptr, &TypeOf<T>::value, {&size, nullptr, &entries, nullptr, &insert, &clear}};
 };
 
 template <class Member>

@@ -151,6 +151,29 @@ TEST_CASE("every object of the example reads and comes back unchanged from the s
   CHECK(count >= 6);
 }
 
+// Fifty thousand keys: a walk that looks at all keys for each key would not come to an end here.
+TEST_CASE("a map of many keys is read, written, compared and checked for doubles") {
+  std::string text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: many}\ndata:\n";
+  constexpr int kKeys = 50'000;
+  for (int i = 0; i < kKeys; ++i) text += "  k" + std::to_string(i) + ": v\n";
+  const auto before = read(text);
+  REQUIRE(before.diagnostics.errors().empty());
+  REQUIRE(before.objects.size() == 1);
+  const auto& data = before.objects.front().as<ConfigMap>().data;
+  CHECK(data.size() == kKeys);
+  CHECK(data.at("k49999") == "v");
+
+  const auto after = read(with(text, "  k49999: v\n", "  k49999: w\n"));
+  REQUIRE(after.objects.size() == 1);
+  const auto changes = diff(before.objects.front(), after.objects.front(), false);
+  REQUIRE(changes.size() == 1);
+  CHECK(changes.front().path == "data.k49999");
+
+  const auto doubled = read(text + "  k7: again\n");
+  CHECK_THAT(all_errors(doubled.diagnostics), Catch::Contains("m.yaml:50005:3") &&
+                                                  Catch::Contains("already given at line 12"));
+}
+
 TEST_CASE("a kind that Kubernetes knows is refused with the reason") {
   const auto reading =
       read("apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {name: s}\nspec: {}\n");
