@@ -102,7 +102,7 @@ int main(int argument_count, char** argument_values) {
   }
   // There is no way in but this socket, and its end is the end of the process.
   moored::git::WorkerService service(
-      moored::git::FrameChannel(moored::UniqueFd(kSocket), -1), arguments->mirror);
+      moored::FrameChannel(moored::UniqueFd(kSocket), -1), arguments->mirror);
   const auto status = service.run();
   if (status) return 0;
   moored::log(moored::LogLevel::error, "moored-git ends: " + status.error().text());

@@ -5,9 +5,9 @@
 #include <charconv>
 #include <utility>
 
-#include "gitsync/follow/channel.hpp"
 #include "schema/codec/codec.hpp"
 #include "schema/codec/text.hpp"
+#include "schema/host/frame_channel.hpp"
 
 namespace moored::git {
 namespace {

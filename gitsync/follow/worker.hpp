@@ -6,9 +6,9 @@
 #include <set>
 #include <string>
 
-#include "gitsync/follow/channel.hpp"
 #include "gitsync/follow/messages.hpp"
 #include "gitsync/load/unit_loader.hpp"
+#include "schema/host/frame_channel.hpp"
 
 namespace moored::git {
 

@@ -12,16 +12,15 @@
 #include <mutex>
 #include <variant>
 
-#include "gitsync/follow/channel.hpp"
 #include "gitsync/follow/messages.hpp"
 #include "schema/base/guarded.hpp"
 #include "schema/host/file.hpp"
+#include "schema/host/frame_channel.hpp"
 #include "schema/host/spawn.hpp"
 
 namespace moored {
 namespace {
 
-using git::FrameChannel;
 using std::chrono::milliseconds;
 using Steady = std::chrono::steady_clock;
 

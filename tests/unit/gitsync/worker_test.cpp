@@ -9,10 +9,10 @@
 #include <thread>
 
 #include "git_fixture.hpp"
-#include "gitsync/follow/channel.hpp"
 #include "gitsync/follow/messages.hpp"
 #include "gitsync/follow/worker_reader.hpp"
 #include "schema/base/random.hpp"
+#include "schema/host/frame_channel.hpp"
 #include "schema/model/core.hpp"
 #include "servers.hpp"
 

@@ -1,4 +1,4 @@
-// Framed messages over a socket: four bytes of length, most significant first, then JSON.
+// Framed messages over a socket: four bytes of length, most significant first, then the message.
 #pragma once
 
 #include <chrono>
@@ -9,7 +9,7 @@
 #include "schema/base/result.hpp"
 #include "schema/host/unique_fd.hpp"
 
-namespace moored::git {
+namespace moored {
 
 // One end of a socketpair between the daemon and a worker. One thread at a time.
 class FrameChannel {
@@ -38,4 +38,4 @@ class FrameChannel {
   int stop_ = -1;
 };
 
-}  // namespace moored::git
+}  // namespace moored

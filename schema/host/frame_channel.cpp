@@ -1,5 +1,5 @@
 // Frames over a stream socket, with deadlines by poll: nothing in here trusts the other side.
-#include "gitsync/follow/channel.hpp"
+#include "schema/host/frame_channel.hpp"
 
 #include <poll.h>
 #include <sys/socket.h>
@@ -10,7 +10,7 @@
 #include <cstdint>
 #include <limits>
 
-namespace moored::git {
+namespace moored {
 namespace {
 
 using Clock = std::chrono::steady_clock;
@@ -81,4 +81,4 @@ Result<std::string> FrameChannel::receive(std::chrono::milliseconds timeout) con
   return message;
 }
 
-}  // namespace moored::git
+}  // namespace moored
