@@ -17,6 +17,7 @@
 #include "schema/host/file.hpp"
 #include "schema/host/frame_channel.hpp"
 #include "schema/host/spawn.hpp"
+#include "schema/validate/pod_security.hpp"
 
 namespace moored {
 namespace {
@@ -330,6 +331,10 @@ Result<LoadedTree> WorkerReader::State::load(const std::string& id, const std::s
   if (known.size() >= kMaxUnits && known.find(unit) == known.end()) known.clear();
   request.fresh = known.find(unit) == known.end();
   request.policy = options.policy;
+  const auto floor = options.source_floors.find(id);
+  if (floor != options.source_floors.end()) {
+    request.policy = tighten(std::move(request.policy), floor->second);
+  }
   // Taken out for the time of the call, because end() clears the map when the worker is lost.
   KnownFiles files = std::move(known[unit]);
   LoadAnswer answer(files);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -21,6 +22,8 @@ class WorkerReader final : public SourceReader {
     std::string program;                                  // absolute path of moored-git
     std::string mirror_root;                              // one directory for each source below
     AdmissionPolicy policy;
+    // By namespace/name of the GitRepository: its pods are judged at least this strictly.
+    std::map<std::string, AdmissionPolicy::Level> source_floors;
     std::chrono::milliseconds idle_limit{15'000};         // without a byte from the server
     std::chrono::milliseconds load_limit{60'000};         // one load in total
     std::size_t max_workers = 16;                         // idle ones above this are ended

@@ -47,6 +47,20 @@ std::optional<Error> check_level_map(const void* value) {
   }
   return std::nullopt;
 }
+// namespace/name of a GitRepository, as status and log write it.
+std::optional<Error> check_source_levels(const void* value) {
+  for (const auto& [name, level] : *static_cast<const std::map<std::string, std::string>*>(value)) {
+    if (auto error = check_level(level)) return error;
+    const auto slash = name.find('/');
+    if (slash == std::string::npos) {
+      return invalid("the source " + name + " is not written as namespace/name",
+                     "the one of this file is moored-system/default");
+    }
+    if (auto error = check_dns_label(name.substr(0, slash))) return error;
+    if (auto error = check_dns_subdomain(name.substr(slash + 1))) return error;
+  }
+  return std::nullopt;
+}
 std::optional<Error> check_path_row(const void* value) {
   const auto& path = *static_cast<const std::string*>(value);
   if (!path.empty() && path.front() == '/') return std::nullopt;
@@ -72,6 +86,9 @@ constexpr Field kPolicyFields[] = {
     field<&PolicySetting::namespaces>("namespaces", {.check = &check_level_map,
                                                      .carried_by = "schema/validate",
                                                      .doc = "level by namespace"}),
+    field<&PolicySetting::sources>("sources", {.check = &check_source_levels,
+                                               .carried_by = "schema/validate",
+                                               .doc = "least strict level by source"}),
 };
 constexpr Field kFileFields[] = {
     field<&ConfigurationFile::source>("source", {.carried_by = kHere, .doc = "the first source"}),
@@ -189,6 +206,7 @@ Status set_policy(const ConfigurationFile& file, const ConfigurationFlags& flags
   for (const auto& [name, level] : policy.namespaces) {
     out.policy.namespace_levels[name] = to_level(level);
   }
+  for (const auto& [name, level] : policy.sources) out.source_floors[name] = to_level(level);
   if (flags.pod_security) {
     if (auto error = check_level(*flags.pod_security)) {
       return Unexpected(std::move(*error).context("--pod-security " + *flags.pod_security));

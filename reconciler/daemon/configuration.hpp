@@ -27,6 +27,7 @@ struct SourcesSetting {
 struct PolicySetting {
   std::string level;  // JSON name: default
   std::map<std::string, std::string> namespaces;
+  std::map<std::string, std::string> sources;  // by namespace/name: at least this strict
 };
 // The file moored.yaml, one struct for each of its maps; the rows are in configuration.cpp.
 struct ConfigurationFile {
@@ -62,6 +63,7 @@ struct Configuration {
   std::string libexec_dir;         // empty: beside the program, else /usr/libexec/moored
   bool allow_local_sources = false;
   AdmissionPolicy policy;
+  std::map<std::string, AdmissionPolicy::Level> source_floors;  // by namespace/name of the source
 };
 
 // Flags of `moored run`; absent ones leave the file's value.

@@ -136,6 +136,7 @@ void make_follower(Parts& parts) {
   reader.program = find_program("moored-git", configuration.libexec_dir);
   reader.mirror_root = configuration.state_dir + "/mirrors";
   reader.policy = configuration.policy;
+  reader.source_floors = configuration.source_floors;
   parts.reader = std::make_unique<WorkerReader>(std::move(reader));
   GitFollowerOptions options;
   options.allow_local = configuration.allow_local_sources;

@@ -217,6 +217,13 @@ std::vector<Error> check_pod_security(const PodSpec& spec, const ObjectMeta& met
   return Judge(spec, meta, level, path).judge();
 }
 
+// Levels are ordered from what allows most to what allows least.
+AdmissionPolicy tighten(AdmissionPolicy policy, Level floor) {
+  policy.default_level = std::max(policy.default_level, floor);
+  for (auto& [name, level] : policy.namespace_levels) level = std::max(level, floor);
+  return policy;
+}
+
 std::string_view level_name(Level level) {
   switch (level) {
     case Level::privileged: return "privileged";

@@ -19,4 +19,7 @@ std::vector<Error> check_pod_security(const PodSpec& spec, const ObjectMeta& met
 // The name of a level as the configuration writes it.
 std::string_view level_name(AdmissionPolicy::Level level);
 
+// The policy with every level below the floor raised to it: a floor never relaxes anything.
+AdmissionPolicy tighten(AdmissionPolicy policy, AdmissionPolicy::Level floor);
+
 }  // namespace moored

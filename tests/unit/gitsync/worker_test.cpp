@@ -265,6 +265,33 @@ TEST_CASE("a commit that is wrong comes back with all its errors", "[worker]") {
   CHECK(missing.error().reason == "ObjectMissing");
 }
 
+TEST_CASE("a source with a floor is judged by it, the others are not", "[worker]") {
+  TempDirectory directory;
+  TestRepository remote(directory / "shop.git");
+  const std::string sha = remote.push(
+      {{"pod.yaml",
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: a, namespace: edge}\nspec:\n"
+        "  hostPID: true\n  containers: [{name: c, image: 'a:1'}]\n"}});
+  auto options = options_in(directory);
+  options.policy.namespace_levels["edge"] = AdmissionPolicy::Level::privileged;
+  options.source_floors["flux/held"] = AdmissionPolicy::Level::baseline;
+  WorkerReader reader(options);
+  SourceSpec source = source_of(remote.path());
+  source.id = "flux/free";
+  const auto accepted = reader.load(source, {sha, "", ""});
+  REQUIRE(accepted);
+  CHECK(accepted->complete);
+  source.id = "flux/held";
+  const auto refused = reader.load(source, {sha, "", ""});
+  REQUIRE(refused);
+  REQUIRE(refused->diagnostics.errors().size() == 1);
+  const auto& error = refused->diagnostics.errors()[0];
+  CHECK(error.reason == "Forbidden");
+  CHECK(error.place.file == "pod.yaml");
+  CHECK(error.place.line == 5);
+  CHECK(error.place.field == "spec.hostPID");
+}
+
 TEST_CASE("a mirror with a broken object is thrown away and fetched again", "[worker]") {
   TempDirectory directory;
   TestRepository remote(directory / "shop.git");

@@ -46,7 +46,8 @@ TEST_CASE("flags win over the file, the file over defaults") {
   const auto file = read_configuration_file(
       "source: {url: https://git.example.org/a.git, branch: prod, interval: 1m}\n"
       "sources: {allowLocal: true}\nlisten: 127.0.0.1:7000\nstateDir: /srv/state/\n"
-      "policy: {default: restricted, namespaces: {lab: privileged}}\nnodeName: edge-7\n",
+      "policy: {default: restricted, namespaces: {lab: privileged}, "
+      "sources: {moored-system/default: baseline, team/shop.git: restricted}}\nnodeName: edge-7\n",
       "moored.yaml");
   REQUIRE(file);
   ConfigurationFlags flags;
@@ -66,6 +67,8 @@ TEST_CASE("flags win over the file, the file over defaults") {
   CHECK(merged->policy.default_level == AdmissionPolicy::Level::restricted);
   CHECK(merged->policy.namespace_levels.at("lab") == AdmissionPolicy::Level::privileged);
   CHECK(merged->policy.namespace_levels.at("default") == AdmissionPolicy::Level::baseline);
+  CHECK(merged->source_floors.at("moored-system/default") == AdmissionPolicy::Level::baseline);
+  CHECK(merged->source_floors.at("team/shop.git") == AdmissionPolicy::Level::restricted);
 }
 
 TEST_CASE("a relative path of a repository is meant from here") {
@@ -90,6 +93,9 @@ TEST_CASE("mistakes in the file are named with their place") {
                       {"stateDir: relative\n", "must be absolute"},
                       {"policy: {default: strict}\n", "privileged, baseline or restricted"},
                       {"policy: {namespaces: {a: strict}}\n", "privileged, baseline or restricted"},
+                      {"policy: {sources: {a/b: strict}}\n", "privileged, baseline or restricted"},
+                      {"policy: {sources: {a: baseline}}\n", "not written as namespace/name"},
+                      {"policy: {sources: {A/b: baseline}}\n", "policy.sources"},
                       {"a: 1\na: 2\n", "moored.yaml:2:1"},
                       {"listen: 1\n---\nlisten: 2\n", "more than one document"},
                       {"stateDir: [\n", "moored.yaml"}};

@@ -24,7 +24,7 @@ const std::vector<std::string> kCases{
     "m-million-replicas", "m-misspelt-field", "m-secret-not-base64", "m-selector-conflicts",
     "m-server-fields", "m-unknown-kind", "m-wrong-types", "n-external-ips", "s-capabilities",
     "s-hostpath", "s-mount-paths", "s-privileged-everywhere", "s-relabel-own-namespace",
-    "s-restricted-root", "s-seccomp-apparmor", "s-subpath"};
+    "s-restricted-root", "s-seccomp-apparmor", "s-subpath", "s-templates-everywhere"};
 
 fs::path cases_root() {
   const char* named = std::getenv("MOORED_SHARED");

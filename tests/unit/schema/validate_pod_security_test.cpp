@@ -156,6 +156,21 @@ TEST_CASE("restricted judges the effective value of pod and container") {
                   Level::restricted) == Fields{"spec.securityContext.runAsUser"});
 }
 
+TEST_CASE("a floor raises levels and lowers none") {
+  AdmissionPolicy policy;
+  policy.namespace_levels = {{"edge", Level::privileged}, {"shop", Level::restricted}};
+  const auto baseline = tighten(policy, Level::baseline);
+  CHECK(baseline.default_level == Level::baseline);
+  CHECK(baseline.namespace_levels.at("edge") == Level::baseline);
+  CHECK(baseline.namespace_levels.at("shop") == Level::restricted);
+  const auto restricted = tighten(policy, Level::restricted);
+  CHECK(restricted.default_level == Level::restricted);
+  CHECK(restricted.namespace_levels.at("edge") == Level::restricted);
+  const auto same = tighten(policy, Level::privileged);
+  CHECK(same.default_level == Level::baseline);
+  CHECK(same.namespace_levels == policy.namespace_levels);
+}
+
 TEST_CASE("restricted allows one capability more") {
   const auto add = [](const std::string& word) {
     return forbidden(with_context("{allowPrivilegeEscalation: false, runAsNonRoot: true, "
