@@ -266,6 +266,7 @@ Result<Configuration> merge_configuration(const ConfigurationFile& file,
   choose(out.pod_cidr, file.pod_cidr, flags.pod_cidr);
   choose(out.service_cidr, file.service_cidr, flags.service_cidr);
   choose(out.cgroup_root, file.cgroup_root, flags.cgroup_root);
+  choose(out.cgroup_parent, {}, flags.cgroup_parent);
   choose(out.libexec_dir, file.libexec_dir, flags.libexec_dir);
   if (auto error = check_dns_subdomain(out.node_name)) {
     return Unexpected(std::move(*error).context("--node-name").mend("give one in lower case"));

@@ -60,6 +60,7 @@ struct Configuration {
   std::string pod_cidr;            // empty: 10.209.0.0/16, or the next that is free
   std::string service_cidr;        // empty: beside the pods'
   std::string cgroup_root;         // empty: /moored-<instance>
+  std::string cgroup_parent;       // where cgroup_root is put by default, if the machine has it
   std::string libexec_dir;         // empty: beside the program, else /usr/libexec/moored
   bool allow_local_sources = false;
   AdmissionPolicy policy;
@@ -71,7 +72,8 @@ struct ConfigurationFlags {
   std::string config;              // path of the file; empty: the default one, if it exists
   std::optional<std::string> git, branch, path, interval;
   std::optional<std::string> state_dir, run_dir, log_dir, listen;
-  std::optional<std::string> node_name, pod_cidr, service_cidr, cgroup_root, libexec_dir;
+  std::optional<std::string> node_name, pod_cidr, service_cidr, cgroup_root, cgroup_parent;
+  std::optional<std::string> libexec_dir;
   std::optional<std::string> pod_security;  // level of the default
 };
 

@@ -13,6 +13,7 @@
 #include "net/proxy/service_proxy.hpp"
 #include "reconciler/admin/server.hpp"
 #include "reconciler/daemon/parts.hpp"
+#include "reconciler/daemon/supervisor.hpp"
 #include "reconciler/daemon/teardown.hpp"
 #include "reconciler/daemon/verbs.hpp"
 #include "reconciler/loop/loop.hpp"
@@ -26,6 +27,17 @@
 #include "schema/ports/reports.hpp"
 
 namespace moored {
+
+namespace {
+
+// A supervisor that does not listen is no reason to stop.
+void tell(const std::string& message) {
+  if (const auto told = notify_supervisor(message); !told) {
+    log(LogLevel::warning, "the supervisor was not told", {{"error", told.error().text()}});
+  }
+}
+
+}  // namespace
 
 struct Daemon::State {
   explicit State(std::unique_ptr<Parts> made)
@@ -46,11 +58,12 @@ struct Daemon::State {
   std::jthread proxy_thread;
   std::jthread follower_thread;
   std::thread agent_thread;
+  std::unique_ptr<Watchdog> watchdog;
 
   void start_threads();
   void stop_deciding();
   void stop_acting();
-  Status serve();
+  Result<End> serve(const std::function<Status()>& check_configuration);
   Status take_down(const DownVerb& verb);
 };
 
@@ -61,11 +74,15 @@ void Daemon::State::start_threads() {
   proxy_thread = std::jthread([&p](std::stop_token stop) { p.proxy->run(stop); });
   follower_thread = std::jthread([&p](std::stop_token stop) { p.follower->run(stop); });
   agent_thread = std::thread([this, &p] { p.agent->run(agent_stop); });
+  watchdog = std::make_unique<Watchdog>(std::vector<Pulse>{
+      {"loop", [&p] { return p.loop->rounds(); }, [&p] { p.inbox.wake(); }},
+      {"agent", [&p] { return p.agent->rounds(); }, [&p] { p.agent->wake(); }}});
 }
 
 // No new revision and no new decision after this; the agent still acts on what is recorded.
 // Safe to repeat, also after the parts themselves were taken down.
 void Daemon::State::stop_deciding() {
+  watchdog.reset();
   follower_thread.request_stop();
   if (parts->reader) parts->reader->stop();
   if (follower_thread.joinable()) follower_thread.join();
@@ -102,17 +119,27 @@ Status Daemon::State::take_down(const DownVerb& verb) {
   return remove_directories(*parts, !verb.keep_images);
 }
 
-Status Daemon::State::serve() {
+Result<Daemon::End> Daemon::State::serve(const std::function<Status()>& check_configuration) {
   sigset_t signals;
   sigemptyset(&signals);
-  for (const int number : {SIGTERM, SIGINT, SIGUSR1}) sigaddset(&signals, number);
+  for (const int number : {SIGTERM, SIGINT, SIGHUP, SIGUSR1}) sigaddset(&signals, number);
   for (;;) {
     int number = 0;
     if (sigwait(&signals, &number) != 0) continue;
-    if (const auto verb = down.find()) return take_down(*verb);
+    if (const auto verb = down.find()) {
+      MOORED_CHECK(take_down(*verb));
+      return End::down;
+    }
     if (number == SIGUSR1) continue;  // not from us
+    if (number == SIGHUP) {
+      const auto checked = check_configuration();
+      if (checked) return End::reload;
+      log(LogLevel::error, "the configuration is not taken; the one before stays in force",
+          {{"error", checked.error().text()}});
+      continue;
+    }
     log(LogLevel::info, "stopping; pods go on running", {{"signal", std::to_string(number)}});
-    return {};
+    return End::asked;
   }
 }
 
@@ -151,6 +178,11 @@ Result<std::unique_ptr<Daemon>> Daemon::create(const Configuration& configuratio
   return std::unique_ptr<Daemon>(new Daemon(std::move(state)));
 }
 
-Status Daemon::run() { return state_->serve(); }
+Result<Daemon::End> Daemon::run(const std::function<Status()>& check_configuration) {
+  tell("READY=1\nSTATUS=keeps node " + state_->parts->configuration.node_name);
+  auto end = state_->serve(check_configuration);
+  tell("STOPPING=1");
+  return end;
+}
 
 }  // namespace moored

@@ -1,6 +1,7 @@
 // The composition root: every part made once, in order, each given what it needs and no more.
 #pragma once
 
+#include <functional>
 #include <memory>
 
 #include "reconciler/daemon/configuration.hpp"
@@ -18,9 +19,12 @@ class Daemon {
   Daemon(const Daemon&) = delete;
   Daemon& operator=(const Daemon&) = delete;
 
-  // Serves until SIGTERM or SIGINT, or until `moorctl down` was carried out. Pods go on running,
-  // except after down. The signals must be blocked in every thread before create().
-  Status run();
+  // Why run() came to its end.
+  enum class End { asked, down, reload };
+  // Serves until SIGTERM or SIGINT (asked), until `moorctl down` was carried out (down), or until
+  // SIGHUP finds a configuration that holds (reload: it is taken by a new start). Pods go on
+  // running, except after down. The signals must be blocked in every thread before create().
+  Result<End> run(const std::function<Status()>& check_configuration);
 
  private:
   struct State;

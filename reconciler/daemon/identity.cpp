@@ -12,6 +12,17 @@ constexpr std::size_t kMaxCandidates = 20;  // 10.209.0.0/16 to 10.248.0.0/16
 
 std::string ranges_path(const std::string& state_dir) { return state_dir + "/ranges"; }
 
+// Whether a v2 group can hand on what pods are limited by.
+bool limits_pods(const std::string& group) {
+  const auto text = read_file(group + "/cgroup.controllers", 4096);
+  if (!text) return false;
+  const std::string words = " " + text->substr(0, text->find('\n')) + " ";
+  for (const char* controller : {" cpu ", " memory ", " pids "}) {
+    if (words.find(controller) == std::string::npos) return false;
+  }
+  return true;
+}
+
 Result<net::Ipv4Prefix> parse_range(const std::string& text, const std::string& name) {
   const auto prefix = net::parse_prefix(text);
   if (prefix) return *prefix;
@@ -46,6 +57,25 @@ Result<StateIdentity> claim_state(const std::string& state_dir, Random& random) 
   out.instance = digits.data();
   MOORED_CHECK(write_file_durably(path, out.instance + "\n", 0644));
   return out;
+}
+
+Result<std::string> claim_cgroup_root(const Configuration& configuration,
+                                      const std::string& instance, const std::string& unified) {
+  if (!configuration.cgroup_root.empty()) return configuration.cgroup_root;
+  const std::string path = configuration.run_dir + "/cgroup";
+  if (path_exists(path)) {
+    MOORED_TRY(auto settled, read_file(path, 4096));
+    while (!settled.empty() && settled.back() == '\n') settled.pop_back();
+    if (!settled.ends_with("/moored-" + instance)) {
+      return fail(Code::corrupt, path + " does not hold a cgroup of instance " + instance);
+    }
+    return settled;
+  }
+  const auto& parent = configuration.cgroup_parent;
+  const bool holder = !parent.empty() && !unified.empty() && limits_pods(unified + parent);
+  std::string root = (holder ? parent : std::string()) + "/moored-" + instance;
+  MOORED_CHECK(write_file_durably(path, root + "\n", 0644));
+  return root;
 }
 
 std::optional<AddressRanges> candidate_ranges(std::size_t n) {

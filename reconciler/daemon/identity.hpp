@@ -1,4 +1,5 @@
-// What makes this daemon's things on the machine its own: lock, instance and address ranges.
+// What makes this daemon's things on the machine its own: lock, instance, cgroup and address
+// ranges.
 #pragma once
 
 #include <string>
@@ -25,6 +26,13 @@ struct StateIdentity {
 // Makes and locks the state directory and reads or draws its instance.
 // Errors: conflict (another daemon runs on it), denied.
 Result<StateIdentity> claim_state(const std::string& state_dir, Random& random);
+
+// The cgroup of all pods. Settled once for the life of the run directory, in RUN/cgroup, because
+// pods that run stay where they are. Unless configured it is moored-INSTANCE: below the configured
+// parent if that is a v2 group with the controllers that limits need (a holder unit), else at the
+// top. unified: mount point of the v2 hierarchy, may be empty. Errors: corrupt, denied.
+Result<std::string> claim_cgroup_root(const Configuration& configuration,
+                                      const std::string& instance, const std::string& unified);
 
 // The n-th pair of ranges to try when none is configured: 10.209 and 10.210, 10.211 and 10.212, …
 // Nothing: no more.

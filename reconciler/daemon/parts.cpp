@@ -12,6 +12,8 @@
 #include "runtime/agent/agent.hpp"
 #include "runtime/agent/executor.hpp"
 #include "runtime/agent/node_report.hpp"
+#include "runtime/cgroup/tree.hpp"
+#include "runtime/container/namespaces.hpp"
 #include "runtime/container/shim_sandbox.hpp"
 #include "runtime/image/content_store.hpp"
 #include "runtime/image/unpack_worker.hpp"
@@ -78,16 +80,18 @@ Status open_store(Parts& parts) {
   return {};
 }
 
-// The default cgroup carries the instance in its name, so that two daemons on one machine do not
-// meet in it.
+// The run directory is mounted before anything is written there.
 Status open_runtime(Parts& parts) {
   const auto& configuration = parts.configuration;
   container::ShimSandboxOptions options;
   options.run_dir = configuration.run_dir;
   options.state_dir = configuration.state_dir;
   options.instance = parts.identity.instance;
-  options.cgroup_root = configuration.cgroup_root.empty() ? "/moored-" + parts.identity.instance
-                                                          : configuration.cgroup_root;
+  MOORED_CHECK(container::prepare_run_dir(configuration.run_dir));
+  MOORED_TRY(const auto mounts, read_file("/proc/self/mountinfo"));
+  MOORED_TRY(options.cgroup_root,
+             claim_cgroup_root(configuration, parts.identity.instance,
+                               cgroup::find_unified(mounts)));
   options.shim_path = find_program("moored-shim", configuration.libexec_dir);
   MOORED_TRY(parts.sandbox, container::ShimSandbox::create(options));
   MOORED_CHECK(open_network(parts));

@@ -212,6 +212,7 @@ PlanContext Loop::context(const StateView& view, Now now) const {
 void Loop::run(const Clock& clock, std::stop_token stop) {
   while (!stop.stop_requested()) {
     const auto due = step(clock.now());
+    ++rounds_;
     inbox_.wait_until(due, clock, stop);
   }
 }

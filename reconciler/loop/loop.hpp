@@ -1,6 +1,8 @@
 // The one page: facts and keys in, recorded plans out.
 #pragma once
 
+#include <atomic>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <optional>
@@ -43,6 +45,8 @@ class Loop {
   std::optional<MonoTime> step(Now now);
   // Steps until a stop is asked for; waits on the inbox in between.
   void run(const Clock& clock, std::stop_token stop);
+  // Steps that run() has finished, for a watchdog. Any thread.
+  std::uint64_t rounds() const { return rounds_; }
 
   // Counters for metrics; any thread may not read them while the loop runs on another.
   std::size_t queue_size() const { return queue_.size(); }
@@ -82,6 +86,7 @@ class Loop {
   MonoTime facts_due_{};         // facts wait until then after a failed commit
   std::optional<MonoTime> relook_due_;
   std::optional<MonoTime> compact_due_;
+  std::atomic<std::uint64_t> rounds_{0};
   bool changed_ = true;                                       // since receipts were looked at last
   std::map<std::string, std::set<std::string>> known_steps_;  // by revision
 };

@@ -133,7 +133,11 @@ void Agent::run(const std::atomic<bool>& stop) {
       shared_->wake();
     }
   });
-  while (!stop) wait_until(step(ports_.clock.now()));
+  while (!stop) {
+    const auto next = step(ports_.clock.now());
+    ++rounds_;
+    wait_until(next);
+  }
   events.join();
   threaded_ = false;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <optional>
@@ -68,6 +69,8 @@ class Agent {
   // Steps until stop is set and wake() was called. Starts a thread of its own that waits for
   // sandbox events.
   void run(const std::atomic<bool>& stop);
+  // Steps that run() has finished, for a watchdog. Any thread.
+  std::uint64_t rounds() const { return rounds_; }
   // Makes run() look again. Never blocks.
   void wake();
   // A RevisionSignal listener; context is the Agent.
@@ -115,6 +118,7 @@ class Agent {
   std::unique_ptr<agent::DriftLedger> ledger_;
   bool adopted_ = false;
   bool threaded_ = false;
+  std::atomic<std::uint64_t> rounds_{0};
   bool network_busy_ = false;
   std::optional<std::int64_t> read_version_;
   std::optional<MonoTime> next_sweep_;

@@ -69,7 +69,11 @@ Result<Places> complete(Places places) {
     MOORED_TRY(places.instance, read_file(places.state_dir + "/instance", 64));
     while (!places.instance.empty() && places.instance.back() == '\n') places.instance.pop_back();
   }
-  if (places.cgroup_root.empty()) places.cgroup_root = "/moored-" + places.instance;
+  if (places.cgroup_root.empty()) {  // a daemon that was there has written its choice down
+    places.cgroup_root = read_file(places.run_dir + "/cgroup", 4096)
+                             .value_or("/moored-" + places.instance + "\n");
+    while (places.cgroup_root.ends_with('\n')) places.cgroup_root.pop_back();
+  }
   return places;
 }
 

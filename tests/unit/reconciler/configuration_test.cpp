@@ -184,3 +184,60 @@ TEST_CASE("ranges are remembered, and flags win over them") {
   CHECK(!read_ranges(configuration));
   CHECK(!candidate_ranges(1000));
 }
+
+namespace {
+
+// A group of a v2 hierarchy as the kernel shows it, below a directory that stands for its mount.
+void put_group(const std::string& unified, const std::string& group, const std::string& words) {
+  REQUIRE(make_directories(unified + group, 0755));
+  REQUIRE(write_file(unified + group + "/cgroup.controllers", words, true));
+}
+
+}  // namespace
+
+TEST_CASE("pods go below the holder's group where it can limit them") {
+  struct Row {
+    const char* what;
+    std::string parent;
+    std::string controllers;  // empty: no such group
+    std::string root;
+  };
+  const Row rows[] = {
+      {"no parent", "", "", "/moored-1a2b3c"},
+      {"a holder", "/m.slice/m.service", "cpuset cpu io memory pids\n",
+       "/m.slice/m.service/moored-1a2b3c"},
+      {"no such group", "/m.slice/m.service", "", "/moored-1a2b3c"},
+      {"bare v2 of a hybrid machine", "/m.slice/m.service", "hugetlb\n", "/moored-1a2b3c"},
+      {"no pids", "/m.slice/m.service", "cpuset cpu memory\n", "/moored-1a2b3c"},
+      {"cpuset is not cpu", "/m.slice/m.service", "cpuset memory pids\n", "/moored-1a2b3c"}};
+  for (const auto& row : rows) {
+    INFO(row.what);
+    const TemporaryDirectory directory;
+    const auto unified = directory.path + "/unified";
+    if (!row.controllers.empty()) put_group(unified, row.parent, row.controllers);
+    Configuration configuration;
+    configuration.run_dir = directory.path;
+    configuration.cgroup_parent = row.parent;
+    const auto root = claim_cgroup_root(configuration, "1a2b3c", unified);
+    REQUIRE(root);
+    CHECK(*root == row.root);
+  }
+}
+
+TEST_CASE("the cgroup of running pods is settled until their run directory goes") {
+  const TemporaryDirectory directory;
+  Configuration configuration;
+  configuration.run_dir = directory.path;
+  REQUIRE(claim_cgroup_root(configuration, "1a2b3c", {}).value_or("") == "/moored-1a2b3c");
+  put_group(directory.path + "/unified", "/holder", "cpu memory pids\n");
+  configuration.cgroup_parent = "/holder";
+  const auto unified = directory.path + "/unified";
+  CHECK(claim_cgroup_root(configuration, "1a2b3c", unified).value_or("") == "/moored-1a2b3c");
+  const auto foreign = claim_cgroup_root(configuration, "ffffff", unified);
+  REQUIRE_FALSE(foreign);
+  CHECK(foreign.error().code == Code::corrupt);
+  REQUIRE(remove_tree(directory.path + "/cgroup"));
+  CHECK(claim_cgroup_root(configuration, "1a2b3c", unified).value_or("") == "/holder/moored-1a2b3c");
+  configuration.cgroup_root = "/mine";
+  CHECK(claim_cgroup_root(configuration, "1a2b3c", unified).value_or("") == "/mine");
+}
