@@ -7,6 +7,7 @@
 #include "gitsync/repo/names.hpp"
 #include "reconciler/admin/client.hpp"
 #include "reconciler/ctl/api_client.hpp"
+#include "reconciler/ctl/doctor.hpp"
 #include "reconciler/ctl/members.hpp"
 #include "reconciler/ctl/render.hpp"
 #include "schema/codec/text.hpp"
@@ -49,6 +50,7 @@ class Session {
   Result<int> run(const KubeconfigCommand&) const;
   Result<int> run(const DownCommand& command) const;
   Result<int> run(const VersionCommand&) const;
+  Result<int> run(const DoctorCommand& command) const;
 
  private:
   using Render = std::string (*)(const Value&, const Look&);
@@ -203,6 +205,13 @@ Result<int> Session::run(const VersionCommand&) const {
     text += "moored does not answer\n";
   }
   return print(result, text);
+}
+
+// Warnings leave the exit code at 0: the machine works.
+Result<int> Session::run(const DoctorCommand& command) const {
+  const Value result = findings_value(judge_machine(look_at_machine(command, options_.run_dir)));
+  print(result, render_findings(result, look()));
+  return truth_in(result, "healthy") ? 0 : kFailed;
 }
 
 // Everything in an error may be foreign text.

@@ -151,6 +151,10 @@ class Grammar {
     const auto [down, down_to] =
         add<DownCommand>(app_, "down", "Stop every pod and remove what moored made");
     down->add_flag("--all", down_to->all, "state, images and logs, too");
+    const auto [doctor, doctor_to] =
+        add<DoctorCommand>(app_, "doctor", "What this machine lacks, and how to mend it");
+    doctor->add_option("--state-dir", doctor_to->state_dir, "durable state (/var/lib/moored)");
+    doctor->add_option("--log-dir", doctor_to->log_dir, "container logs (/var/log/moored)");
     add<VersionCommand>(app_, "version", "Versions of moorctl and of the daemon");
   }
 

@@ -72,12 +72,16 @@ struct DownCommand {
   bool all = false;  // images, too
 };
 struct VersionCommand {};
+struct DoctorCommand {
+  std::string state_dir = "/var/lib/moored";
+  std::string log_dir = "/var/log/moored";
+};
 
 using Command =
     std::variant<StatusCommand, SyncCommand, HistoryCommand, TraceCommand, DriftCommand,
                  PlanCommand, ValidateCommand, LogsCommand, ExecCommand, ImageImportCommand,
                  ImageListCommand, ImageRemoveCommand, ConfirmCommand, KubeconfigCommand,
-                 DownCommand, VersionCommand>;
+                 DownCommand, VersionCommand, DoctorCommand>;
 
 struct Options {
   std::string server;                   // empty: as run-dir says, else the default address

@@ -179,6 +179,28 @@ void put_problems(const Value& plan, Page& page) {
 
 }  // namespace
 
+// What is good is one faint line; what is not comes with its remedy on a line of its own.
+std::string render_findings(const Value& findings, const Look& look) {
+  Page page(look.colour);
+  Rows rows;
+  for (const auto& check : items_in(findings, "checks")) {
+    const auto verdict = text_in(check, "verdict");
+    const Tone tone = verdict == "good"      ? Tone::good
+                      : verdict == "warning" ? Tone::warning
+                                             : Tone::bad;
+    const auto word = verdict == "good" ? "ok" : verdict == "warning" ? "warning" : "FAILED";
+    rows.push_back({{word, tone}, {text_in(check, "check")}, {text_in(check, "found")}});
+    const auto mend = text_in(check, "mend");
+    if (!mend.empty()) rows.push_back({{""}, {""}, {"-> " + mend, Tone::strong}});
+  }
+  page.rows(rows);
+  page.blank();
+  page.line(counted(number_in(findings, "failures"), "failure") + ", " +
+            counted(number_in(findings, "warnings"), "warning"));
+  return page.text();
+}
+
+
 // As kubectl prints ages: two units while minutes are few, days only after two of them. Clocks may
 // step back, which is shown as zero.
 std::string format_age(Duration age) {

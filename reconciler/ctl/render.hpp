@@ -34,6 +34,9 @@ std::string render_sync(const Value& result, const Look& look);
 // Every error and warning of a directory, and what it holds.
 std::string render_validation(const Value& result, const Look& look);
 
+// The doctor's checks, each with what is so and, below it, how to mend it.
+std::string render_findings(const Value& findings, const Look& look);
+
 // An age for people: 12s, 3m4s, 5h, 8d.
 std::string format_age(Duration age);
 // Bytes for people, in powers of 1024: 512 B, 3.4 MiB.
