@@ -1,6 +1,7 @@
 #!/bin/bash
 # Installs the Debian 12 packages that moored needs, skipping what is already there.
 #   install-dependencies.sh build   to compile and run moored and the quick start
+#   install-dependencies.sh package to make the .deb as well
 #   install-dependencies.sh test    to run the tests as well
 set -euo pipefail
 
@@ -10,10 +11,15 @@ build=(g++ cmake ninja-build pkg-config ccache mold
   libseccomp-dev libmnl-dev libarchive-dev libzstd-dev zlib1g-dev libspdlog-dev libfmt-dev
   libcli11-dev libssl-dev
   nftables iproute2 git curl ca-certificates python3)
-test=(catch2 busybox-static sqlite3 qemu-system-x86 linux-image-amd64 cpio kmod python3-yaml)
+package=(dpkg-dev)
+test=(catch2 busybox-static sqlite3 qemu-system-x86 linux-image-amd64 cpio kmod python3-yaml
+  mmdebstrap e2fsprogs)
 
 packages=("${build[@]}")
-[ "${1:-build}" = test ] && packages+=("${test[@]}")
+case ${1:-build} in
+  package) packages+=("${package[@]}") ;;
+  test) packages+=("${package[@]}" "${test[@]}") ;;
+esac
 # kubectl comes from kubernetes-client unless the machine has one already.
 command -v kubectl >/dev/null || packages+=(kubernetes-client)
 
