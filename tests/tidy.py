@@ -47,7 +47,7 @@ ADAPTERS = {
     r"^(SQLiteCpp/|sqlite3)": {"reconciler/store"},
     r"^libcgroup": {"runtime/cgroup"},
     r"^libmnl/": {"net/link"},
-    r"^seccomp\.h": {"runtime/container", "runtime/image", "runtime/sys"},
+    r"^seccomp\.h": {"runtime/container", "runtime/image", "runtime/sys", "gitsync/follow"},
     r"^(archive|archive_entry|zlib|zstd)\.h": {"runtime/image"},
     r"^openssl/": {"schema/host", "reconciler/store"},
     r"^spdlog/": {"schema/base"},

@@ -59,6 +59,10 @@ Result<Mirror*> WorkerService::open_mirror(const RepositoryRef& repository) {
   if (mirror_ && mirror_url_ == repository.url) return mirror_.get();
   mirror_.reset();
   MOORED_TRY(const SourceUrl url, check_source_url(repository.url, repository.allow_local));
+  // The daemon starts one kind of worker for directories of this machine and another for servers.
+  if (mirror_directory_.empty() != (url.transport == Transport::local)) {
+    return fail(Code::internal, "this worker is not for such a repository");
+  }
   MirrorOptions options;
   options.directory = mirror_directory_;
   options.progress = [this] { report_progress(); };

@@ -12,8 +12,8 @@
 
 namespace moored::git {
 
-// Serves one source: one mirror and the units read from it. One thread; no state survives it but
-// the mirror's directory.
+// Serves one source: one mirror and the units read from it, or without a mirror's directory one
+// place on this machine. One thread; no state survives it but the mirror's directory.
 class WorkerService {
  public:
   // Units whose parsed files are kept; one more starts the collection anew.

@@ -3,6 +3,7 @@
 
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -13,6 +14,8 @@
 #include <variant>
 
 #include "gitsync/follow/messages.hpp"
+#include "gitsync/follow/mirror_home.hpp"
+#include "gitsync/repo/url.hpp"
 #include "schema/base/guarded.hpp"
 #include "schema/host/file.hpp"
 #include "schema/host/frame_channel.hpp"
@@ -50,11 +53,18 @@ Error lost(const Error& cause) {
 // One source's process and what it has told us. Used by one call at a time.
 class SourceWorker {
  public:
-  SourceWorker(const WorkerReader::Options& options, std::string mirror, int stop)
-      : options_(options), mirror_(std::move(mirror)), stop_(stop) {}
+  SourceWorker(const WorkerReader::Options& options, std::string home, int stop)
+      : options_(options), home_(std::move(home)), stop_(stop) {}
   ~SourceWorker() { end(); }
   SourceWorker(const SourceWorker&) = delete;
   SourceWorker& operator=(const SourceWorker&) = delete;
+
+  // Sets the worker to a directory of this machine, or with an empty one to a server: each kind
+  // has other rights, so that a process of the other kind is ended.
+  void serve(const std::string& local) {
+    if (local != local_) end();
+    local_ = local;
+  }
 
   // Sends a request and gives every reply but signs of life to take, until take returns true.
   Status call(const git::Request& request, const Patience& patience,
@@ -75,7 +85,8 @@ class SourceWorker {
   Result<std::string> next_message(const Patience& patience, Steady::time_point started);
 
   const WorkerReader::Options& options_;
-  const std::string mirror_;
+  const std::string home_;
+  std::string local_;
   const int stop_;
   Child child_;
   FrameChannel channel_;
@@ -94,7 +105,12 @@ Status SourceWorker::start() {
   const UniqueFd theirs(ends[1]);
   SpawnRequest request;
   request.program = options_.program;
-  request.arguments = {"moored-git", "--mirror", mirror_};
+  request.arguments = {"moored-git", "--local", local_};
+  if (local_.empty()) {
+    const auto [uid, gid] = options_.user.value_or(std::pair(::geteuid(), ::getegid()));
+    MOORED_CHECK(git::prepare_mirror_home(home_, uid, gid));
+    request.arguments = {"moored-git", "--mirror", home_};
+  }
   if (options_.user) {
     for (const auto& [name, id] : {std::pair("--user", options_.user->first),
                                    std::pair("--group", options_.user->second)}) {
@@ -164,7 +180,7 @@ struct WorkerReader::State {
   using Slots = std::map<std::string, std::shared_ptr<Slot>>;
 
   std::shared_ptr<Slot> slot_of(const std::string& id);
-  Result<LoadedTree> load(const std::string& id, const std::string& unit,
+  Result<LoadedTree> load(const std::string& id, const std::string& local, const std::string& unit,
                           git::LoadTreeRequest request);
 
   struct Pool {
@@ -184,6 +200,12 @@ namespace {
 std::string mirror_name(std::string id) {
   std::replace(id.begin(), id.end(), '/', '_');
   return id.empty() || id.front() == '.' ? '_' + id : id;
+}
+
+// The directory of a local repository; empty for a server, and for what the worker will refuse.
+std::string local_directory(const SourceSpec& source) {
+  const auto url = git::check_source_url(source.url, source.allow_local);
+  return url && url->transport == git::Transport::local ? url->url : std::string();
 }
 
 }  // namespace
@@ -231,6 +253,7 @@ Result<SourceHead> WorkerReader::fetch(const SourceSpec& source, const std::stri
   MOORED_CHECK(make_directories(state_->options.mirror_root, 0711));
   const auto slot = state_->slot_of(source.id);
   const std::lock_guard lock(slot->mutex);
+  slot->worker->serve(local_directory(source));
   const git::FetchRequest request{{source.url, source.allow_local}, source.reference, known_sha};
   // The source's own timeout counts, up to our limit.
   const Patience patience{std::min(source.timeout, kLongestFetch), state_->options.idle_limit};
@@ -320,13 +343,15 @@ class LoadAnswer {
 
 }  // namespace
 
-Result<LoadedTree> WorkerReader::State::load(const std::string& id, const std::string& unit,
+Result<LoadedTree> WorkerReader::State::load(const std::string& id, const std::string& local,
+                                             const std::string& unit,
                                              git::LoadTreeRequest request) {
   // As in the worker; each side can forget without asking the other.
   constexpr std::size_t kMaxUnits = 64;
   MOORED_CHECK(make_directories(options.mirror_root, 0711));
   const auto slot = slot_of(id);
   const std::lock_guard lock(slot->mutex);
+  slot->worker->serve(local);
   auto& known = slot->worker->known;
   if (known.size() >= kMaxUnits && known.find(unit) == known.end()) known.clear();
   request.fresh = known.find(unit) == known.end();
@@ -353,8 +378,9 @@ Result<LoadedTree> WorkerReader::load(const SourceSpec& source, const LoadReques
   wanted.path = request.path;
   wanted.target_namespace = request.target_namespace;
   MOORED_TRY(LoadedTree tree,
-             state_->load(source.id, request.path + '\n' + request.target_namespace + '\n' +
-                                         source.url, std::move(wanted)));
+             state_->load(source.id, local_directory(source),
+                          request.path + '\n' + request.target_namespace + '\n' + source.url,
+                          std::move(wanted)));
   for (auto& object : tree.objects) {
     Provenance provenance = object.provenance();
     provenance.source = source.id;
@@ -369,7 +395,8 @@ Result<LoadedTree> WorkerReader::load_directory(const std::string& directory,
   git::LoadTreeRequest wanted;
   wanted.directory = directory;
   wanted.target_namespace = target_namespace;
-  return state_->load("_directories", directory + '\n' + target_namespace, std::move(wanted));
+  return state_->load("_directories", directory, directory + '\n' + target_namespace,
+                      std::move(wanted));
 }
 
 }  // namespace moored

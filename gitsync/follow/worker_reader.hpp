@@ -27,7 +27,8 @@ class WorkerReader final : public SourceReader {
     std::chrono::milliseconds idle_limit{15'000};         // without a byte from the server
     std::chrono::milliseconds load_limit{60'000};         // one load in total
     std::size_t max_workers = 16;                         // idle ones above this are ended
-    std::optional<std::pair<unsigned, unsigned>> user;    // uid and gid to run as; none: ours
+    // uid and gid that workers run as and mirrors belong to; none: ours, without capabilities
+    std::optional<std::pair<unsigned, unsigned>> user;
   };
 
   explicit WorkerReader(Options options);

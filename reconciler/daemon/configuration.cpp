@@ -78,6 +78,8 @@ constexpr Field kSourceFields[] = {
 constexpr Field kSourcesFields[] = {
     field<&SourcesSetting::allow_local>(
         "allowLocal", {.carried_by = kHere, .doc = "allow local paths and loopback remotes"}),
+    field<&SourcesSetting::user>(
+        "user", {.carried_by = kHere, .doc = "user of the Git workers, default moored-git"}),
 };
 constexpr Field kPolicyFields[] = {
     field<&PolicySetting::level>("default", {.check = &check_level_row,
@@ -195,6 +197,7 @@ Status set_source(const ConfigurationFile& file, const ConfigurationFlags& flags
     out.git_url = std::filesystem::absolute(out.git_url).lexically_normal().string();
   }
   out.allow_local_sources = file.sources && file.sources->allow_local;
+  if (file.sources) out.source_user = file.sources->user;
   return {};
 }
 

@@ -22,6 +22,7 @@ struct SourceSetting {
 // Which remotes repositories and flags may name.
 struct SourcesSetting {
   bool allow_local = false;  // JSON name: allowLocal
+  std::string user;
 };
 // Pod Security levels: privileged, baseline or restricted.
 struct PolicySetting {
@@ -63,6 +64,7 @@ struct Configuration {
   std::string cgroup_parent;       // where cgroup_root is put by default, if the machine has it
   std::string libexec_dir;         // empty: beside the program, else /usr/libexec/moored
   bool allow_local_sources = false;
+  std::string source_user;         // that Git workers run as; empty: moored-git if there is one
   AdmissionPolicy policy;
   std::map<std::string, AdmissionPolicy::Level> source_floors;  // by namespace/name of the source
 };

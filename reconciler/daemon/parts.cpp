@@ -134,13 +134,14 @@ Status make_proxy(Parts& parts) {
 
 // The configured URL is allowed even if it is local: it comes from the operator and not from a
 // manifest.
-void make_follower(Parts& parts) {
+void make_follower(Parts& parts, std::optional<std::pair<unsigned, unsigned>> user) {
   const auto& configuration = parts.configuration;
   WorkerReader::Options reader;
   reader.program = find_program("moored-git", configuration.libexec_dir);
   reader.mirror_root = configuration.state_dir + "/mirrors";
   reader.policy = configuration.policy;
   reader.source_floors = configuration.source_floors;
+  reader.user = user;
   parts.reader = std::make_unique<WorkerReader>(std::move(reader));
   GitFollowerOptions options;
   options.allow_local = configuration.allow_local_sources;
@@ -167,6 +168,7 @@ Parts::~Parts() = default;
 Result<std::unique_ptr<Parts>> make_parts(const Configuration& configuration) {
   auto parts = std::make_unique<Parts>();
   parts->configuration = configuration;
+  MOORED_TRY(const auto git_user, find_git_user(configuration));
   MOORED_TRY(parts->identity, claim_state(configuration.state_dir, parts->random));
   MOORED_CHECK(make_directories(configuration.run_dir, 0711));
   MOORED_CHECK(make_directories(configuration.log_dir, 0711));
@@ -174,7 +176,7 @@ Result<std::unique_ptr<Parts>> make_parts(const Configuration& configuration) {
   MOORED_CHECK(open_store(*parts));
   make_agent(*parts);
   MOORED_CHECK(make_proxy(*parts));
-  make_follower(*parts);
+  make_follower(*parts, git_user);
   make_loop(*parts);
   return parts;
 }

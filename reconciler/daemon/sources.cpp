@@ -1,5 +1,10 @@
 #include "reconciler/daemon/sources.hpp"
 
+#include <pwd.h>
+
+#include <cerrno>
+
+#include "schema/base/log.hpp"
 #include "schema/model/flux.hpp"
 
 namespace moored {
@@ -35,6 +40,36 @@ std::vector<Object> configured_objects(const Configuration& configuration) {
   unit.spec.source_ref.name = kDefaultName;
   unit.spec.source_ref.namespace_name = kSystemNamespace;
   return {make_object(std::move(repository)), make_object(std::move(unit))};
+}
+
+// Looked up once at the start: name services may be slow, and a user that changes under a running
+// daemon would leave mirrors of two owners.
+Result<std::optional<std::pair<unsigned, unsigned>>> find_git_user(
+    const Configuration& configuration) {
+  const std::string name = configuration.source_user.empty() ? kGitUser : configuration.source_user;
+  const std::string mend = "useradd --system --user-group --no-create-home --home-dir /nonexistent "
+                           "--shell /usr/sbin/nologin " + name;
+  passwd entry{};
+  passwd* found = nullptr;
+  std::vector<char> texts(16384);
+  const int code = ::getpwnam_r(name.c_str(), &entry, texts.data(), texts.size(), &found);
+  // Several numbers mean that there is no such user, by the manual; only these mean trouble.
+  if (code == EIO || code == EMFILE || code == ENFILE || code == ENOMEM || code == ERANGE) {
+    return Unexpected(system_error("look up the user " + name, code));
+  }
+  if (found == nullptr && configuration.source_user.empty()) {
+    log(LogLevel::warning,
+        "there is no user moored-git: what parses repositories runs as root, without capabilities",
+        {{"fix", mend + ", then restart moored"}});
+    return std::optional<std::pair<unsigned, unsigned>>();
+  }
+  if (found == nullptr || entry.pw_uid == 0) {
+    return Unexpected(Error{Code::invalid,
+                            "sources.user: " + name + (found == nullptr ? " does not exist"
+                                                                        : " is root"),
+                            "ConfigInvalid", {}, found == nullptr ? mend : "name another user"});
+  }
+  return std::optional(std::pair<unsigned, unsigned>(entry.pw_uid, entry.pw_gid));
 }
 
 }  // namespace moored

@@ -303,7 +303,7 @@ TEST_CASE("a mirror with a broken object is thrown away and fetched again", "[wo
   REQUIRE(reader.fetch(source, ""));
   // Every pack of the mirror loses its middle while no handle to it is open.
   for (const auto& file : std::filesystem::directory_iterator(
-           directory / "mirrors/flux_shop/objects/pack")) {
+           directory / "mirrors/flux_shop/repository/objects/pack")) {
     if (file.path().extension() != ".pack") continue;
     std::filesystem::permissions(file.path(), std::filesystem::perms::owner_all);
     std::filesystem::resize_file(file.path(), 40);
