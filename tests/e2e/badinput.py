@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Feeds bad input to a real daemon and holds what comes of it against what must.
 
-    tests/e2e/badinput.py DIRECTORY [--only WORD...] [--channel NAME...] [--bin DIRECTORY]
+    tests/e2e/badinput.py DIRECTORY [--only WORD...] [--channel NAME...]
+                           [--transport local|git] [--bin DIRECTORY]
 
 DIRECTORY holds a folder for each case with expect.json (verdict, reason, place, budgets) and what is
 fed: files to commit, a script that builds a repository or an image, a conversation over HTTP.
@@ -21,6 +22,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 # Raw in a record these change what a terminal shows, or look like a record of their own.
 RAW = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]|\xe2\x80[\xaa-\xae]|\xe2\x81[\xa6-\xa9]")
 RESIDUE_SECONDS = 60
+CLOSING = []  # what went wrong when nodes were taken down
 
 
 class Case:
@@ -68,8 +70,7 @@ def keeps(node, case, found, before):
         found.problems += audit_problems(case, found, rows)
     if "other-sources-on-schedule" in case.keeps:
         try:
-            nodes.eventually("the other source on schedule", lambda: node.unit(
-                "fleet/steady")["revision"].endswith(node.steady_commit), 4)
+            nodes.eventually("the other source on schedule", node.steady_on_schedule, 4)
         except nodes.harness.Failed as error:
             found.differ(str(error))
     if "other-clients-served" in case.keeps and node.ask("/api/v1/namespaces")[0] != 200:
@@ -176,8 +177,9 @@ class Report:
         self.passed, self.failed, self.waits, self.passing = 0, 0, 0, []
 
     def line(self, word, case, text):
-        print(f"{word:<8} {case.name:<29} {case.expect['id']:<5} {case.channel:<9} "
-              f"{case.verdict:<14} {text}", flush=True)
+        line = (f"{word:<8} {case.name:<29} {case.expect['id']:<5} {case.channel:<9} "
+                f"{case.verdict:<14} {text}")
+        print(line.encode(errors="backslashreplace").decode(), flush=True)
 
     def take(self, case, found):
         seconds = f"{found.seconds:.2f} s" if found.seconds is not None else "-"
@@ -206,27 +208,44 @@ class Report:
 
 def make_node(arguments, group):
     node = nodes.Node(arguments.directory, local=group != "strict",
-                      policy="restricted" if group == "restricted" else "baseline")
+                      policy="restricted" if group == "restricted" else "baseline",
+                      transport=arguments.transport)
     if node.left_out:
         print(f"the good state is without {', '.join(node.left_out)}, which discovery does not "
               "list", flush=True)
     return node
 
 
+# The order within a group: scripts of the channel git take longest, and run meanwhile.
+ORDER = ("http", "manifest", "sequence", "image", "registry", "gitserver", "git", "source")
+
+
 def run_group(arguments, group, cases, report):
     node = None
-    for case in cases:
+    cases.sort(key=lambda case: ORDER.index(case.channel))
+    for number, case in enumerate(cases):
         if node is None:
             node = make_node(arguments, group)
-        case.folder = node.fixtures / case.name
+            for row in cases:
+                row.folder = node.fixtures / row.name
+            node.prebuild(cases[number:])
         found = run_case(node, case)
         if not healthy(node):
             found.differ("the good state did not come back")
-            node.close()
+            close(node)
             node = None
         report.take(case, found)
     if node is not None:
+        close(node)
+
+
+def close(node):
+    """Takes the node down; what cannot be taken down is a failure of its own."""
+    try:
         node.close()
+    except nodes.harness.Failed as error:
+        print(f"FAILED   taking the node down: {error}", flush=True)
+        CLOSING.append(str(error))
 
 
 def main():
@@ -235,6 +254,8 @@ def main():
     parser.add_argument("--bin", help="directory of the programs")
     parser.add_argument("--only", nargs="*", help="cases whose name holds one of these")
     parser.add_argument("--channel", nargs="*", help="only these channels")
+    parser.add_argument("--transport", choices=("local", "git"), default="local",
+                        help="how repositories of the channel git are read")
     parser.add_argument("--waiting", type=pathlib.Path, default=HERE / "badinput_waiting.txt")
     arguments = parser.parse_args()
     if arguments.bin:
@@ -256,9 +277,10 @@ def main():
         run_group(arguments, group, rows, report)
     for name in sorted(set(report.waiting) - known):
         print(f"note     {name} is on the waiting list and not in {arguments.directory}")
-    print(f"badinput: passed {report.passed + len(report.passing)}, failed {report.failed}, "
+    failed = report.failed + len(CLOSING)
+    print(f"badinput: passed {report.passed + len(report.passing)}, failed {failed}, "
           f"waiting {report.waits}")
-    sys.exit(1 if report.failed or not cases else 0)
+    sys.exit(1 if failed or not cases else 0)
 
 
 def load_parts():

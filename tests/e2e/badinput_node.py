@@ -60,6 +60,46 @@ def enter_network(namespace):
             raise OSError(ctypes.get_errno(), "setns")
 
 
+class Builder:
+    """Runs the scripts of cases one after another in the background: some take a minute."""
+
+    def __init__(self, node, cases):
+        self.outputs = {}
+        self.done = {case.name: threading.Event() for case in cases}
+        self.errors = {}
+        self.stopped = False
+        self.directory = node.world.directory
+        self.cases = cases
+        (self.directory / "made").mkdir(exist_ok=True)
+        self.thread = threading.Thread(target=self._build, daemon=True)
+        self.thread.start()
+
+    def _build(self):
+        for case in self.cases:
+            if self.stopped:
+                return
+            top = "git" if case.channel == "git" else "made"
+            output = self.directory / top / (case.name + (".git" if top == "git" else ""))
+            self.outputs[case.name] = output
+            try:
+                harness.run("nice", case.folder / "make.sh", output, timeout=400,
+                            cwd=self.directory)
+            except (harness.Failed, harness.subprocess.SubprocessError) as error:
+                self.errors[case.name] = str(error)
+            self.done[case.name].set()
+
+    def output(self, case):
+        """What the case's script has made; waits for it."""
+        self.done[case.name].wait(600)
+        if case.name in self.errors:
+            raise harness.Failed(self.errors[case.name])
+        return self.outputs[case.name]
+
+    def close(self):
+        self.stopped = True
+        self.thread.join()
+
+
 def documents(text):
     """The documents of a YAML file, as text with the separators that make it a file again."""
     return [part for part in re.split(r"(?m)^---\s*$\n?", text) if part.strip()]
@@ -129,13 +169,14 @@ class Memory:
 class Node:
     """One network namespace, one daemon, its repositories and the good state running on it."""
 
-    def __init__(self, fixtures, local=True, policy="baseline"):
+    def __init__(self, fixtures, local=True, policy="baseline", transport="local"):
+        self.transport = transport
         self.world = harness.World()
-        self.memory = None
+        self.memory = self.builder = None
         try:
             self._make(pathlib.Path(fixtures), local, policy)
         except BaseException:
-            self.world.close()
+            self.close()
             raise
 
     def _make(self, fixtures, local, policy):
@@ -160,17 +201,17 @@ class Node:
             web.write_text(web.read_text().replace(
                 "      containers:\n        - name: web\n", RESTRICTED))
         self._import_images()
-        self.origin = directory / "git" / "baseline-origin.git"
-        self.link = directory / "git" / "baseline.git"
-        self.good = self.make_repository(self.origin)
-        self.link.symlink_to(self.origin)
+        self.origin = directory / "git" / "baseline.git"
+        self.good = self._make_repository(self.origin)
         self.tree = directory / "tree" / "baseline"
-        self.steady = harness.Repository(self.world, "steady")
-        self.steady_count = 0
-        self.steady.write("steady.yaml", STEADY)
-        self.steady.push("Steady")
-        self.declare("steady", str(self.steady.bare))
-        self.declare("baseline", str(self.link))
+        self.steady = None
+        self.main = "fleet/baseline" if local else "moored-system/default"
+        if local:
+            self._declare_sources()
+        else:  # the first source is the only one that may be a local path, so it holds all
+            shutil.copytree(self.fixtures / "_baseline/repo", self.control.tree,
+                            dirs_exist_ok=True)
+            self.judged(self.control.push("The good state"))
         eventually("the good state", lambda: len(self.pods()) == 2 and self.settled(), 60)
         eventually("a quiet node", self._quiet, 60)
 
@@ -213,6 +254,13 @@ class Node:
                             ("/bin/httpd", "-f", "-p", str(PORT_OF_WEB), "-h", "/www")])
             self.daemon.import_image(name, archive)
 
+    def _declare_sources(self):
+        self.steady = harness.Repository(self.world, "steady")
+        self.steady_count = 0
+        self.push_steady()
+        self.declare("steady", str(self.steady.bare))
+        self.declare("baseline", self.url(self.origin))
+
     def _quiet(self):
         """Whether nothing has changed for half a second."""
         before = self.snapshot()
@@ -221,11 +269,15 @@ class Node:
 
     # --- repositories
 
-    def make_repository(self, path, script=None):
-        """Builds a bare repository with the case's script, or one of the good state alone."""
-        script = script or ["bash", "-c", f'. "{self.fixtures}/_lib/git.sh"; begin "$1"', "x"]
-        harness.run(*script, path, timeout=300, cwd=self.world.directory)
+    def _make_repository(self, path):
+        """Builds a bare repository of the good state alone; its commit."""
+        harness.run("bash", "-c", f'. "{self.fixtures}/_lib/git.sh"; begin "$1"', "x", path)
         return self.revision_of(path, "refs/heads/main")
+
+    def prebuild(self, cases):
+        """Has the scripts of these cases run meanwhile."""
+        self.builder = Builder(self, [case for case in cases
+                                      if (self.fixtures / case.name / "make.sh").exists()])
 
     def revision_of(self, repository, ref):
         return harness.run("git", "-C", repository, "rev-parse", "-q", "--verify", ref,
@@ -245,16 +297,16 @@ class Node:
         return harness.run(*git, "commit-tree", tree, "-p", self.good, "-m",
                            f"change {overlay.parent.name}", env=index).stdout.strip()
 
-    def serve(self, repository):
-        """Makes the baseline source's URL show another repository, in one step."""
-        aside = self.link.with_suffix(".new")
-        aside.symlink_to(repository)
-        aside.replace(self.link)
+    def url(self, repository):
+        """The URL of a bare repository, over the transport that was asked for."""
+        if self.transport == "git":
+            return f"git://127.0.0.1:{self.world.git_port}/{repository.name}"
+        return str(repository)
 
-    def move(self, commit, ref="refs/heads/main", unit="baseline"):
-        """Moves a branch of what is served, and has the source looked at."""
-        harness.run("git", "-C", self.link, "update-ref", ref, commit)
-        self.look(unit)
+    def move(self, commit):
+        """Moves the branch that the baseline's source follows, and has it looked at."""
+        harness.run("git", "-C", self.origin, "update-ref", "refs/heads/main", commit)
+        self.look()
 
     def look(self, unit="baseline"):
         self.daemon.ctl("sync", f"fleet/{unit}", check=False)
@@ -279,6 +331,9 @@ class Node:
         return eventually(f"the control unit at {commit[:8]}", seen, 30)
 
     def push_steady(self):
+        """The other team pushes something, which must arrive whatever the case does."""
+        if self.steady is None:
+            return
         self.steady_count += 1
         self.steady.write("steady.yaml", STEADY + f"data: {{count: '{self.steady_count}'}}\n")
         self.steady_commit = self.steady.push(f"Steady {self.steady_count}")
@@ -300,19 +355,24 @@ class Node:
             raise harness.Failed(f"GET {path}: {status} {text[:300]}")
         return json.loads(text)
 
-    def unit(self, name="fleet/baseline"):
-        return self._row("units", name)
+    def unit(self, name=None):
+        return self._row("units", name or self.main)
 
-    def source(self, name="fleet/baseline"):
-        return self._row("sources", name)
+    def source(self, name=None):
+        return self._row("sources", name or self.main)
 
     def _row(self, part, name):
         return next((row for row in self.json("/status")[part] if row["name"] == name), {})
 
-    def settled(self, name="fleet/baseline"):
-        row = self.unit(name)
-        return row.get("ready") and row["revision"].endswith(
-            self.good if name == "fleet/baseline" else row["attempted"])
+    def settled(self):
+        """Whether the good state is what runs, and all is well with it."""
+        row = self.unit()
+        wanted = self.good if self.steady else row["attempted"]
+        return row.get("ready") and row["revision"].endswith(wanted)
+
+    def steady_on_schedule(self):
+        return self.steady is None or self.unit(
+            "fleet/steady")["revision"].endswith(self.steady_commit)
 
     def pods(self, namespace="shop", app="web"):
         """uid to restarts of the ready pods of an application."""
@@ -389,8 +449,9 @@ class Node:
         return sorted(found)
 
     def close(self):
-        if self.memory is not None:
-            self.memory.close()
+        for part in (self.builder, self.memory):
+            if part is not None:
+                part.close()
         self.world.close()
 
 
