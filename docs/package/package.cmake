@@ -7,7 +7,9 @@ set(package_doc share/doc/moored)
 install(TARGETS moored DESTINATION sbin)
 install(TARGETS moorctl DESTINATION bin)
 install(TARGETS moored-git moored-shim moored-unpack DESTINATION libexec/moored)
-install(PROGRAMS ${package_dir}/end-pods ${package_dir}/clear-machine DESTINATION libexec/moored)
+install(PROGRAMS ${package_dir}/hold-pods ${package_dir}/end-pods ${package_dir}/clear-machine
+  DESTINATION libexec/moored)
+install(DIRECTORY DESTINATION /etc/moored)
 # systemd of Debian 12 is told of units in /lib; everything else is below /usr.
 set(MOORED_UNIT_DIR /lib/systemd/system CACHE PATH "Where systemd's units are installed")
 install(FILES ${package_dir}/moored.service ${package_dir}/moored-pods.service
