@@ -1,0 +1,130 @@
+#!/bin/bash
+# Boots Debian 12 with systemd and pure cgroup v2 in a virtual machine (software emulation, no KVM)
+# and puts the package through its life there: install, push, kill, restart, hang, upgrade, restart
+# of the machine, purge.
+#   tests/vm/systemd.sh BUILD_DIRECTORY
+# Prints PASS, FAIL or SKIP for each step, on failure everything the machine said, and exits 1.
+# Leaves nothing behind but BUILD_DIRECTORY/vm, which holds Debian's packages for the next time.
+set -euo pipefail
+build=$(cd "${1:?"usage: systemd.sh BUILD_DIRECTORY"}" && pwd)
+here=$(cd "$(dirname "$0")" && pwd)
+deadline=${MOORED_VM_SECONDS:-900}
+
+skip() {
+  echo "SKIP vm systemd: $1"
+  exit 0
+}
+for program in qemu-system-x86_64 mmdebstrap mke2fs dpkg-shlibdeps; do
+  PATH=$PATH:/usr/sbin command -v "$program" >/dev/null || skip "$program is not installed"
+done
+kernel=$(find /boot -name 'vmlinuz-6.1*' | sort -V | tail -n 1)
+[ -n "$kernel" ] || skip "no Debian kernel in /boot"
+version=${kernel#/boot/vmlinuz-}
+
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+root=$scratch/root
+
+# ---- the package, and a Debian with what it depends on -------------------------------------------
+
+(cd "$scratch" && cpack --config "$build/CPackConfig.cmake" -B "$scratch/package" >"$scratch/cpack.log" 2>&1) ||
+  { cat "$scratch/cpack.log"; echo "FAIL vm systemd: the package cannot be made"; exit 1; }
+package=$(find "$scratch/package" -maxdepth 1 -name '*.deb')
+needed=$(dpkg-deb -f "$package" Depends | sed -E 's/\([^)]*\)//g; s/\|[^,]*//g; s/[ ]//g')
+packages=systemd-sysv,kmod,git,busybox-static,$needed
+name=debian-$(echo "$packages $version" | sha256sum | cut -c1-16).tar
+if [ ! -e "$build/vm/$name" ]; then
+  mkdir -p "$build/vm"
+  rm -f "$build"/vm/debian-*.tar
+  sources=$(find /etc/apt -name debian.sources -o -name sources.list | head -n 1)
+  mmdebstrap --quiet --variant=minbase --include="$packages" \
+    --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
+    --dpkgopt='path-exclude=/usr/share/locale/*' \
+    bookworm "$scratch/debian.tar" "$sources" >"$scratch/debian.log" 2>&1 ||
+    { tail -n 20 "$scratch/debian.log"; echo "FAIL vm systemd: no Debian could be made"; exit 1; }
+  mv "$scratch/debian.tar" "$build/vm/$name"
+fi
+mkdir "$root"
+tar -C "$root" --exclude='./dev/*' -xf "$build/vm/$name"
+
+# Only the modules that are needed, found by the kernel through modprobe as on any machine.
+modules() {
+  for module in "$@"; do
+    modprobe --set-version "$version" --show-depends "$module" 2>/dev/null |
+      sed -n 's/^insmod \([^ ]*\).*/\1/p'
+  done | awk '!seen[$0]++'
+}
+modules overlay veth nf_tables nf_nat nft_nat nft_masq nft_numgen nft_ct nft_fib_inet \
+  nft_reject_inet nft_reject_ipv4 nft_chain_nat nf_conntrack_netlink nf_conntrack autofs4 |
+  while read -r file; do install -D -m 644 "$file" "$root$file"; done
+cp /lib/modules/"$version"/modules.{builtin,builtin.modinfo,order} "$root/lib/modules/$version/"
+depmod -b "$root" "$version"
+
+# ---- what is tested in it ------------------------------------------------------------------------
+
+install -D -m 755 "$here/systemd_checks.sh" "$root/test/checks"
+install -m 644 "$here/systemd_manifests.yaml" "$root/test/manifests.yaml"
+cp "$package" "$root/test/moored.deb"
+mkdir -p "$root/test/image"/{bin,etc,tmp}
+cp /bin/busybox "$root/test/image/bin/busybox"
+for applet in sh sleep echo cat; do ln -s busybox "$root/test/image/bin/$applet"; done
+cat >"$root/etc/systemd/system/checks.service" <<'UNIT'
+[Unit]
+After=multi-user.target
+[Service]
+Type=oneshot
+ExecStart=/test/checks
+StandardOutput=tty
+StandardError=tty
+TTYPath=/dev/ttyS0
+TimeoutStartSec=infinity
+[Install]
+WantedBy=default.target
+UNIT
+echo moored-test >"$root/etc/hostname"
+: >"$root/etc/fstab"
+mkdir -p "$root/etc/systemd/system/default.target.wants"
+ln -s ../checks.service "$root/etc/systemd/system/default.target.wants/"
+for unit in serial-getty@ttyS0.service getty@tty1.service systemd-timesyncd.service \
+  apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer \
+  systemd-networkd.service systemd-logind.service; do
+  ln -sf /dev/null "$root/etc/systemd/system/$unit"
+done
+mke2fs -q -t ext4 -d "$root" "$scratch/disk" 8g
+rm -rf "$root"
+
+# ---- the way to it: a first root in memory that mounts the disk ----------------------------------
+
+first=$scratch/first
+mkdir -p "$first"/{bin,proc,sys,dev,new,modules}
+chmod 755 "$first"
+cp /bin/busybox "$first/bin/busybox"
+for applet in sh mount insmod switch_root sleep; do ln -s busybox "$first/bin/$applet"; done
+number=100
+modules virtio_pci virtio_blk ext4 | while read -r file; do
+  cp "$file" "$first/modules/$number-$(basename "$file")"
+  number=$((number + 1))
+done
+cat >"$first/init" <<'INIT'
+#!/bin/sh
+mount -t devtmpfs devtmpfs /dev
+for module in /modules/*; do insmod "$module"; done
+until mount -t ext4 /dev/vda /new; do sleep 0.1; done
+mount --move /dev /new/dev
+exec switch_root /new /sbin/init
+INIT
+chmod 755 "$first/init"
+(cd "$first" && find . | cpio -o -H newc --owner 0:0 --quiet | gzip -1) >"$scratch/initrd"
+
+booted=0
+timeout "$deadline" qemu-system-x86_64 -M q35 -accel tcg,thread=multi -cpu max -smp 2 -m 1536 \
+  -kernel "$kernel" -initrd "$scratch/initrd" -append "console=ttyS0 quiet systemd.show_status=0" \
+  -drive "file=$scratch/disk,format=raw,if=virtio,cache=unsafe" \
+  -nographic -nodefaults -serial stdio -monitor none </dev/null \
+  2>&1 | tr -d '\r' >"$scratch/console" || booted=$?
+if [ "$booted" != 0 ] || ! grep -q '^EXIT=0' "$scratch/console"; then
+  cat "$scratch/console"
+  echo "FAIL vm systemd: the machine did not finish its checks (emulator exit $booted)"
+  exit 1
+fi
+grep -E '^(PASS|SKIP|TIME)' "$scratch/console"
