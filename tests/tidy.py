@@ -49,7 +49,7 @@ ADAPTERS = {
     r"^libmnl/": {"net/link"},
     r"^seccomp\.h": {"runtime/container", "runtime/image", "runtime/sys", "gitsync/follow"},
     r"^(archive|archive_entry|zlib|zstd)\.h": {"runtime/image"},
-    r"^openssl/": {"schema/host", "reconciler/store"},
+    r"^openssl/": {"schema/host", "reconciler/store", "net/api"},
     r"^spdlog/": {"schema/base"},
     r"^CLI/": {"reconciler/ctl", "reconciler/daemon"},
 }

@@ -280,6 +280,7 @@ void LiveConnection::take_request() {
   stream_.expires_never();
   if (auto refused = judge(request)) {
     keep_alive_ = false;
+    shared_.refused(refused->status);
     return respond(*std::move(refused));
   }
   shared_.carry(std::move(request), [self = shared_from_this()](Response response) {
@@ -291,8 +292,9 @@ void LiveConnection::take_request() {
   });
 }
 
+// Who sends what is no request, or a write, gets one answer for each connection.
 void LiveConnection::respond(Response response) {
-  if (shared_.stopping) keep_alive_ = false;
+  if (shared_.stopping || response.status == 400 || response.status == 405) keep_alive_ = false;
   source_ = std::move(response.stream);
   if (source_) keep_alive_ = false;  // what watches for the client's end cannot be taken back
   body_ = response.body;
@@ -350,6 +352,7 @@ void LiveConnection::refuse_and_close(int status, const std::string& why) {
   waiting_ = false;
   keep_alive_ = false;
   head_only_ = false;
+  shared_.refused(status);
   respond(refusal(status, why));
 }
 

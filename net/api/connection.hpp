@@ -20,6 +20,7 @@ struct ConnectionShared {
   TransportOptions options;
   const Clock* clock = nullptr;
   Transport::Carry carry;
+  Transport::Refused refused;
   std::atomic<bool> stopping{false};
 };
 

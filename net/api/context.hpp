@@ -4,10 +4,12 @@
 #include <atomic>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "net/api/change_feed.hpp"
 #include "net/api/encoding.hpp"
 #include "schema/base/time.hpp"
+#include "schema/ports/metrics.hpp"
 #include "schema/ports/reports.hpp"
 #include "schema/ports/state_view.hpp"
 
@@ -57,6 +59,7 @@ struct ApiContext {
   ChangeFeed& feed;
   std::string address;  // HOST:PORT, for the old discovery document
   std::string log_dir;  // where container logs are; empty: this process keeps none
+  std::vector<MetricSource*> meters{};  // measured for /metrics, in this order
 };
 
 }  // namespace moored::net::api

@@ -5,6 +5,7 @@
 
 #include "schema/codec/codec.hpp"
 #include "schema/codec/text.hpp"
+#include "schema/model/cluster.hpp"
 #include "schema/model/core.hpp"
 #include "schema/model/flux.hpp"
 
@@ -82,6 +83,23 @@ std::string absent_text(std::string_view path) {
   return {};
 }
 
+Value* find_member(Value& map, std::string_view name) {
+  for (auto& [key, value] : map.members) {
+    if (key.scalar == name) return &value;
+  }
+  return nullptr;
+}
+
+// While the daemon answers, it is alive: it would be a write a minute to record that.
+void put_heartbeats(Value& document, Time moment) {
+  auto* status = find_member(document, "status");
+  auto* conditions = status != nullptr ? find_member(*status, "conditions") : nullptr;
+  if (conditions == nullptr) return;
+  for (auto& condition : conditions->items) {
+    condition.put("lastHeartbeatTime", Value::of_text(format_time(moment)));
+  }
+}
+
 }  // namespace
 
 std::string text_at(const Value& document, std::string_view path) {
@@ -121,8 +139,13 @@ Value present(const Resource& resource, const Object& object) {
   return document;
 }
 
-Encoded encode_for(const Resource& resource, const Object& object) {
-  const Value document = present(resource, object);
+bool tells_time(const Kind& kind) {
+  return &kind == &kind_of<Node>() || &kind == &kind_of<Lease>();
+}
+
+Encoded encode_for(const Resource& resource, const Object& object, std::optional<Time> moment) {
+  Value document = present(resource, object);
+  if (moment && object.is<Node>()) put_heartbeats(document, *moment);
   Encoded encoded;
   encoded.whole = write_json(document);
   const auto* metadata = document.find("metadata");
@@ -139,8 +162,8 @@ Encoded encode_for(const Resource& resource, const Object& object) {
 std::shared_ptr<const Encoded> EncodingCache::get(const Resource& resource, const Object& object) {
   const auto& meta = object.meta();
   // Made for this reply and never stored, so nothing would tell two of them apart.
-  if (meta.uid.empty() || meta.resource_version.empty()) {
-    return std::make_shared<const Encoded>(encode_for(resource, object));
+  if (moment_ || meta.uid.empty() || meta.resource_version.empty()) {
+    return std::make_shared<const Encoded>(encode_for(resource, object, moment_));
   }
   std::string key = resource.api_version();
   key.append("/").append(meta.uid).append("/").append(meta.resource_version);

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -11,6 +12,7 @@
 
 #include "net/api/resources.hpp"
 #include "schema/base/guarded.hpp"
+#include "schema/base/time.hpp"
 #include "schema/codec/value.hpp"
 
 namespace moored::net::api {
@@ -32,8 +34,12 @@ Object withhold(const Object& object);
 std::string hide_credentials(const std::string& url);
 // The object as a value tree in the shape of the resource. Secret values are empty.
 Value present(const Resource& resource, const Object& object);
-// The object encoded without looking at any cache.
-Encoded encode_for(const Resource& resource, const Object& object);
+// The object encoded without looking at any cache. With a moment, conditions of a Node say that the
+// node was alive then.
+Encoded encode_for(const Resource& resource, const Object& object,
+                   std::optional<Time> moment = std::nullopt);
+// True for kinds whose objects say when they are read: nodes and their leases.
+bool tells_time(const Kind& kind);
 // The text of a dotted path, or empty when there is none.
 std::string text_at(const Value& document, std::string_view path);
 
@@ -44,6 +50,8 @@ class EncodingCache {
   static constexpr std::size_t kDefaultBytes = 64U << 20U;
 
   explicit EncodingCache(std::size_t limit_bytes = kDefaultBytes) : half_bytes_(limit_bytes / 2) {}
+  // One that keeps nothing: for an answer whose objects tell the moment.
+  explicit EncodingCache(Time moment) : half_bytes_(0), moment_(moment) {}
 
   // The object in the bytes of the resource.
   std::shared_ptr<const Encoded> get(const Resource& resource, const Object& object);
@@ -64,6 +72,7 @@ class EncodingCache {
   void keep(Halves& halves, const std::string& key, std::shared_ptr<const Encoded> encoded) const;
 
   std::size_t half_bytes_;
+  std::optional<Time> moment_;
   std::atomic<std::int64_t> hits_{0};
   std::atomic<std::int64_t> misses_{0};
   Guarded<Halves> halves_;

@@ -25,13 +25,6 @@ bool has_sources(const ApiContext& context) {
 constexpr std::array<Check, 3> kChecks{
     {{"ping", &answers}, {"store", &has_state}, {"status", &has_sources}}};
 
-void append_metric(std::string& out, std::string_view name, std::string_view type,
-                   std::string_view doc, std::int64_t value) {
-  out.append("# HELP ").append(name).append(" ").append(doc).append("\n");
-  out.append("# TYPE ").append(name).append(" ").append(type).append("\n");
-  out.append(name).append(" ").append(std::to_string(value)).append("\n");
-}
-
 }  // namespace
 
 Response answer_health(std::span<const std::string> path, const Query& query,
@@ -53,27 +46,6 @@ Response answer_health(std::span<const std::string> path, const Query& query,
   if (well && query.find("verbose") == nullptr) return make_response(200, "text/plain", "ok");
   lines += path[0] + (well ? " check passed\n" : " check failed\n");
   return make_response(well ? 200 : 500, "text/plain", lines);
-}
-
-Response answer_metrics(const ApiContext& context) {
-  std::string out;
-  const auto view = context.state.view();
-  append_metric(out, "moored_resource_version", "counter", "Version of the recorded state.",
-                view->resource_version());
-  append_metric(out, "moored_api_open_streams", "gauge", "Watches and logs being sent.",
-                context.streams.open());
-  append_metric(out, "moored_api_encoding_hits_total", "counter",
-                "Objects that were answered without encoding them again.", context.cache.hits());
-  append_metric(out, "moored_api_encoding_misses_total", "counter", "Objects that were encoded.",
-                context.cache.misses());
-  append_metric(out, "moored_api_encoding_bytes", "gauge", "Encoded objects kept, in bytes.",
-                static_cast<std::int64_t>(context.cache.size_bytes()));
-  out += "# HELP moored_objects Recorded objects by kind.\n# TYPE moored_objects gauge\n";
-  for (const auto* kind : all_kinds()) {
-    out += "moored_objects{group=\"" + std::string(kind->group) + "\",kind=\"" +
-           std::string(kind->kind) + "\"} " + std::to_string(view->list(*kind).size()) + "\n";
-  }
-  return make_response(200, "text/plain; version=0.0.4; charset=utf-8", std::move(out));
 }
 
 }  // namespace moored::net::api

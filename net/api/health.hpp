@@ -1,4 +1,4 @@
-// Is the server well, and how is it doing: health checks and metrics.
+// Is the server well: health checks.
 #pragma once
 
 #include <span>
@@ -13,7 +13,5 @@ namespace moored::net::api {
 // GET /healthz, /livez, /readyz, and one check of them by name; ?verbose lists the checks.
 Response answer_health(std::span<const std::string> path, const Query& query,
                        const ApiContext& context);
-// GET /metrics in the Prometheus text format.
-Response answer_metrics(const ApiContext& context);
 
 }  // namespace moored::net::api

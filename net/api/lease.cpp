@@ -30,6 +30,7 @@ Object lease_of(const Object& node, Time now) {
   lease.metadata.owner_references.push_back(std::move(owner));
   lease.spec.holder_identity = meta.name;
   lease.spec.lease_duration_seconds = kLeaseSeconds;
+  lease.spec.acquire_time = meta.creation_timestamp;  // nobody else ever held it
   lease.spec.renew_time = now;
   return make_object(std::move(lease));
 }

@@ -68,9 +68,8 @@ Result<std::string> choose_container(const Pod& pod, const std::string& asked) {
 
 // A tail of 0 lines is allowed and means only what comes; a limit of 0 bytes makes no
 // sense.
-Result<LogRequest> parse_log(const Pod& pod, const Query& query, Time now) {
+Result<LogRequest> parse_log(const Query& query, Time now) {
   LogRequest request;
-  MOORED_TRY(request.container, choose_container(pod, query.get("container")));
   request.previous = query.truth("previous");
   request.query.follow = query.truth("follow");
   request.query.timestamps = query.truth("timestamps");
@@ -171,12 +170,15 @@ Response refuse_log(const Error& error, const Target& target) {
 }  // namespace
 
 Response read_log(const Target& target, const Query& query, const ApiContext& context) {
+  auto request = parse_log(query, context.clock.now().wall);
+  if (!request) return refuse_log(request.error(), target);
   const auto object =
       context.state.view()->find({target.resource->stored, target.namespace_name, target.name});
   if (!object) return refuse(no_such_object(target));
   const auto& pod = object->as<Pod>();
-  const auto request = parse_log(pod, query, context.clock.now().wall);
-  if (!request) return refuse_log(request.error(), target);
+  auto container = choose_container(pod, query.get("container"));
+  if (!container) return refuse_log(container.error(), target);
+  request->container = *std::move(container);
   const auto attempt = choose_attempt(pod, *request);
   if (!attempt) return refuse_log(attempt.error(), target);
   StreamPlace place(context.streams);

@@ -272,11 +272,11 @@ Response read_object(const Target& target, const Query& query, const Choice& cho
     const auto scale = encode_scale(*target.resource, *object);
     return make_json(object_body(Resource{}, *object, scale, choice, *row_object, now.wall));
   }
-  // A computed Lease changes without a new version, so it must not come from the cache.
-  const bool computed = object->is<Lease>();
-  const auto encoded = computed
-                           ? std::make_shared<const Encoded>(encode_for(*target.resource, *object))
-                           : context.cache.get(*target.resource, *object);
+  // What tells the time changes without a new version, so it must not come from the cache.
+  const auto encoded =
+      tells_time(object->kind())
+          ? std::make_shared<const Encoded>(encode_for(*target.resource, *object, now.wall))
+          : context.cache.get(*target.resource, *object);
   return make_json(object_body(*target.resource, *object, *encoded, choice, *row_object, now.wall));
 }
 
@@ -302,8 +302,8 @@ Response read_list(const Target& target, const Query& query, const Choice& choic
   const auto now = context.clock.now();
   const auto& resource = *target.resource;
   const auto objects = collect(target, **view, now);
-  EncodingCache uncached(0);  // computed Leases change without a new version
-  auto& cache = resource.stored == &kind_of<Lease>() ? uncached : context.cache;
+  EncodingCache uncached(now.wall);  // what tells the time changes without a new version
+  auto& cache = tells_time(*resource.stored) ? uncached : context.cache;
   const auto page = take_page(objects, target, *options, token, (*view)->resource_version(), cache);
   if (choice.form == Form::metadata) return make_json(metadata_list_body(choice.version, page));
   if (choice.form != Form::table) return make_json(list_body(resource, page));

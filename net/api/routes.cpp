@@ -8,6 +8,7 @@
 #include "net/api/health.hpp"
 #include "net/api/json_text.hpp"
 #include "net/api/logs.hpp"
+#include "net/api/metrics.hpp"
 #include "net/api/openapi.hpp"
 #include "net/api/read.hpp"
 #include "net/api/refusal.hpp"

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "schema/model/grammar.hpp"
+
 namespace moored::net::api {
 namespace {
 
@@ -89,6 +91,19 @@ Result<LabelTerm> take_term(LabelScanner& scanner) {
   term.operation = word == "in" ? Operation::in : Operation::not_in;
   MOORED_TRY(term.values, take_set(scanner));
   return term;
+}
+
+// What no object can carry is a mistake, and not a question without an answer.
+Status check_term(const LabelTerm& term) {
+  if (auto error = check_label_key(term.key)) {
+    return Unexpected(std::move(*error).context("labelSelector"));
+  }
+  for (const auto& value : term.values) {
+    if (auto error = check_label_value(value)) {
+      return Unexpected(std::move(*error).context("labelSelector"));
+    }
+  }
+  return {};
 }
 
 // An absent key is not in any set, so notin holds for it, as in Kubernetes.
@@ -208,6 +223,7 @@ Result<std::vector<LabelTerm>> parse_label_selector(std::string_view text) {
   if (scanner.done()) return terms;
   do {
     MOORED_TRY(auto term, take_term(scanner));
+    MOORED_CHECK(check_term(term));
     terms.push_back(std::move(term));
   } while (scanner.take(","));
   if (!scanner.done()) return bad_labels();

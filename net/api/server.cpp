@@ -2,22 +2,53 @@
 
 #include <utility>
 
+#include "net/api/request_meter.hpp"
 #include "net/api/rest_routes.hpp"
 #include "net/api/routes.hpp"
 
 namespace moored::net {
+namespace {
+
+// What the transport and the requests through it come to.
+class ServerMeter final : public MetricSource {
+ public:
+  api::RequestMeter requests;
+  const api::Transport* transport = nullptr;
+
+  void measure(std::vector<MetricFamily>& out) override {
+    requests.measure(out);
+    const auto counters = transport->counters();
+    const auto number = [](std::int64_t value) { return static_cast<double>(value); };
+    out.push_back({MetricType::gauge,
+                   "moored_api_connections",
+                   "Open connections; idle ones have no request under way.",
+                   {{{{"state", "busy"}}, number(counters.open - counters.waiting)},
+                    {{{"state", "idle"}}, number(counters.waiting)}},
+                   {}});
+    out.push_back({MetricType::counter,
+                   "moored_api_accepts_total",
+                   "Connections by what became of them; evicted ones made room for another.",
+                   {{{{"result", "accepted"}}, number(counters.accepted - counters.refused)},
+                    {{{"result", "refused"}}, number(counters.refused)},
+                    {{{"result", "evicted"}}, number(counters.evicted)}},
+                   {}});
+  }
+};
+
+}  // namespace
 
 struct ApiServer::State {
   State(const StateSource& source, RevisionSignal& signal_, const Reports& reports,
         const Clock& clock)
-      : signal(signal_), feed(source), context{source,  reports, clock, cache,
-                                               streams, feed,    {},    {}} {}
+      : signal(signal_), feed(source), context{source, reports, clock, cache, streams,
+                                               feed,   {},      {},    {}} {}
 
   RevisionSignal& signal;
   api::EncodingCache cache;
   api::StreamCount streams;
   api::ChangeFeed feed;
   api::ApiContext context;
+  ServerMeter meter;
   std::unique_ptr<api::RestRoutes> routes;
   std::unique_ptr<api::Transport> transport;  // dies first: its connections use all the others
   int token = -1;
@@ -34,12 +65,14 @@ Result<std::unique_ptr<ApiServer>> ApiServer::start(ApiOptions options, const St
                                                     const Clock& clock) {
   auto made = std::make_unique<State>(state, signal, reports, clock);
   api::TransportOptions transport;
-  transport.listen_address = options.listen_address;
-  transport.port = options.port;
+  transport.listener = std::move(options.listener);
+  if (!transport.listener) {
+    MOORED_TRY(transport.listener, api::open_listener(options.listen_address, options.port));
+  }
   transport.threads = options.threads;
   transport.allowed_hosts = std::move(options.allowed_hosts);
   transport.limits = options.limits;
-  MOORED_TRY(made->transport, api::Transport::listen(std::move(transport), clock));
+  MOORED_TRY(made->transport, api::Transport::create(std::move(transport), clock));
   const bool six = options.listen_address.find(':') != std::string::npos;
   made->context.address = (six ? "[" + options.listen_address + "]" : options.listen_address) +
                           ":" + std::to_string(made->transport->port());
@@ -50,9 +83,25 @@ Result<std::unique_ptr<ApiServer>> ApiServer::start(ApiOptions options, const St
                return api::answer(request, *context);
              }));
   auto* routes = made->routes.get();
-  made->transport->serve([routes](api::Request request, api::Transport::Done done) {
-    routes->carry(std::move(request), std::move(done));
-  });
+  auto* meter = &made->meter;
+  meter->transport = made->transport.get();
+  made->context.meters = {meter};
+  for (auto* other : options.meters)
+    made->context.meters.push_back(other);
+  const auto* watch = &clock;
+  made->transport->serve(
+      [routes, meter, watch](api::Request request, api::Transport::Done done) {
+        const auto began = watch->now().mono;
+        api::Request asked;  // the body is gone when the answer comes, and not wanted
+        asked.method = request.method;
+        asked.path = request.path;
+        asked.query = request.query;
+        routes->carry(std::move(request), [=, done = std::move(done)](api::Response response) {
+          meter->requests.count(asked, response.status, watch->now().mono - began);
+          done(std::move(response));
+        });
+      },
+      [meter](int status) { meter->requests.count_refused(status); });
   made->token = signal.subscribe(
       [](void* listener, std::int64_t) { static_cast<api::Transport*>(listener)->wake(); },
       made->transport.get());

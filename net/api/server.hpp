@@ -8,6 +8,7 @@
 #include "net/api/transport.hpp"
 #include "schema/base/result.hpp"
 #include "schema/base/time.hpp"
+#include "schema/ports/metrics.hpp"
 #include "schema/ports/reports.hpp"
 #include "schema/ports/state_view.hpp"
 
@@ -15,11 +16,13 @@ namespace moored::net {
 
 struct ApiOptions {
   std::string listen_address = "127.0.0.1";
-  int port = 6446;  // 0: any
+  int port = 6446;    // 0: any
+  UniqueFd listener;  // of api::open_listener() at that address; absent: opened by start()
   int threads = 2;
   std::string log_dir = "/var/log/moored";  // where container logs are
   std::vector<std::string> allowed_hosts;   // Host names beside loopback and the bound address
   api::TransportLimits limits;
+  std::vector<MetricSource*> meters;  // of the rest of the daemon, for /metrics; they outlive it
 };
 
 // Serves until it is stopped. Everything it is given must outlive it.

@@ -36,9 +36,9 @@ constexpr int kAcceptBatch = 64;
 constexpr std::chrono::seconds kStopTime{2};
 
 // A port in use is a conflict, which people can mend, not a fault of the system.
-Error listen_error(const std::string& where, const error_code& error) {
-  auto failure = system_error("listen on " + where, error.value());
-  if (error == asio::error::address_in_use) failure.code = Code::conflict;
+Error listen_error(const std::string& where, int number) {
+  auto failure = system_error("listen on " + where, number);
+  if (number == EADDRINUSE) failure.code = Code::conflict;
   return failure;
 }
 
@@ -258,22 +258,46 @@ Transport::~Transport() {
   stop();
 }
 
-Result<std::unique_ptr<Transport>> Transport::listen(TransportOptions options, const Clock& clock) {
+Result<UniqueFd> open_listener(const std::string& address, int port) {
   error_code error;
-  const auto address = asio::ip::make_address(options.listen_address, error);
-  if (error) return fail(Code::invalid, "not an address to listen on: " + options.listen_address);
-  const auto where = options.listen_address + ":" + std::to_string(options.port);
-  auto state = std::make_shared<State>(clock);
-  const tcp::endpoint endpoint(address, static_cast<std::uint16_t>(options.port));
-  state->acceptor.open(endpoint.protocol(), error);
-  if (!error) ::fcntl(state->acceptor.native_handle(), F_SETFD, FD_CLOEXEC);
+  const auto parsed = asio::ip::make_address(address, error);
+  if (error) return fail(Code::invalid, "not an address to listen on: " + address);
+  const tcp::endpoint endpoint(parsed, static_cast<std::uint16_t>(port));
+  UniqueFd listener(
+      ::socket(endpoint.protocol().family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  const int on = 1;
   // A restart must not wait for connections of the daemon before in TIME_WAIT.
-  if (!error) state->acceptor.set_option(tcp::acceptor::reuse_address(true), error);
-  if (!error) state->acceptor.bind(endpoint, error);
-  if (!error) state->acceptor.listen(asio::socket_base::max_listen_connections, error);
-  if (!error) state->acceptor.non_blocking(true, error);
-  if (error) return Unexpected(listen_error(where, error));
-  state->bound_port = state->acceptor.local_endpoint(error).port();
+  const bool open =
+      listener &&
+      ::setsockopt(listener.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
+      ::bind(listener.get(), endpoint.data(), static_cast<socklen_t>(endpoint.size())) == 0 &&
+      ::listen(listener.get(), SOMAXCONN) == 0;
+  if (!open) return Unexpected(listen_error(address + ":" + std::to_string(port), errno));
+  return listener;
+}
+
+int port_of(const UniqueFd& listener) {
+  tcp::endpoint local;
+  auto size = static_cast<socklen_t>(local.capacity());
+  if (::getsockname(listener.get(), local.data(), &size) != 0) return 0;
+  local.resize(size);
+  return local.port();
+}
+
+Result<std::unique_ptr<Transport>> Transport::create(TransportOptions options, const Clock& clock) {
+  auto state = std::make_shared<State>(clock);
+  sockaddr_storage local{};
+  auto size = static_cast<socklen_t>(sizeof local);
+  if (::getsockname(options.listener.get(), reinterpret_cast<sockaddr*>(&local), &size) != 0) {
+    return Unexpected(system_error("the API's socket", errno));
+  }
+  error_code error;
+  state->bound_port = port_of(options.listener);
+  state->acceptor.assign(local.ss_family == AF_INET6 ? tcp::v6() : tcp::v4(),
+                         options.listener.get(), error);
+  if (error) return Unexpected(system_error("the API's socket", error.value()));
+  options.listener.release();
+  state->acceptor.non_blocking(true, error);
   state->wake_fd.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!state->wake_fd) return Unexpected(system_error("eventfd", errno));
   state->shared.options = std::move(options);
@@ -284,9 +308,10 @@ int Transport::port() const {
   return state_->bound_port;
 }
 
-void Transport::serve(Carry carry) {
+void Transport::serve(Carry carry, Refused refused) {
   auto& state = *state_;
   state.shared.carry = std::move(carry);
+  state.shared.refused = std::move(refused);
   error_code ignored;
   // A copy, because Asio closes what it is given and wake() may be called after that.
   state.wakes.assign(::fcntl(state.wake_fd.get(), F_DUPFD_CLOEXEC, 0), ignored);

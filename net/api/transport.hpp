@@ -11,6 +11,7 @@
 #include "net/api/http.hpp"
 #include "schema/base/result.hpp"
 #include "schema/base/time.hpp"
+#include "schema/host/unique_fd.hpp"
 
 namespace moored::net::api {
 
@@ -27,12 +28,18 @@ struct TransportLimits {
 };
 
 struct TransportOptions {
-  std::string listen_address = "127.0.0.1";
-  int port = 0;  // 0: any
+  UniqueFd listener;  // of open_listener()
   int threads = 2;
   std::vector<std::string> allowed_hosts;  // names beside loopback and the address connected to
   TransportLimits limits;
 };
+
+// A socket that listens at an address (without brackets) and port; 0: any port. Clients may connect
+// from now on, and wait until somebody serves them.
+// Errors: invalid (not an address), conflict (address in use), denied.
+Result<UniqueFd> open_listener(const std::string& address, int port);
+// The port of a socket that listens; 0: it does not.
+int port_of(const UniqueFd& listener);
 
 // Counters since the start.
 struct TransportCounters {
@@ -49,15 +56,16 @@ class Transport {
   using Done = std::function<void(Response)>;
   // Answers a request; calls done once, from any thread.
   using Carry = std::function<void(Request, Done)>;
+  // Is told the status of each request that the transport refused itself. Any thread.
+  using Refused = std::function<void(int status)>;
 
-  // Binds and listens; nobody is served before serve().
-  // Errors: invalid (not an address), conflict (address in use), denied.
-  static Result<std::unique_ptr<Transport>> listen(TransportOptions options, const Clock& clock);
+  // Nobody is served before serve(). Errors: invalid (the socket does not listen), exhausted.
+  static Result<std::unique_ptr<Transport>> create(TransportOptions options, const Clock& clock);
   ~Transport();
 
   int port() const;
   // Starts accepting on the I/O threads. Called once.
-  void serve(Carry carry);
+  void serve(Carry carry, Refused refused = [](int) {});
   // Makes every stream look for news. Any thread; only writes to a descriptor.
   void wake();
   // Closes the listener and all connections and waits for the threads.

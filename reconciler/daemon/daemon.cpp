@@ -12,6 +12,7 @@
 #include "net/pod/routed_veth_network.hpp"
 #include "net/proxy/service_proxy.hpp"
 #include "reconciler/admin/server.hpp"
+#include "reconciler/daemon/meter.hpp"
 #include "reconciler/daemon/parts.hpp"
 #include "reconciler/daemon/supervisor.hpp"
 #include "reconciler/daemon/teardown.hpp"
@@ -43,12 +44,14 @@ struct Daemon::State {
   explicit State(std::unique_ptr<Parts> made)
       : parts(std::move(made)),
         main_thread(pthread_self()),
+        meter(*parts),
         // SIGUSR1 ends the wait of the daemon's thread; nobody outside has a use for it.
         verbs(*parts, down, [this] { pthread_kill(main_thread, SIGUSR1); }) {}
 
   std::unique_ptr<Parts> parts;
   pthread_t main_thread;
   DownRequest down;
+  DaemonMeter meter;
   DaemonVerbs verbs;
   std::unique_ptr<AdminServer> admin;
   std::unique_ptr<net::ApiServer> api;
@@ -91,6 +94,7 @@ void Daemon::State::stop_deciding() {
 }
 
 void Daemon::State::stop_acting() {
+  meter.close();
   agent_stop = true;
   if (parts->agent) parts->agent->wake();
   if (agent_thread.joinable()) agent_thread.join();
@@ -158,8 +162,9 @@ Result<std::unique_ptr<Daemon>> Daemon::create(const Configuration& configuratio
   auto& p = *state->parts;
   net::ApiOptions api;
   api.listen_address = configuration.listen_address;
-  api.port = configuration.listen_port;
+  api.listener = std::move(p.api_listener);
   api.log_dir = configuration.log_dir;
+  api.meters = {&state->meter};
   MOORED_TRY(state->api, net::ApiServer::start(std::move(api), *p.store, *p.store, *p.reports,
                                                p.clock));
   AdminServer::Options admin;

@@ -2,6 +2,7 @@
 
 #include "gitsync/follow/follower.hpp"
 #include "gitsync/follow/worker_reader.hpp"
+#include "net/api/transport.hpp"
 #include "net/pod/routed_veth_network.hpp"
 #include "net/proxy/service_proxy.hpp"
 #include "reconciler/core/reduce.hpp"
@@ -27,6 +28,21 @@ namespace {
 constexpr std::size_t kStarterThreads = 2;
 constexpr std::size_t kProbeThreads = 4;
 
+// First of all, so that the port is known to the packet rules, and a port in use stops a start that
+// has done nothing yet.
+Status open_api_listener(Parts& parts) {
+  const auto& configuration = parts.configuration;
+  auto listener =
+      net::api::open_listener(configuration.listen_address, configuration.listen_port);
+  if (!listener) {
+    return Unexpected(std::move(listener).error().context("--listen").mend(
+        "another daemon or program may have it (ss -ltnp): give another with --listen"));
+  }
+  parts.api_listener = *std::move(listener);
+  parts.api_port = net::api::port_of(parts.api_listener);
+  return {};
+}
+
 // Opens the network on the configured or remembered ranges, else on the first pair that is free.
 Status open_network(Parts& parts) {
   const auto open = [&](const AddressRanges& ranges) {
@@ -36,9 +52,7 @@ Status open_network(Parts& parts) {
     options.run_directory = parts.configuration.run_dir;
     options.pods = ranges.pods;
     options.services = ranges.services;
-    if (parts.configuration.listen_port != 0) {
-      options.refused_ports = {parts.configuration.listen_port};  // pods have no business there
-    }
+    options.refused_ports = {parts.api_port};  // pods have no business there
     return net::RoutedVethNetwork::open(std::move(options), parts.clock);
   };
   MOORED_TRY(const auto fixed, read_ranges(parts.configuration));
@@ -170,6 +184,7 @@ Result<std::unique_ptr<Parts>> make_parts(const Configuration& configuration) {
   parts->configuration = configuration;
   MOORED_TRY(const auto git_user, find_git_user(configuration));
   MOORED_TRY(parts->identity, claim_state(configuration.state_dir, parts->random));
+  MOORED_CHECK(open_api_listener(*parts));
   MOORED_CHECK(make_directories(configuration.run_dir, 0711));
   MOORED_CHECK(make_directories(configuration.log_dir, 0711));
   MOORED_CHECK(open_runtime(*parts));

@@ -37,6 +37,8 @@ struct Parts {
   SystemRandom random;
   StateIdentity identity;
   AddressRanges ranges;
+  UniqueFd api_listener;  // until the API takes it
+  int api_port = 0;
   std::unique_ptr<Store> store;
   Inbox inbox;
   std::unique_ptr<Reports> reports;

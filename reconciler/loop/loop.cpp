@@ -50,6 +50,8 @@ std::optional<MonoTime> Loop::step(Now now) {
   take_keys(now);
   keep_receipts(now);
   keep_house(now);
+  queue_size_ = queue_.size();
+  failing_count_ = queue_.failing_count();
   std::optional<MonoTime> due = earlier(queue_.next_due(now.mono), compact_due_);
   if (inbox_.size() > 0) due = earlier(due, std::max(now.mono, facts_due_));
   return earlier(due, options_.relook ? relook_due_ : std::nullopt);

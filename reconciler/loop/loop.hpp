@@ -48,9 +48,9 @@ class Loop {
   // Steps that run() has finished, for a watchdog. Any thread.
   std::uint64_t rounds() const { return rounds_; }
 
-  // Counters for metrics; any thread may not read them while the loop runs on another.
-  std::size_t queue_size() const { return queue_.size(); }
-  std::size_t failing_count() const { return queue_.failing_count(); }
+  // As they were after the newest step; any thread.
+  std::size_t queue_size() const { return queue_size_; }
+  std::size_t failing_count() const { return failing_count_; }
 
  private:
   struct Key {
@@ -79,6 +79,8 @@ class Loop {
   Random& random_;
   LoopOptions options_;
   KeyedQueue<Key> queue_;
+  std::atomic<std::size_t> queue_size_{0};
+  std::atomic<std::size_t> failing_count_{0};
   BackOff back_off_;
   EventDamper damper_;
   std::size_t events_ = 0;       // Event objects recorded

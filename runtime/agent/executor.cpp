@@ -28,6 +28,12 @@ void ThreadExecutor::submit(Lane lane, Job job) {
   queue.filled.notify_one();
 }
 
+std::size_t ThreadExecutor::size(Lane lane) const {
+  const Queue& queue = lane == Lane::work ? work_ : probe_;
+  const std::lock_guard lock(queue.mutex);
+  return queue.jobs.size();
+}
+
 // The life of one thread.
 void ThreadExecutor::serve(Queue& queue) {
   while (true) {

@@ -38,10 +38,12 @@ class ThreadExecutor final : public Executor {
   // Waits for the jobs that run; those still queued are dropped.
   ~ThreadExecutor() override;
   void submit(Lane lane, Job job) override;
+  // Jobs that no thread has taken yet.
+  std::size_t size(Lane lane) const;
 
  private:
   struct Queue {
-    std::mutex mutex;
+    mutable std::mutex mutex;
     std::condition_variable filled;
     std::deque<Job> jobs;
     bool closed = false;

@@ -40,6 +40,11 @@ class Report(unittest.TestResult):
         self.began = getattr(self, "began", time.monotonic())
         self.line("FAILED", test, self.errors[-1][1])
 
+    def addSubTest(self, test, subtest, err):
+        super().addSubTest(test, subtest, err)
+        if err is not None:
+            self.line("FAILED", subtest, (self.failures or self.errors)[-1][1])
+
     def addSkip(self, test, reason):
         super().addSkip(test, reason)
         self.line("skipped", test, reason)

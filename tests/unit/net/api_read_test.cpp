@@ -324,6 +324,7 @@ TEST_CASE("api read: node leases are computed and renewed at every reading") {
   CHECK(at(first, "kind") == "Lease");
   CHECK(at(first, "spec.holderIdentity") == "node1");
   CHECK(at(first, "spec.leaseDurationSeconds") == "40");
+  CHECK(at(first, "spec.acquireTime") == "2026-01-01T00:00:00.000000Z");
   CHECK(at(first, "spec.renewTime") == "2026-01-01T01:00:00.000000Z");
   CHECK(at(first, "metadata.uid").size() == 36);
   CHECK(at(first, "metadata.resourceVersion") == "1");
@@ -336,6 +337,27 @@ TEST_CASE("api read: node leases are computed and renewed at every reading") {
   CHECK(at(list, "items.0.spec.renewTime") == "2026-01-01T01:00:10.000000Z");
   CHECK(names_of(body_of(api.get("/apis/coordination.k8s.io/v1/namespaces/shop/leases"))).empty());
   CHECK(api.get("/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/x").status == 404);
+}
+
+TEST_CASE("api read: conditions of a node tell that it is alive now") {
+  FakeApi api;
+  auto node = test::make_node("node1");
+  for (const char* type : {"MemoryPressure", "Ready"}) {
+    Condition condition;
+    condition.type = type;
+    condition.status = "True";
+    node.status.conditions.push_back(condition);
+  }
+  api.state.put(node);
+  for (const auto* time : {"2026-01-01T01:00:00Z", "2026-01-01T01:00:10Z"}) {
+    const auto one = body_of(api.get("/api/v1/nodes/node1"));
+    CHECK(at(one, "status.conditions.0.lastHeartbeatTime") == time);
+    CHECK(at(one, "status.conditions.1.lastHeartbeatTime") == time);
+    CHECK(at(one, "metadata.resourceVersion") == "1");
+    CHECK(at(body_of(api.get("/api/v1/nodes")), "items.0.status.conditions.1.lastHeartbeatTime") ==
+          time);
+    api.clock.advance(std::chrono::seconds(10));
+  }
 }
 
 TEST_CASE("api read: old versions answer reads without being advertised") {

@@ -1,4 +1,4 @@
-// The rest of the routes: refused writes, health, metrics, reports, and what does not exist.
+// The rest of the routes: refused writes, health, reports, and what does not exist.
 #include "net/api/routes.hpp"
 
 #include <catch2/catch.hpp>
@@ -140,24 +140,6 @@ TEST_CASE("api routes: a failing check makes the whole fail") {
        std::vector<Row>{{"/healthz", 500}, {"/status", 503}, {"/history", 429}, {"/drift", 500}}) {
     request.path = row.path;
     CHECK(answer(request, context).status == row.status);
-  }
-}
-
-TEST_CASE("api routes: metrics in the text format") {
-  FakeApi api;
-  api.state.put(test::make_pod("web"));
-  api.get("/api/v1/pods");
-  api.get("/api/v1/pods");
-  const auto response = api.get("/metrics");
-  CHECK(response.content_type.rfind("text/plain; version=0.0.4", 0) == 0);
-  const auto& text = *response.body;
-  for (const auto* line :
-       {"moored_resource_version 1\n", "moored_api_open_streams 0\n",
-        "moored_api_encoding_hits_total 1\n", "moored_api_encoding_misses_total 1\n",
-        "moored_objects{group=\"\",kind=\"Pod\"} 1\n",
-        "# TYPE moored_resource_version counter\n"}) {
-    INFO(line);
-    CHECK(text.find(line) != std::string::npos);
   }
 }
 

@@ -64,6 +64,17 @@ TEST_CASE("api selector: label selectors that are not are refused") {
   }
 }
 
+TEST_CASE("api selector: what no label can be is a mistake") {
+  const std::string longest(63, 'a');
+  CHECK(parse_label_selector(longest + "=" + longest));
+  for (const auto& text : std::vector<std::string>{longest + "a=b", "a=" + longest + "b", "a/b/c=d",
+                                                   "-a=b", "a=-b", "a in (b,c.)", "A B/c",
+                                                   "!" + longest + "/" + longest + "a"}) {
+    INFO(text);
+    CHECK_FALSE(parse_label_selector(text));
+  }
+}
+
 TEST_CASE("api selector: fields match by the paths of the kind") {
   test::make_pod("x");
   auto value = test::make_pod("web-0", "Running");

@@ -1,6 +1,7 @@
 // The server over real sockets: framing, limits, timers, streams and a clean stop.
 #include "net/api/server.hpp"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
@@ -73,13 +74,24 @@ TEST_CASE("api server: a body reaches the routes, and the next request stays in 
   const auto review = client.read_answer();
   CHECK(review.status == 201);
   CHECK(review.body.find("\"allowed\":true") != std::string::npos);
-  client.send("DELETE /api/v1/namespaces/shop/pods/x HTTP/1.1\r\n" + kHost +
-              "Content-Length: 2\r\n\r\n{}");
-  const auto refused = client.read_answer();
-  CHECK(refused.status == 405);
-  CHECK(refused.head.find("Allow: GET, HEAD\r\n") != std::string::npos);
   client.get("/healthz");
   CHECK(client.read_answer().body == "ok");
+}
+
+TEST_CASE("api server: a write and what is no request end the connection") {
+  Running run;
+  for (const std::string& request : std::vector<std::string>
+       {"DELETE /api/v1/namespaces/shop/pods/x HTTP/1.1\r\n" + kHost + "Content-Length: 2\r\n\r\n{}",
+        "GET /api//v1/pods HTTP/1.1\r\n" + kHost + "\r\n"}) {
+    auto client = run.client();
+    client.send(request);
+    const auto refused = client.read_answer();
+    CHECK((refused.status == 405 || refused.status == 400));
+    CHECK((refused.head.find("Allow: GET, HEAD\r\n") != std::string::npos) ==
+          (refused.status == 405));
+    CHECK(refused.head.find("Connection: close\r\n") != std::string::npos);
+    CHECK(client.ends());
+  }
 }
 
 TEST_CASE("api server: pipelined requests are answered in order") {
@@ -180,15 +192,17 @@ TEST_CASE("api server: malformed requests get one refusal and the connection end
   CHECK(good.read_answer().status == 200);
 }
 
-TEST_CASE("api server: a target that is no URI is refused without ending the connection") {
+TEST_CASE("api server: a target that is no URI is refused") {
   Running run;
-  auto client = run.client();
   for (const auto* target : {"/api/v1/pods?labelSelector=a|b", "/api/v1/namespaces/shop\\..\\x",
                              "/api/v1/pods?a={b}", "/healthz%"}) {
     INFO(target);
+    auto client = run.client();
     client.get(target);
     CHECK(client.read_answer().status == 400);
+    CHECK(client.ends());
   }
+  auto client = run.client();
   client.get("/healthz");
   CHECK(client.read_answer().status == 200);
 }
@@ -232,12 +246,12 @@ TEST_CASE("api server: an old client that asks to stay is told that it may") {
 
 TEST_CASE("api server: connections that do not get on are closed") {
   using std::chrono::milliseconds;
-  const auto quick = with_limits([](api::TransportLimits& limits) {
+  auto quick = with_limits([](api::TransportLimits& limits) {
     limits.header_time = milliseconds(80);
     limits.idle_time = milliseconds(80);
     limits.body_time = milliseconds(80);
   });
-  Running run(quick);
+  Running run(std::move(quick));
   auto silent = run.client();
   CHECK(silent.ends());
   auto slow = run.client();
@@ -457,6 +471,29 @@ TEST_CASE("api server: what cannot be listened on is said") {
       ApiServer::start(std::move(nowhere), run.state, run.state, run.reports, run.clock);
   REQUIRE_FALSE(third);
   CHECK(third.error().code == Code::invalid);
+}
+
+TEST_CASE("api server: clients may connect to a listener before anybody serves them") {
+  test::FakeState state;
+  test::FakeReports reports;
+  SystemClock clock;
+  auto listener = api::open_listener("127.0.0.1", 0);
+  REQUIRE(listener);
+  const int port = api::port_of(*listener);
+  REQUIRE(port > 0);
+  RawClient early(port);
+  REQUIRE(early.connected());
+  early.get("/healthz");
+  ApiOptions options;
+  options.listener = *std::move(listener);
+  auto server = ApiServer::start(std::move(options), state, state, reports, clock);
+  REQUIRE(server);
+  CHECK((*server)->port() == port);
+  CHECK(early.read_answer().body == "ok");
+  ApiOptions broken;
+  broken.listener = UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  CHECK_FALSE(ApiServer::start(std::move(broken), state, state, reports, clock));
+  CHECK(api::port_of(UniqueFd()) == 0);
 }
 
 TEST_CASE("api server: two servers in one process do not see each other's state") {

@@ -1,0 +1,38 @@
+// What the parts of a daemon come to, for /metrics.
+#pragma once
+
+#include <mutex>
+
+#include "reconciler/loop/revision_meter.hpp"
+#include "schema/ports/metrics.hpp"
+
+namespace moored {
+
+struct Parts;
+
+// Reads the parts when it is asked. They outlive it. Thread safe.
+class DaemonMeter final : public MetricSource {
+ public:
+  explicit DaemonMeter(Parts& parts);
+  void measure(std::vector<MetricFamily>& out) override;
+  // Before the parts are taken down: whoever asks after this is told of the process alone.
+  void close();
+
+ private:
+  void measure_queues(std::vector<MetricFamily>& out) const;
+  void measure_drift(std::vector<MetricFamily>& out) const;
+  void measure_store(std::vector<MetricFamily>& out) const;
+
+  Parts& parts_;
+  RevisionMeter revisions_;
+  std::mutex open_mutex_;  // held while parts are read
+  bool open_ = true;
+};
+
+// Sources, units and pods as they are recorded. Pure.
+void measure_sources(const StateView& view, std::vector<MetricFamily>& out);
+void measure_pods(const StateView& view, std::vector<MetricFamily>& out);
+// This process and which program it is, under the names that all clients of Prometheus use.
+void measure_process(std::vector<MetricFamily>& out);
+
+}  // namespace moored

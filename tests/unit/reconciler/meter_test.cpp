@@ -1,0 +1,162 @@
+// What /metrics says of revisions, sources, pods and the process.
+#include "reconciler/daemon/meter.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <cmath>
+
+#include "net/api/metrics_text.hpp"
+#include "schema/host/process_usage.hpp"
+#include "schema/model/flux.hpp"
+#include "tests/unit/net/metric_rules.hpp"
+#include "tests/unit/reconciler/fixture.hpp"
+
+namespace moored::test {
+namespace {
+
+using Strings = std::vector<std::string>;
+
+std::string revision(char digit) {
+  return "main@sha1:" + std::string(40, digit);
+}
+
+template <class Measure>
+MetricRules measured(Measure&& measure) {
+  std::vector<MetricFamily> families;
+  measure(families);
+  const auto text = net::api::write_metrics(families);
+  INFO(text);
+  MetricRules rules(text);
+  CHECK(rules.breaches() == Strings{});
+  return rules;
+}
+
+std::string ends(const std::string& outcome) {
+  return "moored_revisions_total{outcome=\"" + outcome + "\"}";
+}
+
+// The unit tries a revision, with steps of its receipt seconds after the start.
+void attempt(Store& store, const std::string& tried, std::int64_t second,
+             std::vector<std::pair<std::string, std::int64_t>> steps) {
+  Kustomization unit;
+  unit.metadata.name = "default";
+  unit.metadata.namespace_name = "moored-system";
+  unit.spec.path = "./";
+  unit.spec.source_ref.kind = "GitRepository";
+  unit.spec.source_ref.name = "default";
+  unit.status.last_attempted_revision = tried;
+  unit.status.last_applied_revision = tried;
+  Plan plan = put_plan(unit);
+  for (const auto& [step, when] : steps)
+    plan.receipt.push_back({tried, step, at(when).wall, ""});
+  record(store, plan, at(second));
+}
+
+TEST_CASE("meter: each revision ends once, ready ones with the time they took", "[meter]") {
+  TestDirectory directory;
+  const auto store = open_store(store_options(directory));
+  attempt(*store, revision('a'), 1, {{"seen", 1}, {"ready", 2}});
+  RevisionMeter meter(*store);
+  const auto ask = [&] { return measured([&](auto& families) { meter.measure(families); }); };
+  // What ended before is not counted, however often it is asked.
+  for (int i = 0; i < 2; ++i)
+    CHECK(ask().value(ends("ready")) == 0);
+  attempt(*store, revision('b'), 3, {{"seen", 3}});
+  CHECK(ask().value(ends("ready")) == 0);
+  attempt(*store, revision('b'), 7, {{"ready", 7}});
+  for (int i = 0; i < 2; ++i) {
+    const auto rules = ask();
+    CHECK(rules.value(ends("ready")) == 1);
+    CHECK(rules.value("moored_revision_ready_seconds_sum") == 4);
+    CHECK(rules.value("moored_revision_ready_seconds_bucket{le=\"2.5\"}") == 0);
+    CHECK(rules.value("moored_revision_ready_seconds_bucket{le=\"5\"}") == 1);
+  }
+}
+
+TEST_CASE("meter: revisions between two questions are not missed", "[meter]") {
+  TestDirectory directory;
+  const auto store = open_store(store_options(directory));
+  RevisionMeter meter(*store);
+  attempt(*store, revision('a'), 1, {{"seen", 1}, {"ready", 3}});
+  attempt(*store, revision('b'), 4, {{"seen", 4}});
+  attempt(*store, revision('c'), 5, {{"seen", 5}, {"failed", 6}});
+  const auto ask = [&] { return measured([&](auto& families) { meter.measure(families); }); };
+  const auto first = ask();
+  CHECK(first.value(ends("ready")) == 1);
+  CHECK(first.value(ends("superseded")) == 1);
+  CHECK(first.value(ends("failed")) == 1);
+  // It heals: that is another end of the same revision.
+  attempt(*store, revision('c'), 9, {{"ready", 9}});
+  CHECK(ask().value(ends("ready")) == 2);
+  CHECK(ask().value("moored_revision_ready_seconds_sum") == 6);
+}
+
+TEST_CASE("meter: sources and units", "[meter]") {
+  TestDirectory directory;
+  const auto store = open_store(store_options(directory));
+  GitRepository source;
+  source.metadata.name = "default";
+  source.metadata.namespace_name = "moored-system";
+  source.spec.url = "https://user:secret@git.example.org/x";
+  source.status.artifact = SourceArtifact{revision('a'), at(5).wall};
+  record(*store, put_plan(source));
+  Condition ready;
+  ready.type = "Ready";
+  ready.status = "True";
+  source.metadata.name = "well";
+  source.spec.suspend = true;
+  source.status.conditions = {ready};
+  record(*store, put_plan(source));
+  attempt(*store, revision('a'), 6, {});
+  std::vector<MetricFamily> families;
+  const auto rules = measured([&](auto& out) {
+    measure_sources(*store->view(), out);
+    families = out;
+  });
+  CHECK(rules.value("moored_source_ready{source=\"moored-system/default\"}") == 0);
+  CHECK(rules.value("moored_source_ready{source=\"moored-system/well\"}") == 1);
+  CHECK(rules.value("moored_source_suspended{source=\"moored-system/well\"}") == 1);
+  CHECK(rules.value("moored_source_revision_timestamp_seconds{source=\"moored-system/default\"}") ==
+        1'700'000'005);
+  CHECK(rules.value("moored_unit_ready{unit=\"moored-system/default\"}") == 0);
+  CHECK(rules.value("moored_unit_behind{unit=\"moored-system/default\"}") == 0);
+  CHECK(net::api::write_metrics(families).find("secret") == std::string::npos);
+}
+
+TEST_CASE("meter: pods by phase, restarts by container", "[meter]") {
+  TestDirectory directory;
+  const auto store = open_store(store_options(directory));
+  auto pod = make_test_pod("web", "");
+  pod.status.phase = "Running";
+  ContainerStatus container;
+  container.name = "main";
+  container.restart_count = 3;
+  pod.status.container_statuses = {container};
+  record(*store, put_plan(pod));
+  const auto rules = measured([&](auto& out) { measure_pods(*store->view(), out); });
+  CHECK(rules.value("moored_pods{phase=\"Running\"}") == 1);
+  CHECK(rules.value("moored_pods{phase=\"Failed\"}") == 0);
+  CHECK(rules.value("moored_container_restarts_total{namespace=\"default\",pod=\"web\","
+                    "container=\"main\"}") == 3);
+}
+
+TEST_CASE("meter: the process tells what it uses", "[meter]") {
+  const auto before = read_process_usage();
+  REQUIRE(before.has_value());
+  CHECK(before->resident_bytes > 1 << 20);
+  CHECK(before->virtual_bytes >= before->resident_bytes);
+  CHECK(before->threads >= 1);
+  CHECK(before->open_files >= 3);
+  CHECK(before->open_files_limit >= before->open_files);
+  const auto now = std::chrono::duration<double>(SystemClock().now().wall.time_since_epoch());
+  CHECK(before->start_time_seconds <= now.count() + 2);  // the boot time is in whole seconds
+  CHECK(before->start_time_seconds > now.count() - 86'400);
+  const auto rules = measured([](auto& out) { measure_process(out); });
+  CHECK(rules.value("process_cpu_seconds_total") >= before->cpu_seconds);
+  CHECK(rules.value("process_max_fds") == static_cast<double>(before->open_files_limit));
+  CHECK(rules.value(std::string("moored_build_version_info{version=\"") + MOORED_VERSION + "\"}") ==
+        1);
+}
+
+}  // namespace
+}  // namespace moored::test
