@@ -9,11 +9,11 @@ build=(g++ cmake ninja-build pkg-config ccache mold
   libgit2-dev libyaml-cpp-dev libyaml-dev rapidjson-dev libcpprest-dev libsqlitecpp-dev
   libsqlite3-dev libcgroup-dev libboost-dev libboost-filesystem-dev libboost-system-dev
   libseccomp-dev libmnl-dev libarchive-dev libzstd-dev zlib1g-dev libspdlog-dev libfmt-dev
-  libcli11-dev libssl-dev
+  libcli11-dev libssl-dev libcurl4-openssl-dev
   nftables iproute2 git curl ca-certificates python3)
 package=(dpkg-dev)
 test=(catch2 busybox-static sqlite3 qemu-system-x86 linux-image-amd64 cpio kmod python3-yaml
-  mmdebstrap e2fsprogs)
+  mmdebstrap e2fsprogs docker-registry apache2-utils zstd)
 
 packages=("${build[@]}")
 case ${1:-build} in

@@ -20,6 +20,10 @@ const TypeSchema& schema_of<SourcesSetting>();
 template <>
 const TypeSchema& schema_of<PolicySetting>();
 template <>
+const TypeSchema& schema_of<image::RegistrySetting>();
+template <>
+const TypeSchema& schema_of<ImagesSetting>();
+template <>
 const TypeSchema& schema_of<ConfigurationFile>();
 
 namespace {
@@ -92,10 +96,72 @@ constexpr Field kPolicyFields[] = {
                                                .carried_by = "schema/validate",
                                                .doc = "least strict level by source"}),
 };
+std::optional<Error> check_duration_row(const void* value) {
+  const auto duration = parse_duration(*static_cast<const std::string*>(value));
+  if (duration && *duration >= std::chrono::seconds(1)) return std::nullopt;
+  return invalid("the duration must be a second at least", "write for instance 60s or 30m");
+}
+std::optional<Error> check_parallel_row(const void* value) {
+  const auto number = *static_cast<const std::int32_t*>(value);
+  if (number >= 1 && number <= 32) return std::nullopt;
+  return invalid("the number must lie between 1 and 32");
+}
+std::optional<Error> check_host_row(const void* value) {
+  const auto& host = *static_cast<const std::string*>(value);
+  const bool good = !host.empty() && host.find('/') == std::string::npos;
+  if (good && !check_image_reference(host + "/x")) return std::nullopt;
+  return invalid("the host must be written as in image names",
+                 "write for instance registry.example.org:5000");
+}
+std::optional<Error> check_url_list(const void* value) {
+  for (const auto& url : *static_cast<const std::vector<std::string>*>(value)) {
+    if (url.rfind("http://", 0) != 0 && url.rfind("https://", 0) != 0) {
+      return invalid(url + " is no http or https URL", "write for instance https://example.org");
+    }
+  }
+  return std::nullopt;
+}
+
+constexpr std::string_view kImages = "runtime/image";
+constexpr Field kRegistryFields[] = {
+    field<&image::RegistrySetting::host>("host", {.flags = kRequired,
+                                                  .check = &check_host_row,
+                                                  .carried_by = kImages,
+                                                  .doc = "HOST or HOST:PORT of image names"}),
+    field<&image::RegistrySetting::insecure>("insecure",
+                                             {.carried_by = kImages, .doc = "plain HTTP"}),
+    field<&image::RegistrySetting::ca_file>("caFile", {.check = &check_path_row,
+                                                       .carried_by = kImages,
+                                                       .doc = "PEM file of its authority"}),
+    field<&image::RegistrySetting::mirrors>("mirrors", {.check = &check_url_list,
+                                                        .carried_by = kImages,
+                                                        .doc = "URLs that are asked first"}),
+    field<&image::RegistrySetting::realms>("realms", {.check = &check_url_list,
+                                                      .carried_by = kImages,
+                                                      .doc = "other origins of its tokens"}),
+};
+constexpr Field kImagesFields[] = {
+    field<&ImagesSetting::credentials_file>(
+        "credentialsFile",
+        {.check = &check_path_row, .carried_by = kImages, .doc = "as ~/.docker/config.json"}),
+    field<&ImagesSetting::parallel_pulls>("parallelPulls", {.check = &check_parallel_row,
+                                                            .carried_by = kImages,
+                                                            .doc = "images pulled at a time"}),
+    field<&ImagesSetting::pull_timeout>("pullTimeout", {.check = &check_duration_row,
+                                                        .carried_by = kImages,
+                                                        .doc = "one blob at the longest"}),
+    field<&ImagesSetting::idle_timeout>("idleTimeout", {.check = &check_duration_row,
+                                                        .carried_by = kImages,
+                                                        .doc = "without a byte of it"}),
+    field<&ImagesSetting::registries>("registries", {.merge_key = "host",
+                                                     .carried_by = kImages,
+                                                     .doc = "registries unlike the others"}),
+};
 constexpr Field kFileFields[] = {
     field<&ConfigurationFile::source>("source", {.carried_by = kHere, .doc = "the first source"}),
     field<&ConfigurationFile::sources>("sources", {.carried_by = kHere, .doc = "rules for all"}),
     field<&ConfigurationFile::policy>("policy", {.carried_by = kHere, .doc = "Pod Security"}),
+    field<&ConfigurationFile::images>("images", {.carried_by = kImages, .doc = "registries"}),
     field<&ConfigurationFile::listen>("listen", {.carried_by = kHere, .doc = "ADDRESS:PORT"}),
     field<&ConfigurationFile::state_dir>(
         "stateDir", {.check = &check_path_row, .carried_by = kHere, .doc = "durable state"}),
@@ -219,6 +285,22 @@ Status set_policy(const ConfigurationFile& file, const ConfigurationFlags& flags
   return {};
 }
 
+// Durations were checked when they were read.
+void set_images(const ConfigurationFile& file, Configuration& out) {
+  const auto images = file.images.value_or(ImagesSetting{});
+  const auto read_seconds = [](const std::string& text, std::int64_t& seconds) {
+    const auto duration = text.empty() ? std::nullopt : parse_duration(text);
+    if (!duration) return;
+    seconds = std::chrono::duration_cast<std::chrono::seconds>(*duration).count();
+  };
+  auto& registries = out.images.registries;
+  registries.registries = images.registries;
+  registries.credentials_file = images.credentials_file;
+  read_seconds(images.pull_timeout, registries.total_seconds);
+  read_seconds(images.idle_timeout, registries.idle_seconds);
+  out.images.parallel = static_cast<std::size_t>(images.parallel_pulls);
+}
+
 }  // namespace
 
 template <>
@@ -232,6 +314,14 @@ const TypeSchema& schema_of<SourcesSetting>() {
 template <>
 const TypeSchema& schema_of<PolicySetting>() {
   return table<PolicySetting>("policy", kPolicyFields);
+}
+template <>
+const TypeSchema& schema_of<image::RegistrySetting>() {
+  return table<image::RegistrySetting>("registry", kRegistryFields);
+}
+template <>
+const TypeSchema& schema_of<ImagesSetting>() {
+  return table<ImagesSetting>("images", kImagesFields);
 }
 template <>
 const TypeSchema& schema_of<ConfigurationFile>() {
@@ -262,6 +352,7 @@ Result<Configuration> merge_configuration(const ConfigurationFile& file,
   out.node_name = host_name();
   MOORED_CHECK(set_source(file, flags, out));
   MOORED_CHECK(set_policy(file, flags, out));
+  set_images(file, out);
   MOORED_CHECK(choose_path(out.state_dir, file.state_dir, flags.state_dir, "state-dir"));
   MOORED_CHECK(choose_path(out.run_dir, file.run_dir, flags.run_dir, "run-dir"));
   MOORED_CHECK(choose_path(out.log_dir, file.log_dir, flags.log_dir, "log-dir"));

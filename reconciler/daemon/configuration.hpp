@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "runtime/image/registry_settings.hpp"
 #include "schema/base/result.hpp"
 #include "schema/base/time.hpp"
 #include "schema/validate/validate.hpp"
@@ -30,11 +31,20 @@ struct PolicySetting {
   std::map<std::string, std::string> namespaces;
   std::map<std::string, std::string> sources;  // by namespace/name: at least this strict
 };
+// Images and where they come from.
+struct ImagesSetting {
+  std::string credentials_file;  // JSON name: credentialsFile
+  std::int32_t parallel_pulls = 3;
+  std::string pull_timeout;
+  std::string idle_timeout;
+  std::vector<image::RegistrySetting> registries;
+};
 // The file moored.yaml, one struct for each of its maps; the rows are in configuration.cpp.
 struct ConfigurationFile {
   std::optional<SourceSetting> source;
   std::optional<SourcesSetting> sources;
   std::optional<PolicySetting> policy;
+  std::optional<ImagesSetting> images;
   std::string listen;
   std::string state_dir;
   std::string run_dir;
@@ -67,6 +77,7 @@ struct Configuration {
   std::string source_user;         // that Git workers run as; empty: moored-git if there is one
   AdmissionPolicy policy;
   std::map<std::string, AdmissionPolicy::Level> source_floors;  // by namespace/name of the source
+  image::PullingStoreOptions images;
 };
 
 // Flags of `moored run`; absent ones leave the file's value.

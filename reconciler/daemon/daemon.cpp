@@ -23,6 +23,7 @@
 #include "runtime/agent/executor.hpp"
 #include "runtime/container/shim_sandbox.hpp"
 #include "runtime/image/content_store.hpp"
+#include "runtime/image/pulling_store.hpp"
 #include "schema/base/log.hpp"
 #include "schema/host/file.hpp"
 #include "schema/ports/reports.hpp"
@@ -99,6 +100,7 @@ void Daemon::State::stop_acting() {
   if (parts->agent) parts->agent->wake();
   if (agent_thread.joinable()) agent_thread.join();
   if (agent_wake >= 0 && parts->store) parts->store->unsubscribe(std::exchange(agent_wake, -1));
+  if (parts->pulls) parts->pulls->stop();  // its threads wake the agent
   parts->executor.reset();
   proxy_thread.request_stop();
   if (proxy_thread.joinable()) proxy_thread.join();

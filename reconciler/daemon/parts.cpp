@@ -1,5 +1,7 @@
 #include "reconciler/daemon/parts.hpp"
 
+#include <pwd.h>
+
 #include "gitsync/follow/follower.hpp"
 #include "gitsync/follow/worker_reader.hpp"
 #include "net/api/transport.hpp"
@@ -17,6 +19,7 @@
 #include "runtime/container/namespaces.hpp"
 #include "runtime/container/shim_sandbox.hpp"
 #include "runtime/image/content_store.hpp"
+#include "runtime/image/pulling_store.hpp"
 #include "runtime/image/unpack_worker.hpp"
 #include "schema/base/log.hpp"
 #include "schema/host/file.hpp"
@@ -27,6 +30,7 @@ namespace {
 
 constexpr std::size_t kStarterThreads = 2;
 constexpr std::size_t kProbeThreads = 4;
+constexpr unsigned kNobody = 65534;
 
 // First of all, so that the port is known to the packet rules, and a port in use stops a start that
 // has done nothing yet.
@@ -94,6 +98,23 @@ Status open_store(Parts& parts) {
   return {};
 }
 
+// The user that the package makes for what speaks to registries; it owns nothing, so that where
+// there is none nobody will do. Looked up at the start, while there is one thread.
+std::pair<unsigned, unsigned> find_pull_user() {
+  const passwd* user = ::getpwnam("moored-pull");
+  if (user == nullptr || user->pw_uid == 0) return {kNobody, kNobody};
+  return {user->pw_uid, user->pw_gid};
+}
+
+void make_pulls(Parts& parts) {
+  image::RegistryWorkerOptions worker;
+  worker.program = find_program("moored-pull", parts.configuration.libexec_dir);
+  worker.user = find_pull_user();
+  parts.pulls = std::make_unique<image::PullingStore>(
+      parts.configuration.images, *parts.images, image::make_registry_connector(std::move(worker)),
+      parts.clock);
+}
+
 // The run directory is mounted before anything is written there.
 Status open_runtime(Parts& parts) {
   const auto& configuration = parts.configuration;
@@ -114,6 +135,7 @@ Status open_runtime(Parts& parts) {
   auto unpacker =
       image::make_unpack_worker(find_program("moored-unpack", configuration.libexec_dir));
   MOORED_TRY(parts.images, image::ContentStore::open(std::move(images), std::move(unpacker)));
+  make_pulls(parts);
   return {};
 }
 
@@ -130,9 +152,12 @@ void make_agent(Parts& parts) {
   parts.executor = std::make_unique<ThreadExecutor>(kStarterThreads, kProbeThreads);
   parts.agent = std::make_unique<Agent>(
       std::move(options),
-      AgentPorts{*parts.store, *parts.sandbox, *parts.network, *parts.images, parts.inbox,
+      AgentPorts{*parts.store, *parts.sandbox, *parts.network, *parts.pulls, parts.inbox,
                  parts.clock},
       *parts.executor);
+  parts.pulls->on_settled([agent = parts.agent.get()](const std::string& reference) {
+    agent->settle_image(reference);
+  });
 }
 
 Status make_proxy(Parts& parts) {

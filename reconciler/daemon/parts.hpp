@@ -20,6 +20,7 @@ class ShimSandbox;
 }
 namespace image {
 class ContentStore;
+class PullingStore;
 }
 namespace net {
 class RoutedVethNetwork;
@@ -45,6 +46,7 @@ struct Parts {
   std::unique_ptr<net::RoutedVethNetwork> network;
   std::unique_ptr<container::ShimSandbox> sandbox;
   std::unique_ptr<image::ContentStore> images;
+  std::unique_ptr<image::PullingStore> pulls;
   std::unique_ptr<ThreadExecutor> executor;
   std::unique_ptr<Agent> agent;
   std::unique_ptr<net::ServiceProxy> proxy;

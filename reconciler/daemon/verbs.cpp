@@ -273,7 +273,10 @@ Result<Value> DaemonVerbs::image_remove(const ImageRemoveVerb& verb, AdminProgre
         (last || status.image == image.name)) {
       return fail(Code::conflict, object.text() + " uses " + image.name);
     }
-    const auto used = parts_.images->find(status.image);
+    // By digest: the name may mean another image by now.
+    const auto at = status.image_id.find('@');
+    if (at == std::string::npos) continue;
+    const auto used = parts_.images->find(status.image_id.substr(at + 1));
     if (used) layers.insert(layers.end(), used->layers.begin(), used->layers.end());
   }
   MOORED_TRY(const auto removed, parts_.images->remove(verb.name, layers));

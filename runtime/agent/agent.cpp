@@ -107,6 +107,11 @@ void Agent::retry_images() {
   wake();
 }
 
+void Agent::settle_image(const std::string& reference) {
+  shared_->settled_images.with([&](auto& settled) { settled.insert(reference); });
+  wake();
+}
+
 MonoTime Agent::step(Now now) {
   if (!adopted_ && !adopt(now)) return now.mono + kAdoptRetry;
   if (!node_reported_) report_node(now);

@@ -55,7 +55,8 @@ struct AgentPorts {
 };
 
 // A follower: reads Pods, observes sandboxes, decides with pure functions, acts, posts facts.
-// step() and run() belong to one thread; wake() and retry_images() may be called from any.
+// step() and run() belong to one thread; wake(), retry_images() and settle_image() may be called
+// from any.
 class Agent {
  public:
   Agent(AgentOptions options, AgentPorts ports, Executor& executor);
@@ -77,6 +78,8 @@ class Agent {
   static void on_revision(void* context, std::int64_t resource_version);
   // An image came in: containers that wait for one try again at once.
   void retry_images();
+  // The pull of an image has ended: containers that wait for it ask for what came of it.
+  void settle_image(const std::string& reference);
 
  private:
   struct Entry;
@@ -93,6 +96,7 @@ class Agent {
   void touch_references(const Object& object);
   void take_events(Now now);
   void take_event(const SandboxEvent& event, Now now);
+  void take_settled_images();
   void take_exit(Entry& entry, ContainerReport report, Now now);
   bool take_news(Now now);
   void take_piece(News& news, Now now);

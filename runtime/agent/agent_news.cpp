@@ -236,11 +236,29 @@ void Agent::take_events(Now now) {
     events = ports_.sandbox.wait_events(std::chrono::milliseconds(0));
   }
   for (const auto& event : events) take_event(event, now);
+  take_settled_images();
   if (!shared_->images_changed.exchange(false)) return;
   for (auto& [uid, entry] : pods_) {
     for (auto& [name, of] : entry.memory.containers) {
       if (!of.problem || of.problem->reason.find("Image") == std::string::npos) continue;
       of.problem->retry_at = MonoTime::min();
+      entry.dirty = true;
+    }
+  }
+}
+
+// A pull that has ended lets go of exactly those that wait for it: back-offs of others go on.
+void Agent::take_settled_images() {
+  std::set<std::string> settled;
+  shared_->settled_images.with([&](auto& references) { settled.swap(references); });
+  if (settled.empty()) return;
+  for (auto& [uid, entry] : pods_) {
+    for (auto& [name, of] : entry.memory.containers) {
+      const Container* declared = agent::find_container(entry.pod().spec, name);
+      if (declared == nullptr || settled.count(declared->image) == 0) continue;
+      if (of.stage == agent::ContainerStage::starting) of.settled_early = true;
+      if (!of.pulling) continue;
+      of.pulling = false;
       entry.dirty = true;
     }
   }

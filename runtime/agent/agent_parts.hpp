@@ -1,6 +1,8 @@
 // What the agent's two source files share. Private to runtime/agent.
 #pragma once
 
+#include <set>
+
 #include "runtime/agent/agent.hpp"
 #include "runtime/agent/pod_actor.hpp"
 #include "runtime/agent/pod_memory.hpp"
@@ -59,6 +61,7 @@ struct Agent::Shared {
   Guarded<std::vector<News>> news;
   Guarded<std::vector<SandboxEvent>> events;        // from the thread that waits for them
   std::atomic<bool> images_changed{false};
+  Guarded<std::set<std::string>> settled_images;    // references whose pull has ended
   // Left by an earlier daemon and not yet claimed by a recorded pod; of the agent's thread.
   std::map<std::string, SandboxReport> found;
   // Addresses that pods of an earlier daemon have, by uid. Its last status may not have said so.

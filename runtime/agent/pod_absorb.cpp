@@ -1,11 +1,13 @@
 // Taking news into a pod's memory: ends of actions, ends of containers, lost shims. Pure.
 #include <algorithm>
+#include <utility>
 
 #include "runtime/agent/container_exit.hpp"
 #include "runtime/agent/container_stop.hpp"
 #include "runtime/agent/pod_plan.hpp"
 #include "runtime/agent/probe_plan.hpp"
 #include "runtime/agent/resources.hpp"
+#include "schema/ports/image_store.hpp"
 
 namespace moored::agent {
 namespace {
@@ -120,6 +122,12 @@ class Absorber {
   void take_start() {
     ContainerMemory& container = of();
     container.stage = ContainerStage::idle;
+    const bool settled = std::exchange(container.settled_early, false);
+    if (outcome_.error && outcome_.error->reason == kPullingReason) {
+      take_pulling(container, settled);
+      return;
+    }
+    pulling_noted_ = std::exchange(container.pulling_noted, false);
     if (outcome_.error) {
       take_start_error(container);
       return;
@@ -146,8 +154,7 @@ class Absorber {
       container.spec_image = declared->image;
       const bool hook = declared->lifecycle && declared->lifecycle->post_start;
       container.post_start = hook ? HookStage::wanted : HookStage::done;
-      note(false, "Pulled",
-           "Container image \"" + declared->image + "\" already present on machine", name);
+      note(false, "Pulled", describe_pull(declared->image), name);
     }
     note(false, "Created", "Created container " + name, name);
     note(false, "Started", "Started container " + name, name);
@@ -158,6 +165,49 @@ class Absorber {
       container.early_exit.reset();
       absorb_exit(pod_, memory_, report, now_);
     }
+  }
+
+  // The image is on its way; the agent is told when it is there or will not come.
+  void take_pulling(ContainerMemory& container, bool settled) {
+    container.pulling = !settled;
+    if (std::exchange(container.pulling_noted, true)) return;
+    const std::string& name = outcome_.action.container;
+    const Container* declared = find_container(pod_.spec, name);
+    if (declared == nullptr) return;
+    note_missing_secrets();
+    note(false, "Pulling", "Pulling image \"" + declared->image + "\"", name);
+  }
+
+  // Kubernetes goes on without: the registry may not want any.
+  void note_missing_secrets() {
+    std::string names;
+    for (const auto& name : outcome_.missing_pull_secrets) {
+      names += (names.empty() ? "" : ", ") + name;
+    }
+    if (names.empty()) return;
+    note(true, "FailedToRetrieveImagePullSecret",
+         "Unable to retrieve some image pull secrets (" + names +
+             "); attempting to pull the image may not succeed.");
+  }
+
+  // Kubernetes' words for how an image came.
+  std::string describe_pull(const std::string& image) const {
+    if (!outcome_.fetched) {
+      return "Container image \"" + image + "\" already present on machine";
+    }
+    const auto& fetched = *outcome_.fetched;
+    return "Successfully pulled image \"" + image + "\" in " + word_duration(fetched.took) + " (" +
+           word_duration(fetched.waited) + " including waiting). Image size: " +
+           std::to_string(fetched.size_bytes) + " bytes.";
+  }
+
+  // 1.234s or 56ms, as Go writes durations.
+  static std::string word_duration(Duration duration) {
+    const auto milliseconds =
+        std::chrono::duration_cast<std::chrono::milliseconds>(duration).count();
+    if (milliseconds < 1000) return std::to_string(milliseconds) + "ms";
+    const auto rest = std::to_string(1000 + milliseconds % 1000).substr(1);
+    return std::to_string(milliseconds / 1000) + "." + rest + "s";
   }
 
   // StartError used the attempt up; anything else is tried again under the same number.
@@ -194,7 +244,7 @@ class Absorber {
     const Container* declared = find_container(pod_.spec, name);
     const std::string image = declared != nullptr ? declared->image : "";
     if (error.reason == "ErrImagePull") {
-      note(false, "Pulling", "Pulling image \"" + image + "\"", name);
+      if (!pulling_noted_) note(false, "Pulling", "Pulling image \"" + image + "\"", name);
       note(true, "Failed", "Failed to pull image \"" + image + "\": " + error.message, name);
       note(true, "Failed", "Error: ErrImagePull", name);
     } else if (error.reason == "ErrImageNeverPull") {
@@ -290,6 +340,7 @@ class Absorber {
   const Outcome& outcome_;
   Now now_;
   const PlanOptions& options_;
+  bool pulling_noted_ = false;  // a Pulling event was sent before this outcome
   std::vector<Note> notes_;
 };
 

@@ -60,6 +60,12 @@ struct Outcome {
   std::string image, image_id;            // start
   std::string container_id;               // start
   int stop_signal = 0;                    // start
+  struct Fetched {
+    Duration took{}, waited{};
+    std::int64_t size_bytes = 0;
+  };
+  std::optional<Fetched> fetched;         // start: the image came from a registry
+  std::vector<std::string> missing_pull_secrets;  // start
   std::optional<ProbeResult> probe;       // probes and hooks
   std::vector<Note> notes;                // what was met on the way
 };

@@ -9,11 +9,13 @@
 #include "runtime/agent/pod_files.hpp"
 #include "runtime/agent/probe_plan.hpp"
 #include "runtime/agent/probe_request.hpp"
+#include "runtime/agent/pull_secrets.hpp"
 #include "runtime/agent/resources.hpp"
 #include "schema/codec/codec.hpp"
 #include "schema/host/file.hpp"
 #include "schema/host/sha256.hpp"
 #include "schema/ports/fact.hpp"
+#include "schema/ports/image_store.hpp"
 #include "schema/ports/pod_network.hpp"
 #include "schema/ports/state_view.hpp"
 
@@ -181,10 +183,22 @@ Status PodActor::remove(const Pod& pod, bool with_logs) const {
 // ---- one container ----
 
 // The image, or why not in the words that the pull policy calls for.
-Result<ImageReport> PodActor::find_image(const Container& container) const {
-  auto image = images_.find(container.image);
+Result<ObtainedImage> PodActor::obtain_image(const Pod& pod, const Container& container,
+                                             Outcome& outcome) const {
+  ImageRequest request;
+  request.reference = container.image;
+  request.policy = container.image_pull_policy;
+  request.requester = pod.metadata.uid + "/" + container.name + "/" +
+                      std::to_string(outcome.action.attempt);
+  if (request.policy != "Never") {
+    auto secrets = read_pull_secrets(pod, *source_.view());
+    request.credentials = std::move(secrets.texts);
+    outcome.missing_pull_secrets = std::move(secrets.missing);
+  }
+  auto image = images_.obtain(request);
   if (image) return image;
   Error error = std::move(image).error();
+  if (error.reason == kPullingReason) return Unexpected(std::move(error));
   if (error.code == Code::invalid) {
     error.message = "Failed to apply default image tag \"" + container.image +
                     "\": couldn't parse image name: " + error.message;
@@ -260,7 +274,11 @@ Status PodActor::start(const ActorPod& pod, Outcome& outcome) const {
   const Container* container = find_container(of.spec, action.container);
   if (container == nullptr) return fail(Code::internal, "no container " + action.container);
   outcome.container_id = make_container_id(pod, action);
-  MOORED_TRY(const auto image, find_image(*container));
+  MOORED_TRY(const auto obtained, obtain_image(of, *container, outcome));
+  const ImageReport& image = obtained.image;
+  if (obtained.fetched) {
+    outcome.fetched = Outcome::Fetched{obtained.took, obtained.waited, image.size_bytes};
+  }
   MOORED_TRY(const auto spec, make_spec(pod, *container, image, outcome));
   auto created = sandbox_.create_container(of.metadata.uid, spec);
   if (!created) return because(std::move(created).error(), "CreateContainerError");
@@ -274,9 +292,11 @@ Status PodActor::start(const ActorPod& pod, Outcome& outcome) const {
   }
   outcome.report = *started;
   outcome.image = image.name;
-  const auto slash = image.name.find_last_of("/:");
-  const bool tagged = slash != std::string::npos && image.name[slash] == ':';
-  const std::string repository = tagged ? image.name.substr(0, slash) : image.name;
+  // host:port/path:tag or host:port/path@digest
+  const auto name = image.name.substr(0, image.name.find('@'));
+  const auto slash = name.find_last_of("/:");
+  const bool tagged = slash != std::string::npos && name[slash] == ':';
+  const std::string repository = tagged ? name.substr(0, slash) : name;
   outcome.image_id = image.digest.empty() ? "" : repository + "@" + image.digest;
   outcome.stop_signal = spec.stop_signal;
   return {};

@@ -19,6 +19,7 @@ struct ContainerReport;
 struct ContainerSpec;
 struct DriftRecord;
 struct ImageReport;
+struct ObtainedImage;
 struct Pod;
 struct Container;
 }  // namespace moored
@@ -68,7 +69,8 @@ class PodActor {
   Status write_etc_files(const Pod& pod, const std::string& address, Outcome& outcome) const;
   Status start(const ActorPod& pod, Outcome& outcome) const;
   Result<ContainerReport> start_attempt(const std::string& uid, const Action& action) const;
-  Result<ImageReport> find_image(const Container& container) const;
+  Result<ObtainedImage> obtain_image(const Pod& pod, const Container& container,
+                                     Outcome& outcome) const;
   Result<ContainerSpec> make_spec(const ActorPod& pod, const Container& container,
                                   const ImageReport& image, Outcome& outcome) const;
   Status signal(const ActorPod& pod, const Action& action) const;

@@ -72,6 +72,9 @@ struct ContainerMemory {
   MonoTime back_off_touched;                       // when that delay was last used
   int back_off_noted = -1;                         // attempt whose BackOff event was sent
   std::optional<StartProblem> problem;
+  bool pulling = false;                            // the image is being fetched for this attempt
+  bool pulling_noted = false;                      // its Pulling event was sent
+  bool settled_early = false;                      // the pull ended before we knew of it
   HookStage post_start = HookStage::none;
   std::optional<MonoTime> post_start_due;          // postStart sleep
   std::optional<StopMemory> stop;

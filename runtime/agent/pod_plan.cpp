@@ -302,6 +302,7 @@ class Planner {
 
   // Starts the next attempt when policy and back-off allow it.
   void start(const Container& container, ContainerMemory& of, bool init) {
+    if (of.pulling) return;  // the end of the pull clears it
     if (of.problem) {
       if (!is_problem_over(container, of)) return;
     } else if (of.exit) {

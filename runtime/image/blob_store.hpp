@@ -27,6 +27,7 @@ class BlobWriter {
   ~BlobWriter();
 
   Status write(std::string_view bytes);
+  std::int64_t size_bytes() const { return size_bytes_; }
   // Makes it durable under its digest. expected_digest empty and expected_size -1: whatever came.
   // Errors: corrupt (DigestMismatch), exhausted (the disk is full).
   Result<Blob> commit(const std::string& expected_digest = {}, std::int64_t expected_size = -1);

@@ -1,9 +1,13 @@
 #include "runtime/image/content_store.hpp"
 
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
+#include <map>
 #include <mutex>
 #include <set>
 
@@ -11,6 +15,7 @@
 #include "runtime/image/import_source.hpp"
 #include "runtime/image/layer_store.hpp"
 #include "runtime/image/names.hpp"
+#include "schema/base/guarded.hpp"
 #include "schema/base/log.hpp"
 #include "schema/codec/text.hpp"
 #include "schema/host/file.hpp"
@@ -25,7 +30,14 @@ constexpr std::size_t kMaxRecordBytes = 64U << 10U;
 struct Record {
   std::string name;    // in full
   std::string digest;  // of the manifest
+  enum class Origin {
+    imported,  // nobody else may have it
+    pulled,    // a registry has it, so it may be given up for room
+    replaced,  // its tag has moved on; stays while containers run from it
+  } origin = Origin::imported;
 };
+
+constexpr std::array<std::string_view, 3> kOrigins{"imported", "pulled", "replaced"};
 
 // The full name stands inside because the file is called by a hash, which cannot be read
 // back.
@@ -33,6 +45,8 @@ std::string write_record(const Record& record) {
   auto value = Value::make_map();
   value.put("name", Value::of_text(record.name));
   value.put("digest", Value::of_text(record.digest));
+  const auto origin = kOrigins[static_cast<std::size_t>(record.origin)];
+  value.put("origin", Value::of_text(std::string(origin)));
   return write_json(value);
 }
 
@@ -45,7 +59,13 @@ Result<Record> read_record(const std::string& path) {
   if (name == nullptr || digest == nullptr || !is_digest(digest->scalar)) {
     return fail(Code::corrupt, path + " does not name an image");
   }
-  return Record{name->scalar, digest->scalar};
+  // Records of earlier versions do not say it: those were all imported.
+  const auto* said = value.find("origin");
+  const auto* origin = said == nullptr ? kOrigins.begin()
+                                       : std::find(kOrigins.begin(), kOrigins.end(), said->scalar);
+  if (origin == kOrigins.end()) return fail(Code::corrupt, path + " has an unknown origin");
+  return Record{name->scalar, digest->scalar,
+                static_cast<Record::Origin>(origin - kOrigins.begin())};
 }
 
 // The reason is the one kubectl shows for a container that waits for its image.
@@ -78,13 +98,16 @@ class ContentStore::State {
   Result<Record> find_record(const ImageName& name) const;
   Result<ImageReport> describe(const Record& record) const;
   Result<ImageReport> install(const FoundImage& image, const std::vector<std::string>& names,
-                              const ImportRequest& request);
+                              const ImportRequest& request,
+                              Record::Origin origin = Record::Origin::imported);
+  Status write_name(const Record& record) const;
   struct Marks {
     std::set<std::string> blobs;
     std::vector<std::string> chains;
   };
   Result<Marks> mark() const;
   Status sweep_blobs(const Marks& marks) const;
+  Status forget_replaced(const std::vector<std::string>& layers_in_use) const;
   Result<std::int64_t> collect(const std::vector<std::string>& layers_in_use);
 
   ContentStoreOptions options;
@@ -92,6 +115,7 @@ class ContentStore::State {
   BlobStore blobs;
   LayerStore layers;
   std::mutex changing;
+  Guarded<std::map<std::string, int>> leases;  // digests, and how often they are held
 };
 
 Result<std::vector<Record>> ContentStore::State::read_records() const {
@@ -140,7 +164,8 @@ Result<ImageReport> ContentStore::State::describe(const Record& record) const {
 // Unpacks what is missing and, last of all, gives the names: a name always means a whole image.
 Result<ImageReport> ContentStore::State::install(const FoundImage& image,
                                                  const std::vector<std::string>& names,
-                                                 const ImportRequest& request) {
+                                                 const ImportRequest& request,
+                                                 Record::Origin origin) {
   MOORED_TRY(const auto manifest_json, blobs.read_document(image.manifest_digest));
   MOORED_TRY(const auto manifest, parse_document(manifest_json));
   MOORED_TRY(const auto configuration_json, blobs.read_document(manifest.configuration.digest));
@@ -169,10 +194,21 @@ Result<ImageReport> ContentStore::State::install(const FoundImage& image,
     if (request.progress) request.progress({"warning: " + escape_text(warning)});
   }
   for (const auto& name : names) {
-    const Record record{name, image.manifest_digest};
-    MOORED_CHECK(write_file_durably(record_path(name), write_record(record), 0600));
+    MOORED_CHECK(write_name({name, image.manifest_digest, origin}));
   }
-  return describe({names.front(), image.manifest_digest});
+  return describe({names.front(), image.manifest_digest, origin});
+}
+
+// A tag that moves leaves the image it was on behind under its digest.
+Status ContentStore::State::write_name(const Record& record) const {
+  const auto before = read_record(record_path(record.name));
+  if (before && before->digest != record.digest && record.name.find('@') == std::string::npos) {
+    const auto repository = record.name.substr(0, record.name.rfind(':'));
+    const Record left{repository + '@' + before->digest, before->digest, Record::Origin::replaced};
+    const bool known = path_exists(record_path(left.name));  // pulled by digest as well
+    if (!known) MOORED_CHECK(write_file_durably(record_path(left.name), write_record(left), 0600));
+  }
+  return write_file_durably(record_path(record.name), write_record(record), 0600);
 }
 
 // Everything that the names lead to.
@@ -199,8 +235,28 @@ Status ContentStore::State::sweep_blobs(const Marks& marks) const {
   const auto directory = options.directory + "/blobs/sha256";
   MOORED_TRY(const auto present, list_directory(directory));
   for (const auto& hex : present) {
-    if (marks.blobs.count("sha256:" + hex) == 0 && unlink((directory + '/' + hex).c_str()) < 0) {
+    const auto digest = "sha256:" + hex;
+    const bool held = leases.with([&](const auto& held_ones) {
+      return held_ones.count(digest) != 0;
+    });
+    if (!held && marks.blobs.count(digest) == 0 && unlink((directory + '/' + hex).c_str()) < 0) {
       return Unexpected(system_error("remove a blob", errno));
+    }
+  }
+  return {};
+}
+
+// The topmost layer tells whether anything runs from an image; for another image with the same one
+// this errs on the safe side.
+Status ContentStore::State::forget_replaced(const std::vector<std::string>& layers_in_use) const {
+  const std::set<std::string> used(layers_in_use.begin(), layers_in_use.end());
+  MOORED_TRY(const auto records, read_records());
+  for (const auto& record : records) {
+    if (record.origin != Record::Origin::replaced) continue;
+    const auto image = describe(record);
+    if (image && !image->layers.empty() && used.count(image->layers.front()) != 0) continue;
+    if (unlink(record_path(record.name).c_str()) < 0 && errno != ENOENT) {
+      return Unexpected(system_error("forget the image " + record.name, errno));
     }
   }
   return {};
@@ -208,6 +264,7 @@ Status ContentStore::State::sweep_blobs(const Marks& marks) const {
 
 // Blobs first: layers are looked up by chain id and do not need the blobs they came from.
 Result<std::int64_t> ContentStore::State::collect(const std::vector<std::string>& layers_in_use) {
+  MOORED_CHECK(forget_replaced(layers_in_use));
   MOORED_TRY(const auto marks, mark());
   MOORED_CHECK(sweep_blobs(marks));
   return layers.keep_only(marks.chains, layers_in_use);
@@ -322,6 +379,41 @@ Result<std::vector<ImageReport>> ContentStore::import(const ImportRequest& reque
 Result<std::int64_t> ContentStore::collect_garbage(const std::vector<std::string>& layers_in_use) {
   const std::lock_guard lock(state_->changing);
   return state_->collect(layers_in_use);
+}
+
+// ---- for what comes from registries ----
+
+void ContentStore::Lease::keep(const std::string& digest) {
+  digests_.push_back(digest);
+  store_.state_->leases.with([&](auto& held) { ++held[digest]; });
+}
+
+ContentStore::Lease::~Lease() {
+  store_.state_->leases.with([&](auto& held) {
+    for (const auto& digest : digests_) {
+      if (--held[digest] == 0) held.erase(digest);
+    }
+  });
+}
+
+const BlobStore& ContentStore::blobs() const { return state_->blobs; }
+
+Result<ImageReport> ContentStore::adopt(const std::string& name,
+                                        const std::string& manifest_digest) {
+  const std::lock_guard lock(state_->changing);
+  return state_->install({{}, manifest_digest}, {name}, {}, Record::Origin::pulled);
+}
+
+Status ContentStore::sweep() {
+  const std::lock_guard lock(state_->changing);
+  MOORED_TRY(const auto marks, state_->mark());
+  return state_->sweep_blobs(marks);
+}
+
+// The time of the file is enough, and costs no write that anybody waits for.
+void ContentStore::touch(const ImageReport& image) {
+  if (utimensat(AT_FDCWD, state_->record_path(image.name).c_str(), nullptr, 0) == 0) return;
+  log(LogLevel::warning, "the use of an image is not remembered", {{"image", image.name}});
 }
 
 Result<std::vector<std::string>> ContentStore::remove(

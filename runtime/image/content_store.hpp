@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "runtime/image/blob_store.hpp"
+#include "runtime/image/image_fetch.hpp"
 #include "runtime/image/layer_stream.hpp"
 #include "runtime/image/unpack_worker.hpp"
 #include "schema/ports/image_store.hpp"
@@ -51,6 +53,32 @@ class ContentStore final : public ImageStore {
   // (DigestMismatch), exhausted (LayerLimit), not_found (path, PlatformMismatch), conflict (which
   // image of the archive is meant).
   Result<std::vector<ImageReport>> import(const ImportRequest& request);
+  // ---- for what comes from registries ----
+
+  // Keeps blobs from being swept as long as it lives; the store outlives it.
+  class Lease final : public BlobKeeper {
+   public:
+    explicit Lease(ContentStore& store) : store_(store) {}
+    ~Lease() override;
+    Lease(const Lease&) = delete;
+    Lease& operator=(const Lease&) = delete;
+    void keep(const std::string& digest) override;
+
+   private:
+    ContentStore& store_;
+    std::vector<std::string> digests_;
+  };
+  std::unique_ptr<Lease> lease() { return std::make_unique<Lease>(*this); }
+  const BlobStore& blobs() const;
+  // Unpacks and names an image whose blobs are all in the store. name: in full, with a tag or a
+  // digest. The image that had the tag before is kept under its digest: containers may run from it.
+  // Errors: those of import.
+  Result<ImageReport> adopt(const std::string& name, const std::string& manifest_digest);
+  // Removes blobs that neither a name nor a lease leads to.
+  Status sweep();
+  // Remembers that a container is about to run from the image.
+  void touch(const ImageReport& image);
+
   // Takes a name away (or, by digest, every name of that image) and what only it needed; gives the
   // names back. That nothing runs from it is for the caller to see to. Errors: not_found.
   Result<std::vector<std::string>> remove(const std::string& reference,
