@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <charconv>
 #include <csignal>
+#include <filesystem>
 #include <functional>
 #include <set>
 #include <thread>
@@ -49,20 +50,23 @@ Status retry(milliseconds timeout, const std::function<Status()>& attempt) {
   }
 }
 
-// Removes a directory of groups, leaves first.
+// The groups below one. A group has some thirty files in each hierarchy: what they are is taken
+// from the listing, as asking the kernel for each would be the most costly part of a short pod.
+std::vector<std::string> list_groups(const std::string& directory) {
+  std::vector<std::string> groups;
+  std::error_code error;
+  for (std::filesystem::directory_iterator at(directory, error), end; !error && at != end;
+       at.increment(error)) {
+    std::error_code unknown;
+    if (at->is_directory(unknown)) groups.push_back(at->path().string());
+  }
+  return groups;
+}
+
+// Removes a directory of groups, leaves first. Most are leaves, which go at once.
 Status remove_groups(const std::string& directory) {
-  const auto names = list_directory(directory);
-  if (!names) {
-    if (names.error().code == Code::not_found) return {};
-    return Unexpected(names.error());
-  }
-  for (const auto& name : *names) {
-    struct stat status {};
-    const std::string path = directory + "/" + name;
-    if (::lstat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode)) {
-      MOORED_CHECK(remove_groups(path));
-    }
-  }
+  if (::rmdir(directory.c_str()) == 0 || errno == ENOENT) return {};
+  for (const auto& group : list_groups(directory)) MOORED_CHECK(remove_groups(group));
   if (::rmdir(directory.c_str()) != 0 && errno != ENOENT) {
     return Unexpected(system_error("remove cgroup " + directory, errno));
   }
@@ -79,15 +83,7 @@ void collect_processes(const std::string& directory, std::vector<pid_t>& pids) {
     if (pid > 0) pids.push_back(static_cast<pid_t>(pid));
     at = end + 1;
   }
-  const auto names = list_directory(directory);
-  if (!names) return;
-  for (const auto& name : *names) {
-    struct stat status {};
-    const std::string path = directory + "/" + name;
-    if (::lstat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode)) {
-      collect_processes(path, pids);
-    }
-  }
+  for (const auto& group : list_groups(directory)) collect_processes(group, pids);
 }
 
 // One wrong root and a removal would reach groups of others.
