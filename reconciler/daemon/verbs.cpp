@@ -34,9 +34,13 @@ std::string text_of(const Value& value, std::string_view member) {
   return found == nullptr ? std::string() : found->scalar;
 }
 
-// After these nothing more happens to a revision by itself; "progressing" goes on.
-bool is_settled(const std::string& outcome) {
-  return outcome == "ready" || outcome == "failed" || outcome == "refused" || outcome == "held";
+// After these nothing more happens to a revision by itself; "progressing" goes on. A commit that
+// was refused because something it declares is still going is tried again at each look.
+bool is_settled(const Value& receipt) {
+  const auto outcome = text_of(receipt, "outcome");
+  const auto reason = text_of(receipt, "reason");
+  if (outcome == "refused") return reason != "NamespaceTerminating" && reason != "Terminating";
+  return outcome == "ready" || outcome == "failed" || outcome == "held";
 }
 
 // Without a namespace "default" is meant, as kubectl has it.
@@ -204,7 +208,7 @@ Result<Value> DaemonVerbs::wait_for_outcome(const LookReport& look, steady_clock
       const auto name = text_of(receipt->find("steps")->items[i], "name");
       if (shown.insert(name).second) progress.report(Value::of_text(name));
     }
-    if (current && is_settled(text_of(*receipt, "outcome"))) return receipt;
+    if (current && is_settled(*receipt)) return receipt;
     if (steady_clock::now() > end) {
       return Unexpected(Error{Code::timeout, "revision " + sha.substr(0, 12) + " is not ready yet",
                               "Timeout", {}, "see moorctl status"});

@@ -315,6 +315,27 @@ class Path(unittest.TestCase):
             pod["metadata"]["name"] == "once" for pod in self.daemon.pods("shop")))
         self.assertEqual({pod["metadata"]["uid"] for pod in self.ready(2)}, before)
 
+    def test_what_is_removed_may_come_back_at_once(self):
+        self.settled()
+        text = (JOBLIKE.replace("echo line one; echo line two; exit 3",
+                                "trap '' TERM; while :; do sleep 0.2; done")
+                .replace("restartPolicy: Never", "terminationGracePeriodSeconds: 3"))
+        self.repository.write("app/stubborn.yaml", text)
+        self.repository.push("Add a pod that takes its time")
+        self.daemon.sync()
+        first = self.daemon.get("pod", "once", "-n", "shop")["metadata"]["uid"]
+        self.repository.remove("app/stubborn.yaml")
+        self.repository.push("Remove it")
+        self.daemon.ctl("sync")
+        eventually("the removal", lambda: "deletionTimestamp" in self.daemon.get(
+            "pod", "once", "-n", "shop")["metadata"])
+        self.repository.write("app/stubborn.yaml", text)
+        self.repository.push("Add it again")
+        self.daemon.sync()
+        second = self.daemon.get("pod", "once", "-n", "shop")["metadata"]
+        self.assertNotEqual(first, second["uid"])
+        self.assertNotIn("deletionTimestamp", second)
+
     def test_an_empty_tree_removes_nothing(self):
         before = {pod["metadata"]["uid"] for pod in self.ready(2)}
         self.repository.remove("app/web.yaml")
