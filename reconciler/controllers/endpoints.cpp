@@ -15,6 +15,9 @@ constexpr const char* kServiceName = "kubernetes.io/service-name";
 constexpr const char* kHeadless = "service.kubernetes.io/headless";
 constexpr const char* kManagedBy = "endpointslice.kubernetes.io/managed-by";
 constexpr const char* kManager = "endpointslice-controller.k8s.io";
+// Of slices that repeat Endpoints which people declared.
+constexpr const char* kMirrorManager = "endpointslicemirroring-controller.k8s.io";
+constexpr const char* kSkipMirror = "endpointslice.kubernetes.io/skip-mirror";
 constexpr const char* kEndpointsManagedBy = "endpoints.kubernetes.io/managed-by";
 constexpr const char* kEndpointsManager = "endpoint-controller";
 constexpr std::size_t kMaxEndpoints = 100;  // of one slice, as Kubernetes has it
@@ -142,7 +145,8 @@ SliceEndpoint make_endpoint(const Service& service, const Pod& pod) {
 }
 
 // The name is a function of Service, ports and index: the same slice is found again.
-EndpointSlice make_slice(const Object& service, const PortList& ports, std::size_t index) {
+EndpointSlice make_slice(const Object& service, const PortList& ports, std::size_t index,
+                         const char* written_by) {
   const ObjectMeta& meta = service.meta();
   EndpointSlice slice;
   const std::string salt = meta.uid + '/' + text_of(ports) + '/' + std::to_string(index);
@@ -151,7 +155,7 @@ EndpointSlice make_slice(const Object& service, const PortList& ports, std::size
   slice.metadata.namespace_name = meta.namespace_name;
   slice.metadata.labels = meta.labels;
   slice.metadata.labels[kServiceName] = meta.name;
-  slice.metadata.labels[kManagedBy] = kManager;
+  slice.metadata.labels[kManagedBy] = written_by;
   if (service.as<Service>().spec.cluster_ip == "None") slice.metadata.labels[kHeadless] = "";
   slice.metadata.owner_references.push_back(controller_reference(service));
   slice.address_type = "IPv4";
@@ -165,7 +169,7 @@ std::vector<Object> make_slices(const Object& object, const PortGroups& groups) 
   std::vector<Object> slices;
   for (const auto& [text, group] : groups) {
     for (std::size_t start = 0; start < group.pods.size(); start += kMaxEndpoints) {
-      EndpointSlice slice = make_slice(object, group.ports, start / kMaxEndpoints);
+      EndpointSlice slice = make_slice(object, group.ports, start / kMaxEndpoints, kManager);
       const std::size_t end = std::min(start + kMaxEndpoints, group.pods.size());
       for (std::size_t i = start; i < end; ++i) {
         slice.endpoints.push_back(make_endpoint(service, *group.pods[i]));
@@ -175,7 +179,42 @@ std::vector<Object> make_slices(const Object& object, const PortGroups& groups) 
   }
   // A Service without pods keeps one empty slice, as Kubernetes does.
   if (slices.empty()) {
-    slices.push_back(make_object(make_slice(object, {}, 0), object.provenance()));
+    slices.push_back(make_object(make_slice(object, {}, 0, kManager), object.provenance()));
+  }
+  return slices;
+}
+
+SliceEndpoint mirror_endpoint(const EndpointAddress& address, bool ready) {
+  SliceEndpoint endpoint;
+  endpoint.addresses.push_back(address.ip);
+  endpoint.conditions.ready = endpoint.conditions.serving = ready;
+  endpoint.conditions.terminating = false;
+  endpoint.hostname = address.hostname;
+  endpoint.node_name = address.node_name;
+  endpoint.target_ref = address.target_ref;
+  return endpoint;
+}
+
+// Endpoints that people declared, as slices, because packets follow slices only. Two subsets with
+// the same ports continue each other's count, so that no two slices share a name.
+std::vector<Object> make_mirror(const Object& service, const Endpoints& endpoints) {
+  std::vector<Object> slices;
+  std::map<std::string, std::size_t> used;
+  for (const EndpointSubset& subset : endpoints.subsets) {
+    std::vector<SliceEndpoint> all;
+    for (const auto& address : subset.addresses) all.push_back(mirror_endpoint(address, true));
+    const bool shown = service.as<Service>().spec.publish_not_ready_addresses;
+    for (const auto& address : subset.not_ready_addresses) {
+      all.push_back(mirror_endpoint(address, shown));
+    }
+    for (std::size_t start = 0; start < all.size(); start += kMaxEndpoints) {
+      EndpointSlice slice =
+          make_slice(service, subset.ports, used[text_of(subset.ports)]++, kMirrorManager);
+      const auto end = std::min(start + kMaxEndpoints, all.size());
+      slice.endpoints.assign(all.begin() + static_cast<std::ptrdiff_t>(start),
+                             all.begin() + static_cast<std::ptrdiff_t>(end));
+      slices.push_back(make_object(std::move(slice), service.provenance()));
+    }
   }
   return slices;
 }
@@ -220,24 +259,46 @@ std::vector<Object> list_slices(const ObjectKey& service, const StateView& view)
   return slices;
 }
 
+bool is_ours(const Object& slice) {
+  return has_label(slice, kManagedBy, kManager) || has_label(slice, kManagedBy, kMirrorManager);
+}
+
+// Writes these slices and takes away what else moored wrote for the Service. Slices that people
+// declared are theirs.
+void put_slices(Plan& plan, const ObjectKey& service, const std::vector<Object>& slices,
+                const PlanContext& context) {
+  std::set<ObjectKey> wanted;
+  for (const Object& slice : slices) {
+    wanted.insert(slice.key());
+    put_if_changed<EndpointSlice>(plan, slice, context);
+  }
+  for (const Object& slice : list_slices(service, context.view)) {
+    if (!is_ours(slice) || wanted.count(slice.key()) > 0) continue;
+    plan.remove(slice.key(), "no endpoint is left in it");
+  }
+}
+
+// Our own Endpoints go when a Service loses its selector; declared ones become slices.
+void plan_declared_endpoints(Plan& plan, const Object& service, const PlanContext& context) {
+  const ObjectKey key = service.key();
+  const auto endpoints = context.view.find(key_of<Endpoints>(key.namespace_name, key.name));
+  if (!endpoints || has_label(*endpoints, kEndpointsManagedBy, kEndpointsManager) ||
+      has_label(*endpoints, kSkipMirror, "true")) {
+    return drop_endpoints(plan, key, context.view);
+  }
+  put_slices(plan, key, make_mirror(service, endpoints->as<Endpoints>()), context);
+}
+
 }  // namespace
 
 void plan_endpoints(Plan& plan, const Object& service, const PlanContext& context) {
   if (service.as<Service>().spec.selector.empty()) {
-    return drop_endpoints(plan, service.key(), context.view);
+    return plan_declared_endpoints(plan, service, context);
   }
   const auto pods = context.view.list(kind_of<Pod>(), service.meta().namespace_name);
   const PortGroups groups = group_pods(service.as<Service>(), pods);
   put_if_changed<Endpoints>(plan, make_endpoints(service, groups), context);
-  std::set<ObjectKey> wanted;
-  for (const Object& slice : make_slices(service, groups)) {
-    wanted.insert(slice.key());
-    put_if_changed<EndpointSlice>(plan, slice, context);
-  }
-  for (const Object& slice : list_slices(service.key(), context.view)) {
-    if (!has_label(slice, kManagedBy, kManager)) continue;
-    if (wanted.count(slice.key()) == 0) plan.remove(slice.key(), "no endpoint is left in it");
-  }
+  put_slices(plan, service.key(), make_slices(service, groups), context);
 }
 
 void drop_endpoints(Plan& plan, const ObjectKey& service, const StateView& view) {
@@ -248,8 +309,7 @@ void drop_endpoints(Plan& plan, const ObjectKey& service, const StateView& view)
     plan.remove(key, "its Service is gone or selects nothing");
   }
   for (const Object& slice : list_slices(service, view)) {
-    if (!has_label(slice, kManagedBy, kManager)) continue;
-    plan.remove(slice.key(), "its Service is gone or selects nothing");
+    if (is_ours(slice)) plan.remove(slice.key(), "its Service is gone or selects nothing");
   }
 }
 

@@ -1,6 +1,7 @@
 // Services: addresses, Endpoints and EndpointSlices.
 #include <algorithm>
 #include <catch2/catch.hpp>
+#include <map>
 #include <set>
 
 #include "schema/model/pod.hpp"
@@ -168,6 +169,69 @@ TEST_CASE("A Service without selector has no endpoints of moored's making") {
   CHECK_FALSE(world.get<Service>("web").spec.cluster_ip.empty());
   CHECK_FALSE(world.store.find(key_of<Endpoints>("default", "web")));
   CHECK(world.all<EndpointSlice>().empty());
+}
+
+constexpr const char* kOutside = R"(---
+apiVersion: v1
+kind: Service
+metadata: {name: outside, namespace: default}
+spec: {ports: [{port: 80, targetPort: 8080}]}
+---
+apiVersion: v1
+kind: Endpoints
+metadata: {name: outside, namespace: default}
+subsets:
+- addresses: [{ip: 192.0.2.1}, {ip: 192.0.2.2}]
+  notReadyAddresses: [{ip: 192.0.2.3}]
+  ports: [{port: 8080}]
+- addresses: [{ip: 192.0.2.9}]
+  ports: [{port: 8080}]
+)";
+
+TEST_CASE("Declared Endpoints of a Service without selector are repeated as slices") {
+  World world;
+  world.commit(kOutside);
+  world.converge();
+  std::map<std::string, bool> ready;
+  for (const auto& endpoint : slice_endpoints(world)) {
+    ready[endpoint.addresses.at(0)] = *endpoint.conditions.ready;
+  }
+  CHECK(ready == std::map<std::string, bool>{{"192.0.2.1", true}, {"192.0.2.2", true},
+                                             {"192.0.2.3", false}, {"192.0.2.9", true}});
+  REQUIRE(world.all<EndpointSlice>().size() == 2);
+  for (const auto& slice : world.all<EndpointSlice>()) {
+    CHECK(slice.metadata.labels.at("endpointslice.kubernetes.io/managed-by") ==
+          "endpointslicemirroring-controller.k8s.io");
+    CHECK(slice.ports.at(0).port == 8080);
+  }
+  CHECK(world.get<Endpoints>("outside").subsets.size() == 2);
+
+  SECTION("a change of the Endpoints is followed") {
+    std::string text = kOutside;
+    text.replace(text.find("192.0.2.1"), 9, "192.0.2.7");
+    world.commit(text, kSha2);
+    world.converge();
+    const auto now = slice_endpoints(world);
+    CHECK(now.size() == 4);
+    CHECK(std::any_of(now.begin(), now.end(),
+                      [](const auto& one) { return one.addresses.at(0) == "192.0.2.7"; }));
+  }
+  SECTION("a label keeps them from being repeated") {
+    std::string text = kOutside;
+    const std::string meta = "kind: Endpoints\nmetadata: {name: outside, ";
+    text.replace(text.find(meta), meta.size(),
+                 meta + "labels: {endpointslice.kubernetes.io/skip-mirror: \"true\"}, ");
+    world.commit(text, kSha2);
+    world.converge();
+    CHECK(world.all<EndpointSlice>().empty());
+  }
+  SECTION("they go with the Endpoints") {
+    std::string text = kOutside;
+    text.resize(text.rfind("---"));
+    world.commit(text, kSha2);
+    world.converge();
+    CHECK(world.all<EndpointSlice>().empty());
+  }
 }
 
 TEST_CASE("A Service without pods keeps one empty slice") {
