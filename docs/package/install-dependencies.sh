@@ -3,6 +3,7 @@
 #   install-dependencies.sh build   to compile and run moored and the quick start
 #   install-dependencies.sh package to make the .deb as well
 #   install-dependencies.sh test    to run the tests as well
+#   install-dependencies.sh bench   to measure it beside other programs
 set -euo pipefail
 
 build=(g++ cmake ninja-build pkg-config ccache mold
@@ -14,11 +15,13 @@ build=(g++ cmake ninja-build pkg-config ccache mold
 package=(dpkg-dev)
 test=(catch2 busybox-static sqlite3 qemu-system-x86 linux-image-amd64 cpio kmod python3-yaml
   mmdebstrap e2fsprogs docker-registry apache2-utils zstd)
+bench=(busybox-static podman crun conmon netavark catatonit iptables nginx-light fcgiwrap)
 
 packages=("${build[@]}")
 case ${1:-build} in
   package) packages+=("${package[@]}") ;;
   test) packages+=("${package[@]}" "${test[@]}") ;;
+  bench) packages+=("${test[@]}" "${bench[@]}") ;;
 esac
 # kubectl comes from kubernetes-client unless the machine has one already.
 command -v kubectl >/dev/null || packages+=(kubernetes-client)
