@@ -22,9 +22,9 @@ const TypeSchema& schema_of<ServiceAccount>() {
       field<&T::secrets>("secrets", {.merge_key = "name", .carried_by = "net/api",
                                      .doc = "Secrets that belong to the account; a note."}),
       field<&T::image_pull_secrets>("imagePullSecrets",
-                                    {.flags = kNoEffect, .merge_key = "name",
-                                     .carried_by = "runtime/image",
-                                     .doc = "Images are imported; none is pulled with secrets."}),
+                                    {.merge_key = "name",
+                                     .carried_by = "runtime/agent",
+                                     .doc = "For pods of the account that name none."}),
       field<&T::automount_service_account_token>(
           "automountServiceAccountToken",
           {.carried_by = "runtime/agent",
