@@ -221,22 +221,25 @@ ORDER = ("http", "manifest", "sequence", "image", "registry", "gitserver", "git"
 
 
 def run_group(arguments, group, cases, report):
-    node = None
+    """Runs cases on one node, and on a fresh one after a case that has spoilt it."""
     cases.sort(key=lambda case: ORDER.index(case.channel))
-    for number, case in enumerate(cases):
-        if node is None:
-            node = make_node(arguments, group)
-            for row in cases:
-                row.folder = node.fixtures / row.name
-            node.prebuild(cases[number:])
-        found = run_case(node, case)
-        if not healthy(node):
-            found.differ("the good state did not come back")
+    while cases:
+        node = make_node(arguments, group)
+        try:
+            for case in cases:
+                case.folder = node.fixtures / case.name
+            node.prebuild(cases)
+            while cases:
+                case = cases.pop(0)
+                found = run_case(node, case)
+                well = healthy(node)
+                if not well:
+                    found.differ("the good state did not come back")
+                report.take(case, found)
+                if not well:
+                    break
+        finally:
             close(node)
-            node = None
-        report.take(case, found)
-    if node is not None:
-        close(node)
 
 
 def close(node):
@@ -261,6 +264,7 @@ def main():
     if arguments.bin:
         os.environ["MOORED_BIN"] = str(pathlib.Path(arguments.bin).resolve())
     load_parts()
+    nodes.harness.end_on_signal()
     report = Report(read_waiting(arguments.waiting))
     cases = [Case(path.parent) for path in sorted(arguments.directory.glob("*/expect.json"))]
     known = {case.name for case in cases}

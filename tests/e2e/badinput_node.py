@@ -4,9 +4,7 @@ A control repository declares the sources: "baseline" (the good state, on top of
 come), "steady" (another team's source, which must stay on schedule meanwhile), and what a case adds.
 """
 import contextlib
-import ctypes
 import hashlib
-import http.client
 import json
 import os
 import pathlib
@@ -53,13 +51,6 @@ def reference(ref):
     return "name: " + json.dumps(ref)
 
 
-def enter_network(namespace):
-    """Puts this process into the network namespace, so that it speaks to the daemon directly."""
-    with open(f"/run/netns/{namespace}", "rb") as file:
-        if ctypes.CDLL(None, use_errno=True).setns(file.fileno(), 0x40000000) != 0:
-            raise OSError(ctypes.get_errno(), "setns")
-
-
 class Builder:
     """Runs the scripts of cases one after another in the background: some take a minute."""
 
@@ -69,7 +60,7 @@ class Builder:
         self.errors = {}
         self.stopped = False
         self.directory = node.world.directory
-        self.cases = cases
+        self.cases = list(cases)
         (self.directory / "made").mkdir(exist_ok=True)
         self.thread = threading.Thread(target=self._build, daemon=True)
         self.thread.start()
@@ -180,7 +171,7 @@ class Node:
             raise
 
     def _make(self, fixtures, local, policy):
-        enter_network(self.world.namespace)
+        self.world.enter()
         directory = self.world.directory
         self.fixtures = directory / "cases"
         shutil.copytree(fixtures, self.fixtures, symlinks=True)
@@ -341,13 +332,7 @@ class Node:
     # --- what the daemon says
 
     def ask(self, path):
-        link = http.client.HTTPConnection("127.0.0.1", self.daemon.port, timeout=10)
-        try:
-            link.request("GET", path)
-            answer = link.getresponse()
-            return answer.status, answer.read().decode(errors="surrogateescape")
-        finally:
-            link.close()
+        return self.daemon.ask(path)
 
     def json(self, path):
         status, text = self.ask(path)

@@ -4,6 +4,8 @@ Everything is made below one temporary directory and one network namespace with 
 own, so that two runs can go side by side; close() takes all of it away, also after a failure.
 """
 import contextlib
+import ctypes
+import http.client
 import json
 import os
 import pathlib
@@ -143,6 +145,16 @@ class Daemon:
             program or NEW_KUBECTL, "--cache-dir", self.directory / "kube-cache",
             "-s", f"http://127.0.0.1:{self.port}", *arguments), check=check, timeout=timeout)
 
+    def ask(self, path):
+        """Status and text of a GET, from a process that is in the world's network namespace."""
+        link = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        try:
+            link.request("GET", path)
+            answer = link.getresponse()
+            return answer.status, answer.read().decode(errors="surrogateescape")
+        finally:
+            link.close()
+
     def get(self, *arguments):
         return json.loads(self.kubectl("get", *arguments, "-o", "json").stdout)
 
@@ -216,6 +228,12 @@ class World:
         self.children.append(child)
         return child
 
+    def enter(self):
+        """Puts this process into the network namespace, to speak to a daemon directly."""
+        with open(f"/run/netns/{self.namespace}", "rb") as file:
+            if ctypes.CDLL(None, use_errno=True).setns(file.fileno(), 0x40000000) != 0:
+                raise OSError(ctypes.get_errno(), "setns")
+
     def daemon(self, name="node", *arguments):
         daemon = Daemon(self, name, *arguments)
         self.daemons.append(daemon)
@@ -281,6 +299,14 @@ print(json.dumps({"good": good, "bad": bad, "seen": seen}))
         if self.child.returncode != 0:
             raise Failed(err)
         return json.loads(out)
+
+
+def end_on_signal():
+    """Lets SIGTERM and SIGHUP end a program as an exception does, so that it cleans up."""
+    def leave(number, frame):
+        raise SystemExit(128 + number)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, leave)
 
 
 def follow(process, lines):
