@@ -291,12 +291,9 @@ Result<std::int64_t> Tree::read_memory_bytes(const std::string& path) {
   return std::max<std::int64_t>(0, number_of(usage) - inactive);
 }
 
-// Whole processes, by our own writes: the library would move a single thread on v1.
 Status Tree::attach(const std::string& path, pid_t pid) {
-  for (const auto& group : directories(path)) {
-    MOORED_CHECK(write_file(group + "/cgroup.procs", std::to_string(pid)));
-  }
-  return {};
+  if (layout_.unified.empty()) return {};
+  return write_file(layout_.unified + full(path) + "/cgroup.procs", std::to_string(pid));
 }
 
 // Plain paths, so that the shim needs to know nothing about versions.
@@ -304,8 +301,8 @@ Entrance Tree::entrance(const std::string& path) const {
   Entrance entrance;
   std::set<std::string> files;
   for (const auto& entry : layout_.v1)
-    files.insert(entry.mount_point + full(path) + "/cgroup.procs");
-  entrance.procs_files.assign(files.begin(), files.end());
+    files.insert(entry.mount_point + full(path) + "/tasks");
+  entrance.tasks_files.assign(files.begin(), files.end());
   if (!layout_.unified.empty()) entrance.v2_directory = layout_.unified + full(path);
   const std::string memory = directory("memory", path);
   if (layout_.versions.memory == Version::v1) entrance.oom_file = memory + "/memory.oom_control";

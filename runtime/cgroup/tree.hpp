@@ -33,7 +33,7 @@ std::string find_unified(const std::string& mountinfo);
 // Files by which a process enters a group and by which its end is told.
 struct Entrance {
   std::string v2_directory;              // for CLONE_INTO_CGROUP, kill and events; may be empty
-  std::vector<std::string> procs_files;  // of the v1 hierarchies
+  std::vector<std::string> tasks_files;  // of the v1 hierarchies: a process enters by itself
   std::string oom_file;                  // memory.events or memory.oom_control; may be empty
 };
 
@@ -56,7 +56,8 @@ class Tree {
   Result<CgroupLimits> read_limits(const std::string& path, const CgroupLimits& recorded);
   // Bytes in use now, without the page cache that can be dropped at once.
   Result<std::int64_t> read_memory_bytes(const std::string& path);
-  // Moves a whole process. Errors: conflict (v2: not a leaf).
+  // Moves a whole process in the v2 hierarchy, if there is one. Those of v1 it enters by itself,
+  // through entrance(). Errors: conflict (not a leaf).
   Status attach(const std::string& path, pid_t pid);
   Entrance entrance(const std::string& path) const;
   // Whether a process is in the group or below it.

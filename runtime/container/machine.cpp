@@ -130,6 +130,9 @@ Result<Child> ShimProgram::start(const std::string& pod_directory, cgroup::Tree&
   // start.
   request.program = "/proc/self/fd/" + std::to_string(file_.get());
   request.arguments = {"moored-shim", pod_directory};
+  const auto entrance = tree.entrance(kShimGroup);
+  request.arguments.insert(request.arguments.end(), entrance.tasks_files.begin(),
+                           entrance.tasks_files.end());
   request.descriptors = {{write_end.get(), kSyncDescriptor}, {log.get(), 2}};
   request.new_session = true;
   MOORED_TRY(auto child, spawn(request));

@@ -96,7 +96,7 @@ shim::ContainerOrder make_order(const PodSandboxSpec& pod, const ContainerSpec& 
   order.directory = paths.directory;
   order.pid_namespace = pid_namespace(pod);
   order.cgroup = entrance.v2_directory;
-  order.procs_files = entrance.procs_files;
+  order.tasks_files = entrance.tasks_files;
   order.oom_file = entrance.oom_file;
   order.log_path = spec.log_path;
   order.termination_path = spec.termination_message_path;
@@ -169,7 +169,7 @@ shim::ContainerOrder plan_pause(const ContainerPaths& paths, const cgroup::Entra
   order.directory = paths.directory;
   order.pid_namespace = "pause";
   order.cgroup = entrance.v2_directory;
-  order.procs_files = entrance.procs_files;
+  order.tasks_files = entrance.tasks_files;
   order.oom_score_adjust = -998;
   using shim::StepType;
   for (const auto type : {StepType::session, StepType::private_mounts, StepType::overlay_root,

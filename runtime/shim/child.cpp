@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <csignal>
 
+#include "runtime/shim/entrance.hpp"
 #include "runtime/shim/mounts.hpp"
 #include "runtime/shim/terminal.hpp"
 #include "runtime/sys/credentials.hpp"
@@ -60,8 +61,12 @@ class ChildRun {
 
   // One failing step ends the child; its name and reason are the start error that people read.
   [[noreturn]] void run() {
-    const char* doing = "streams";
-    Status status = start();
+    const char* doing = "cgroup";
+    Status status = enter_groups();
+    if (status) {
+      doing = "streams";
+      status = start();
+    }
     if (status && streams_.joined_process >= 0) {
       doing = "join";
       status = join();
@@ -77,8 +82,14 @@ class ChildRun {
   }
 
  private:
+  // First, so that nothing of the child is unaccounted.
+  Status enter_groups() const {
+    for (const int entrance : streams_.entrances) MOORED_CHECK(enter_group(entrance));
+    return {};
+  }
+
   // Keeps only what is needed, so that a waiting child holds nobody else's pipe open; then waits
-  // until the shim has put it into its cgroups.
+  // until the shim lets it begin.
   Status start() {
     std::vector<int> kept{streams_.in, streams_.out, streams_.err, streams_.control,
                           streams_.joined_process};

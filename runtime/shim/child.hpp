@@ -28,6 +28,7 @@ struct ChildStreams {
   int err = -1;
   int control = -1;         // SEQPACKET: "go", "start" from the shim; "terminal", "ready" or
                             // "error …" to it
+  std::vector<int> entrances;  // tasks files of v1 groups, entered before anything else
   int joined_process = -1;  // pidfd whose mounts and cgroup view are entered first, or -1
 };
 

@@ -91,7 +91,7 @@ Status ContainerRun::begin() {
   request.placement.new_namespaces = new_namespaces(order_);
   request.placement.pid_namespace = order_.pid_namespace == "shared" ? shared_pid_namespace_ : -1;
   request.placement.cgroup = order_.cgroup;
-  request.placement.procs_files = order_.procs_files;
+  request.placement.tasks_files = order_.tasks_files;
   request.placement.oom_score_adjust = order_.oom_score_adjust;
   request.uid = order_.uid;
   request.gid = order_.gid;

@@ -48,7 +48,7 @@ class ExecProbe final : public Probe {
     wish.placement.joined_process = run.pidfd();
     cgroup_ = make_exec_cgroup(run.order().cgroup);
     wish.placement.cgroup = cgroup_.empty() ? run.order().cgroup : cgroup_;
-    wish.placement.procs_files = run.order().procs_files;
+    wish.placement.tasks_files = run.order().tasks_files;
     wish.placement.oom_score_adjust = run.order().oom_score_adjust;
     wish.uid = run.order().uid;
     wish.gid = run.order().gid;

@@ -11,6 +11,7 @@
 #include <csignal>
 
 #include "runtime/shim/child.hpp"
+#include "runtime/shim/entrance.hpp"
 #include "runtime/sys/socket.hpp"
 #include "schema/host/file.hpp"
 
@@ -83,8 +84,10 @@ Result<Lines> make_lines(const LaunchRequest& request) {
   return lines;
 }
 
-ChildStreams child_streams(const LaunchRequest& request, const Lines& lines) {
+ChildStreams child_streams(const LaunchRequest& request, const Lines& lines,
+                           const std::vector<UniqueFd>& entrances) {
   ChildStreams streams;
+  for (const auto& entrance : entrances) streams.entrances.push_back(entrance.get());
   streams.control = lines.control.theirs.get();
   streams.out = lines.out.theirs.get();
   streams.err = request.merge_errors || request.tty ? streams.out : lines.err.theirs.get();
@@ -115,15 +118,10 @@ class PidNamespaceVisit {
   UniqueFd own_;
 };
 
-// v1 hierarchies and the OOM score; the v2 cgroup the child was born in.
-Status place(const Placement& placement, pid_t pid) {
-  const std::string number = std::to_string(pid);
-  for (const auto& file : placement.procs_files)
-    MOORED_CHECK(write_file(file, number));
-  // Lowering needs CAP_SYS_RESOURCE, which this machine may not give: then it stays as it is.
-  static_cast<void>(
-      write_file("/proc/" + number + "/oom_score_adj", std::to_string(placement.oom_score_adjust)));
-  return {};
+// Lowering needs CAP_SYS_RESOURCE, which this machine may not give: then it stays as it is.
+void set_oom_score(const Placement& placement, pid_t pid) {
+  static_cast<void>(write_file("/proc/" + std::to_string(pid) + "/oom_score_adj",
+                               std::to_string(placement.oom_score_adjust)));
 }
 
 // Empty stays empty: a machine without a v2 hierarchy.
@@ -137,24 +135,27 @@ Result<UniqueFd> open_cgroup(const std::string& path) {
 
 }  // namespace
 
-// The child waits for "go": by then it is in every cgroup, so nothing of it is unaccounted.
+// The child is born in its v2 group, enters the others first of all and then waits for "go".
 Result<Launched> launch(const LaunchRequest& request) {
   MOORED_TRY(const auto pinned, pin_steps(request.steps));
   MOORED_TRY(auto lines, make_lines(request));
   MOORED_TRY(const auto cgroup, open_cgroup(request.placement.cgroup));
+  MOORED_TRY(const auto entrances, open_entrances(request.placement.tasks_files));
   Launched launched;
   {
     MOORED_TRY(const auto visit, PidNamespaceVisit::enter(request.placement.pid_namespace));
     MOORED_TRY(launched.child,
                sys::clone_process({request.placement.new_namespaces, cgroup.get()}));
-    if (launched.child.pid == 0) run_child(request.steps, pinned, child_streams(request, lines));
+    if (launched.child.pid == 0) {
+      run_child(request.steps, pinned, child_streams(request, lines, entrances));
+    }
   }
-  auto placed = place(request.placement, launched.child.pid);
-  if (placed) placed = sys::send_message(lines.control.ours.get(), "go");
-  if (!placed) {
+  set_oom_score(request.placement, launched.child.pid);
+  auto told = sys::send_message(lines.control.ours.get(), "go");
+  if (!told) {
     static_cast<void>(sys::send_signal(launched.child.pidfd.get(), SIGKILL));
     static_cast<void>(wait_child(launched.child, std::chrono::seconds(5)));
-    return Unexpected(std::move(placed).error().context("cgroup"));
+    return Unexpected(std::move(told).error().context("begin"));
   }
   launched.control = std::move(lines.control.ours);
   launched.in = std::move(lines.in.ours);

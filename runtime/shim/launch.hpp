@@ -18,7 +18,7 @@ struct Placement {
   int pid_namespace = -1;            // to be born in: a pidfd or namespace; -1: ours
   int joined_process = -1;           // pidfd whose mounts and cgroup view the child joins; -1: none
   std::string cgroup;                // v2 directory; empty: none
-  std::vector<std::string> procs_files;
+  std::vector<std::string> tasks_files;  // v1 groups that the child enters by itself
   int oom_score_adjust = 0;
 };
 

@@ -25,7 +25,7 @@ std::string to_text(const ContainerOrder& order) {
   head.set("v", kProtocol).set("name", order.name).set("attempt", order.attempt);
   head.set("id", order.id).set("directory", order.directory);
   head.set("pidNamespace", order.pid_namespace).set("cgroup", order.cgroup);
-  head.set("procsFiles", order.procs_files).set("oomFile", order.oom_file);
+  head.set("tasksFiles", order.tasks_files).set("oomFile", order.oom_file);
   head.set("logPath", order.log_path).set("terminationPath", order.termination_path);
   head.set("oomScoreAdjust", order.oom_score_adjust);
   head.set("uid", static_cast<std::int64_t>(order.uid));
@@ -51,7 +51,7 @@ Result<ContainerOrder> container_order_from(const std::string& text) {
   order.directory = head.text_of("directory");
   order.pid_namespace = head.text_of("pidNamespace");
   order.cgroup = head.text_of("cgroup");
-  order.procs_files = head.list_of("procsFiles");
+  order.tasks_files = head.list_of("tasksFiles");
   order.oom_file = head.text_of("oomFile");
   order.log_path = head.text_of("logPath");
   order.termination_path = head.text_of("terminationPath");

@@ -30,7 +30,7 @@ struct ContainerOrder {
   std::string directory;                 // of this attempt: state.json, exit.json
   std::string pid_namespace;             // new, host, shared, or pause (new, and shared from then)
   std::string cgroup;                    // v2 directory to be born in; empty: none
-  std::vector<std::string> procs_files;  // v1 cgroup.procs files to be written into
+  std::vector<std::string> tasks_files;  // of v1 groups, which the process enters by itself
   std::string oom_file;                  // memory.events or memory.oom_control; empty: none
   std::string log_path;                  // empty: output is thrown away
   std::string termination_path;          // host path of the termination message; empty: none

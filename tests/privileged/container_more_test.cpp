@@ -8,6 +8,8 @@
 
 #include <catch2/catch.hpp>
 #include <csignal>
+#include <set>
+#include <sstream>
 #include <string>
 #include <thread>
 
@@ -148,6 +150,39 @@ TEST_CASE("a change from outside is read back as it is", "[vm]") {
     if (path_exists(file)) REQUIRE(write_file(file, "7"));
   }
   CHECK(fixture.sandbox().read_limits(pod.uid, "main")->pids_limit == 7);
+}
+
+TEST_CASE("container, probe and shim are each in their group in every hierarchy", "[vm]") {
+  NEEDS_CONTAINERS();
+  SandboxFixture fixture;
+  const auto pod = fixture.pod();
+  fixture.make_pod(pod);
+  fixture.make_and_start(pod.uid, fixture.container("main", "sleep 1000 & sleep 1000"));
+  const auto pids_in = [&](const std::string& mount, const std::string& group) {
+    std::set<std::string> pids;
+    std::istringstream text(
+        read_file(mount + fixture.cgroup_root() + "/" + group + "/cgroup.procs").value_or(""));
+    for (std::string pid; text >> pid;) pids.insert(pid);
+    return pids;
+  };
+  const auto main_pid =
+      std::to_string(fixture.sandbox().list_containers(pod.uid)->at(0).pid);
+  int hierarchies = 0;
+  for (const auto& mount : SandboxFixture::cgroup_mounts()) {
+    if (!path_exists(mount + fixture.cgroup_root())) continue;
+    INFO(mount);
+    ++hierarchies;
+    CHECK(pids_in(mount, "pods/burstable/pod" + pod.uid + "/main-0").count(main_pid) == 1);
+    CHECK(pids_in(mount, "system/shims").size() == 1);
+  }
+  CHECK(hierarchies > 0);
+  ProbeRequest probe;
+  probe.container = "main";
+  probe.command = {"cat", "/proc/self/cgroup"};
+  const auto seen = fixture.sandbox().run_probe(pod.uid, probe);
+  REQUIRE(seen);
+  // Its view ends at the container's own group, so no line may lead out of it.
+  CHECK_THAT(seen->output, !Catch::Contains("/.."));
 }
 
 TEST_CASE("memory beyond the limit ends the container as OOMKilled", "[vm]") {

@@ -47,7 +47,7 @@ MachineFacts make_facts() {
 
 Result<std::vector<HostStep>> plan(const ContainerSpec& spec,
                                    const PodSandboxSpec& pod = make_pod()) {
-  return plan_container(pod, spec, kRoots, {"/cg/x", {"/v1/x/cgroup.procs"}, "/cg/x/memory.events"},
+  return plan_container(pod, spec, kRoots, {"/cg/x", {"/v1/x/tasks"}, "/cg/x/memory.events"},
                         make_facts());
 }
 

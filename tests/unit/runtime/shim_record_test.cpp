@@ -166,7 +166,7 @@ TEST_CASE("orders and states come back whole") {
   order.directory = "/run/pods/uid/c/web/3";
   order.pid_namespace = "new";
   order.cgroup = "/sys/fs/cgroup/x";
-  order.procs_files = {"/sys/fs/cgroup/cpu/x/cgroup.procs"};
+  order.tasks_files = {"/sys/fs/cgroup/cpu/x/tasks"};
   order.oom_file = "/o";
   order.log_path = "/l";
   order.termination_path = "/t";
