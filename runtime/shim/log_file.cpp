@@ -127,7 +127,7 @@ void LogFile::append(std::string_view record, WallTime now) {
 
 // Followers hold the old file by its descriptor and notice that the name is another one now.
 void LogFile::rotate(WallTime now) {
-  if (line_open_) return;
+  if (line_open_ && size_ < limits_.file_bytes + limits_.line_bytes) return;
   std::string aside = path_ + "." + compact_time(now);
   for (int i = 1; path_exists(aside) && i < 1000; ++i) {
     aside = path_ + "." + compact_time(now) + "-" + std::to_string(1000 + i).substr(1);

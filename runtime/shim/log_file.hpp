@@ -36,6 +36,7 @@ class LogFramer {
 
 struct LogLimits {
   std::size_t file_bytes = 10U << 20U;
+  std::size_t line_bytes = 128U << 10U;  // that a file may be larger, to end with a whole line
   int files = 5;  // the current one included
 };
 
@@ -46,9 +47,10 @@ class LogFile {
   // Opens for appending, without following links. Errors: denied, not_found, invalid (a link).
   static Result<LogFile> create(const std::string& path, const LogLimits& limits);
 
-  // Writes whole records; rotates first when the file is full and the last record ended a line.
+  // Writes whole records; rotates first when the file is full and the last record ended a line, or
+  // when the line has gone on for more than its share.
   void write(std::string_view records, WallTime now);
-  // Starts a new file now, if the last record ended a line.
+  // Starts a new file now, if the last record ended a line or the file is beyond all limits.
   void rotate(WallTime now);
   // Makes what was written durable.
   void sync() const;

@@ -119,6 +119,26 @@ TEST_CASE("a line that is cut stays in one file") {
   CHECK(*read_file(scratch.path + "/0.log") == line("stdout", "F", "next"));
 }
 
+TEST_CASE("a line without an end does not keep a file growing") {
+  const Scratch scratch;
+  LogLimits limits;
+  limits.file_bytes = 1000;
+  limits.line_bytes = 200;
+  limits.files = 3;
+  auto log = LogFile::create(scratch.path + "/0.log", limits);
+  REQUIRE(log);
+  for (int i = 0; i < 100; ++i) log->write(line("stdout", "P", std::string(60, 'a')), kNow);
+  const auto names = list_directory(scratch.path);
+  CHECK(names->size() == 3);
+  for (const auto& name : *names) {
+    const auto text = *read_file(scratch.path + "/" + name);
+    CHECK(text.size() <= 1200 + line("stdout", "P", std::string(60, 'a')).size());
+    CHECK(text.back() == '\n');
+  }
+  log->write(line("stdout", "F", "end"), kNow);
+  CHECK(log->dropped_bytes() == 0);
+}
+
 TEST_CASE("rotation can be asked for") {
   const Scratch scratch;
   auto log = LogFile::create(scratch.path + "/0.log", {});
