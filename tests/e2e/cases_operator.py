@@ -230,10 +230,25 @@ class Operator(unittest.TestCase):
         harness.shutil.rmtree(self.daemon.run_dir)
         self.daemon.run_dir.mkdir()
         self.daemon.start()
-        eventually("every container started again", lambda: all(
-            status["restartCount"] > 0 for pod in self.daemon.ready_pods("shop", "app=keeper")
-            for status in pod["status"]["containerStatuses"]))
+        self.started_again()
         self.assertEqual({pod["metadata"]["uid"] for pod in self.ready()}, before)
+
+    def test_a_machine_is_cleared_without_a_daemon(self):
+        """What a removal of the package does when the daemon cannot be started any more."""
+        self.daemon.kill()
+        instance = self.daemon.instance()
+        clear = harness.ROOT / "docs" / "package" / "clear-machine"
+        harness.run(*self.world.inside(clear, self.daemon.state_dir, self.daemon.run_dir))
+        left = self.daemon.invariants("--gone", "--instance", instance)
+        self.assertEqual(left, f"left: directory {self.daemon.state_dir}", "left after clearing")
+        self.assertFalse(self.daemon.run_dir.exists())
+        self.daemon.start()
+        self.started_again()
+
+    def started_again(self):
+        eventually("every container started again", lambda: [
+            status["restartCount"] > 0 for pod in self.daemon.ready_pods("shop", "app=keeper")
+            for status in pod["status"]["containerStatuses"]] == [True, True])
 
     def unmount(self):
         """Takes the mounts of the run directory away, as the end of a machine does."""

@@ -78,7 +78,7 @@ first_life() {
   git clone -q /srv/shop.git /srv/work 2>/dev/null
   git -C /srv/work config user.name test
   git -C /srv/work config user.email test@example.org
-  printf 'source:\n  url: /srv/shop.git\n  path: deploy\n  interval: 2s\n' >/etc/moored/moored.yaml
+  printf 'source:\n  url: /srv/shop.git\n  path: deploy\n  interval: 1m\n' >/etc/moored/moored.yaml
   need "the configuration holds" moored check
   need "starts, and says when it is ready" systemctl start moored.service
   active || fail "is not active"
@@ -87,8 +87,8 @@ first_life() {
   cp /test/manifests.yaml /srv/work/deploy/
   git -C /srv/work add . && git -C /srv/work commit -qm "Run a box" &&
     git -C /srv/work push -q origin HEAD:main || fail "push"
-  within 300 "two containers run" two_run
   need "the revision is ready" moorctl sync --wait --timeout 280
+  two_run || fail "two containers run"
   [ -d "$holder" ] && [ ! -e /sys/fs/cgroup/system.slice/moored.service/pods ] ||
     fail "pods are not below the holder unit"
   pass "a push becomes pods below moored-pods.service"
@@ -155,6 +155,12 @@ second_life() {
   [ "$(cat /var/log/moored/pods/*/box/*.log | grep -c ended)" = 2 ] ||
     fail "pods did not end well with the machine: $(cat /var/log/moored/pods/*/box/*.log)"
   pass "pods end well with the machine and come back with it"
+
+  local before
+  before=$(containers)
+  kill -KILL "$(systemctl show -p MainPID --value moored-pods.service)"
+  need "restart without a holder" systemctl restart moored.service
+  untouched "kill -9 of what holds their group, and a restart then" "$before"
 
   need "purges" dpkg --purge moored
   local left
