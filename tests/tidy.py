@@ -22,7 +22,7 @@ RANK = {
     "runtime/cgroup": 4, "runtime/image": 4, "net/link": 4,
     "reconciler/diff": 4, "gitsync/load": 4, "gitsync/render": 4, "runtime/shim": 4,
     "reconciler/core": 5, "reconciler/scheduler": 6, "reconciler/store": 6,
-    "runtime/registry": 5, "runtime/container": 6, "net/proxy": 6,
+    "runtime/registry": 5, "runtime/container": 6, "runtime/watch": 6, "net/proxy": 6,
     "reconciler/controllers": 7, "runtime/agent": 7, "gitsync/follow": 7, "net/api": 8,
     "reconciler/loop": 8, "reconciler/admin": 8, "net/pod": 8,
     "reconciler/daemon": 9, "reconciler/ctl": 9,

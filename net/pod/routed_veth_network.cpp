@@ -6,6 +6,7 @@
 
 #include "net/link/conntrack.hpp"
 #include "net/link/namespaces.hpp"
+#include "net/link/network_events.hpp"
 #include "net/link/packet_rules.hpp"
 #include "net/pod/address_pool.hpp"
 #include "net/pod/node_wiring.hpp"
@@ -23,6 +24,7 @@ bool is_instance(const std::string& text) {
          });
 }
 
+constexpr const char* kRulesFile = "/net.rules";  // below the run directory
 // How long the last links may take to go by themselves: 2 s in all.
 constexpr int kMaxLinkWaits = 200;
 constexpr std::chrono::milliseconds kLinkWait{10};
@@ -33,6 +35,7 @@ struct Inner {
   AddressPool pool;
   std::string listing;                // our table as it looked after we had put it in place
   std::set<std::string> stray_links;  // seen once without an owner
+  std::vector<NetworkDrift> earlier;  // found at the start, told with the first look
 };
 
 }  // namespace
@@ -43,7 +46,7 @@ class RoutedVethNetwork::State {
       : options(std::move(given)),
         clock(time),
         rules(make_packet_rules(options.nft_program)),
-        inner(Inner{std::move(host), std::move(pool), {}, {}}) {}
+        inner(Inner{std::move(host), std::move(pool), {}, {}, {}}) {}
 
   std::string pin(const std::string& uid) const { return pin_directory() + '/' + uid; }
   std::string pin_directory() const { return options.run_directory + "/net"; }
@@ -59,10 +62,13 @@ class RoutedVethNetwork::State {
 
   Status prepare(Inner& in);
   Status put_rules(Inner& in);
-  Status correct_node(Inner& in, std::vector<NetworkDrift>& drift);
-  Status correct_rules(Inner& in, std::vector<NetworkDrift>& drift);
-  Status correct_pod(Inner& in, const std::string& uid, std::vector<NetworkDrift>& drift);
-  Status correct_strays(Inner& in, std::vector<NetworkDrift>& drift);
+  // repair: what differs is put right; else it is only told.
+  Status correct_node(Inner& in, bool repair, std::vector<NetworkDrift>& drift);
+  Status correct_rules(Inner& in, bool repair, std::vector<NetworkDrift>& drift);
+  Status correct_pod(Inner& in, const std::string& uid, bool repair,
+                     std::vector<NetworkDrift>& drift);
+  Status correct_strays(Inner& in, bool repair, std::vector<NetworkDrift>& drift);
+  bool changed_while_away(const Inner& in);
   Status remove_pod(Inner& in, const std::string& uid);
   Status remove_links(Inner& in);
   Status remove_node(Inner& in);
@@ -73,6 +79,7 @@ class RoutedVethNetwork::State {
   KernelFlowTable flows;
   bool told_flows = false;
   int mtu_bytes = 1500;
+  std::unique_ptr<NetworkEvents> events;  // none: changes are found by the sweep
   Guarded<Inner> inner;
 };
 
@@ -100,53 +107,73 @@ Result<int> find_loopback(RouteSocket& host) {
 Status RoutedVethNetwork::State::put_rules(Inner& in) {
   MOORED_CHECK(rules->apply(render_node_rules(rule_options())));
   MOORED_TRY(in.listing, rules->read_table(table()));
-  return {};
+  return write_file(options.run_directory + kRulesFile, in.listing, true);
+}
+
+// Rules that an earlier daemon of this boot put in place, and somebody changed since. The run
+// directory does not outlive the boot, and rules do not either.
+bool RoutedVethNetwork::State::changed_while_away(const Inner&) {
+  const auto left = read_file(options.run_directory + kRulesFile);
+  if (!left) return false;
+  const auto present = rules->read_table(table());
+  return !present || *present != *left;
 }
 
 Status RoutedVethNetwork::State::prepare(Inner& in) {
   MOORED_CHECK(make_directories(pin_directory()));
   MOORED_CHECK(make_directories(options.state_directory + "/network"));
   MOORED_TRY(const auto opened, claim_node(rule_options(), in.host, *rules));
-  std::vector<NetworkDrift> drift;
-  MOORED_CHECK(correct_node(in, drift));
+  // The first daemon of a boot finds nothing, which is as it should be.
+  const bool again = path_exists(options.run_directory + kRulesFile);
+  const bool changed = changed_while_away(in);
+  MOORED_CHECK(correct_node(in, true, in.earlier));
+  if (!again) in.earlier.clear();
   MOORED_CHECK(put_rules(in));
+  if (changed) {
+    in.earlier.push_back({{}, "rule", "table ip " + table(), "changed while no daemon ran", {}});
+  }
   MOORED_TRY(const auto tables, read_host_tables(in.host));
   mtu_bytes = choose_mtu(tables);
   return {};
 }
 
 // Own address and routes; whatever is missing is put in place and told.
-Status RoutedVethNetwork::State::correct_node(Inner& in, std::vector<NetworkDrift>& drift) {
+Status RoutedVethNetwork::State::correct_node(Inner& in, bool repair,
+                                              std::vector<NetworkDrift>& drift) {
   MOORED_TRY(const int loopback, find_loopback(in.host));
-  MOORED_CHECK(in.host.set_up(loopback));
+  if (repair) MOORED_CHECK(in.host.set_up(loopback));
   const auto address = make_node_address(rule_options(), loopback);
   MOORED_TRY(const auto addresses, in.host.read_addresses());
   if (std::find(addresses.begin(), addresses.end(), address) == addresses.end()) {
-    MOORED_CHECK(in.host.put_address(address));
-    drift.push_back({{}, "address", format(address.address) + " on lo", "missing"});
+    if (repair) MOORED_CHECK(in.host.put_address(address));
+    drift.push_back({{}, "address", format(address.address) + " on lo", "missing", {}, repair});
   }
   MOORED_TRY(const auto routes, in.host.read_routes());
   for (const auto& route : make_node_routes(rule_options(), loopback)) {
     if (std::find(routes.begin(), routes.end(), route) != routes.end()) continue;
-    MOORED_CHECK(in.host.put_route(route));
-    drift.push_back({{}, "route", format(route.destination), "missing"});
+    if (repair) MOORED_CHECK(in.host.put_route(route));
+    drift.push_back({{}, "route", format(route.destination), "missing", {}, repair});
   }
   return {};
 }
 
-Status RoutedVethNetwork::State::correct_rules(Inner& in, std::vector<NetworkDrift>& drift) {
+Status RoutedVethNetwork::State::correct_rules(Inner& in, bool repair,
+                                               std::vector<NetworkDrift>& drift) {
   const auto listing = rules->read_table(table());
   if (!listing && listing.error().code != Code::not_found) return Unexpected(listing.error());
   if (!listing || *listing != in.listing) {
     drift.push_back({{},
                      "rule",
                      "table ip " + table() + " sha256:" + sha256_hex(in.listing),
-                     listing ? "sha256:" + sha256_hex(*listing) : "missing"});
-    MOORED_CHECK(put_rules(in));
+                     listing ? "sha256:" + sha256_hex(*listing) : "missing",
+                     {},
+                     repair});
+    if (repair) MOORED_CHECK(put_rules(in));
   }
+  if (!repair) return {};
   MOORED_TRY(const auto opened, claim_node(rule_options(), in.host, *rules));
   for (const auto& link : opened) {
-    drift.push_back({{}, "forwarding", link + " on", "off"});
+    drift.push_back({{}, "forwarding", link + " on", "off", {}});
   }
   return {};
 }
@@ -179,6 +206,7 @@ Status RoutedVethNetwork::State::remove_node(Inner& in) {
   MOORED_CHECK(in.host.delete_address(make_node_address(rule_options(), loopback)));
   MOORED_CHECK(release_node(options.instance, *rules));
   MOORED_CHECK(remove_tree(pin_directory()));
+  MOORED_CHECK(remove_tree(options.run_directory + kRulesFile));
   return remove_tree(options.state_directory + "/network");
 }
 
@@ -202,7 +230,7 @@ Status RoutedVethNetwork::State::remove_pod(Inner& in, const std::string& uid) {
   return save(in);
 }
 
-Status RoutedVethNetwork::State::correct_pod(Inner& in, const std::string& uid,
+Status RoutedVethNetwork::State::correct_pod(Inner& in, const std::string& uid, bool repair,
                                              std::vector<NetworkDrift>& drift) {
   const auto* allocation = in.pool.find(uid);
   if (allocation == nullptr) return {};  // removed since the list was made
@@ -215,16 +243,18 @@ Status RoutedVethNetwork::State::correct_pod(Inner& in, const std::string& uid,
     return Unexpected(std::move(found).error());
   }
   const auto faults = plan_repair(wanted, host, inside);
+  // A namespace that lost its pin is found again by whoever knows the pod's shim, and told there.
+  if (!inside) return {};
   for (const auto& fault : faults) {
-    drift.push_back({uid, fault.field, fault.desired, fault.observed});
+    drift.push_back({uid, fault.field, fault.desired, fault.observed, {}, repair});
   }
-  // A namespace that lost its pin cannot be found again: only the pod's restart makes a new one.
-  return faults.empty() || !inside ? Status() : wire_pod(in.host, wanted);
+  return faults.empty() || !repair ? Status() : wire_pod(in.host, wanted);
 }
 
 // Links with our prefix that no pod owns. The kernel removes pairs a moment after their namespace,
 // so that only what is seen twice is a stray.
-Status RoutedVethNetwork::State::correct_strays(Inner& in, std::vector<NetworkDrift>& drift) {
+Status RoutedVethNetwork::State::correct_strays(Inner& in, bool repair,
+                                                std::vector<NetworkDrift>& drift) {
   std::set<std::string> owned;
   for (const auto& [uid, allocation] : in.pool.allocations())
     owned.insert(allocation.link);
@@ -237,8 +267,9 @@ Status RoutedVethNetwork::State::correct_strays(Inner& in, std::vector<NetworkDr
       seen.insert(link.name);
       continue;
     }
-    MOORED_CHECK(in.host.delete_link(link.index));
-    drift.push_back({{}, "link", "no " + link.name, "present without a pod"});
+    if (repair) MOORED_CHECK(in.host.delete_link(link.index));
+    if (!repair) seen.insert(link.name);
+    drift.push_back({{}, "link", "no " + link.name, "present without a pod", {}, repair});
   }
   in.stray_links = std::move(seen);
   return {};
@@ -259,6 +290,13 @@ Result<std::unique_ptr<RoutedVethNetwork>> RoutedVethNetwork::open(PodNetworkOpt
   MOORED_TRY(auto host, RouteSocket::open());
   auto state = std::make_unique<State>(std::move(options), clock, std::move(host), std::move(pool));
   MOORED_CHECK(state->inner.with([&](Inner& in) { return state->prepare(in); }));
+  // After the preparation, whose own changes are no news.
+  if (auto events = NetworkEvents::open(state->table())) {
+    state->events = std::make_unique<NetworkEvents>(*std::move(events));
+  } else {
+    log(LogLevel::info, "changes of links and routes are found by the sweep only",
+        {{"error", events.error().text()}});
+  }
   return std::unique_ptr<RoutedVethNetwork>(new RoutedVethNetwork(std::move(state)));
 }
 
@@ -290,25 +328,41 @@ Result<std::vector<PodNetworkReport>> RoutedVethNetwork::list() {
   });
 }
 
-Result<std::vector<NetworkDrift>> RoutedVethNetwork::correct() {
+Result<std::vector<NetworkDrift>> RoutedVethNetwork::correct(const NetworkModes& modes) {
   std::vector<NetworkDrift> drift;
   std::vector<std::string> uids;
   auto status = state_->inner.with([&](Inner& in) -> Status {
     for (const auto& row : in.pool.allocations())
       uids.push_back(row.first);
-    MOORED_CHECK(state_->correct_node(in, drift));
-    MOORED_CHECK(state_->correct_rules(in, drift));
-    return state_->correct_strays(in, drift);
+    if (modes.node == DriftMode::off) return {};
+    drift = std::exchange(in.earlier, {});
+    const bool repair = modes.node == DriftMode::correct;
+    MOORED_CHECK(state_->correct_node(in, repair, drift));
+    MOORED_CHECK(state_->correct_rules(in, repair, drift));
+    return state_->correct_strays(in, repair, drift);
   });
   if (!status) return Unexpected(std::move(status).error());
   // One lock for each pod, so that starts of pods do not wait for the whole look; and one pod
   // that cannot be repaired does not keep the others from it.
   for (const auto& uid : uids) {
-    auto repaired =
-        state_->inner.with([&](Inner& in) { return state_->correct_pod(in, uid, drift); });
-    if (!repaired) drift.push_back({uid, "network", "repaired", repaired.error().text()});
+    const auto mode = modes.of(uid);
+    if (mode == DriftMode::off) continue;
+    auto repaired = state_->inner.with([&](Inner& in) {
+      return state_->correct_pod(in, uid, mode == DriftMode::correct, drift);
+    });
+    if (!repaired) {
+      drift.push_back({uid, "network", "repaired", repaired.error().text(), {}, false});
+    }
   }
   return drift;
+}
+
+int RoutedVethNetwork::descriptor() const {
+  return state_->events ? state_->events->descriptor() : -1;
+}
+
+std::optional<std::string> RoutedVethNetwork::take_hint() {
+  return state_->events ? state_->events->take() : std::nullopt;
 }
 
 std::string RoutedVethNetwork::node_address() const {

@@ -35,7 +35,9 @@ class RoutedVethNetwork final : public PodNetwork {
   Result<PodNetworkReport> create(const std::string& uid) override;
   Status remove(const std::string& uid) override;
   Result<std::vector<PodNetworkReport>> list() override;
-  Result<std::vector<NetworkDrift>> correct() override;
+  Result<std::vector<NetworkDrift>> correct(const NetworkModes& modes) override;
+  int descriptor() const override;
+  std::optional<std::string> take_hint() override;
   std::string node_address() const override;
 
   // Takes away everything of this instance: pods, rules, routes, address; puts forwarding back

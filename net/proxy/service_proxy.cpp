@@ -108,7 +108,11 @@ class ServiceProxy::State {
   Result<Blocks> read_blocks();
   Result<Blocks> read_desired_blocks();
   Status compare(const std::string& author);
-  void tell_drift(const std::vector<BlockFault>& faults, const std::string& author, Time onset);
+  void tell_drift(const std::vector<BlockFault>& faults, const std::string& author, Time onset,
+                  const std::string& correction);
+  void tell_over(const std::vector<BlockFault>& faults);
+  DriftMode drop_unwanted(std::vector<BlockFault>& faults) const;
+  void post(DriftRecord record, const std::string& correction);
   ObjectKey find_object(const std::string& block) const;
 
   // ---- the loop
@@ -132,6 +136,7 @@ class ServiceProxy::State {
   std::int64_t seen = 0;                  // resource version that applied was made of
   std::optional<std::uint32_t> verified;  // rule generation known to hold exactly applied
   std::optional<Blocks> desired_blocks;   // of applied
+  std::map<std::string, DriftRecord> open;  // reported and left alone, by block
   std::string last_error;
   MonoTime last_apply{};
   MonoTime next_sweep{};
@@ -291,15 +296,57 @@ Status ServiceProxy::State::compare(const std::string& author) {
   if (verified && *verified == generation.id) return {};
   MOORED_TRY(const auto desired, read_desired_blocks());
   MOORED_TRY(const auto observed, read_blocks());
-  const auto faults = compare_blocks(desired, observed);
-  if (faults.empty()) {
-    verified = generation.id;
+  auto faults = compare_blocks(desired, observed);
+  const bool clean = faults.empty();
+  const auto mode = drop_unwanted(faults);
+  tell_over(faults);
+  if (clean) verified = generation.id;
+  if (faults.empty()) return {};
+  const auto onset = clock.now().wall;
+  if (mode == DriftMode::report) {
+    tell_drift(faults, author, onset, {});
     return {};
   }
-  const auto onset = clock.now().wall;
   const auto repaired = apply(render_rules(*applied, options.rules));
-  if (repaired) tell_drift(faults, author, onset);
+  if (repaired) tell_drift(faults, author, onset, "the table was loaded anew");
   return repaired;
+}
+
+// Leaves what somebody wants to know of. The table is loaded as a whole, so that one difference
+// that is to be corrected corrects them all.
+DriftMode ServiceProxy::State::drop_unwanted(std::vector<BlockFault>& faults) const {
+  const auto view = state.view();
+  auto strongest = DriftMode::off;
+  const auto unwanted = [&](const BlockFault& fault) {
+    const auto object = view->find(find_object(fault.block));
+    const bool service = object && object->is<Service>();
+    const auto mode = service ? get_drift_mode(object->meta().annotations, options.drift)
+                              : options.drift;
+    strongest = std::max(strongest, mode);
+    return mode == DriftMode::off;
+  };
+  faults.erase(std::remove_if(faults.begin(), faults.end(), unwanted), faults.end());
+  return strongest;
+}
+
+// Reported differences that are not there any more.
+void ServiceProxy::State::tell_over(const std::vector<BlockFault>& faults) {
+  for (auto it = open.begin(); it != open.end();) {
+    const bool lasts = std::any_of(faults.begin(), faults.end(),
+                                   [&](const auto& fault) { return fault.block == it->first; });
+    if (lasts) {
+      ++it;
+      continue;
+    }
+    post(std::move(it->second), "none: it is over without our doing");
+    it = open.erase(it);
+  }
+}
+
+void ServiceProxy::State::post(DriftRecord record, const std::string& correction) {
+  record.correction = correction;
+  if (!correction.empty()) record.corrected_at = clock.now().wall;
+  facts.post(DriftObserved{std::move(record)}, kernel_cause("packet rules differ"));
 }
 
 // What belongs to no single Service (maps, the frame) is told of the node.
@@ -311,7 +358,8 @@ ObjectKey ServiceProxy::State::find_object(const std::string& block) const {
 }
 
 void ServiceProxy::State::tell_drift(const std::vector<BlockFault>& faults,
-                                     const std::string& author, Time onset) {
+                                     const std::string& author, Time onset,
+                                     const std::string& correction) {
   const auto count = std::min(faults.size(), kMaxDriftPosts);
   for (std::size_t i = 0; i < count; ++i) {
     const auto& fault = faults[i];
@@ -323,9 +371,15 @@ void ServiceProxy::State::tell_drift(const std::vector<BlockFault>& faults,
     record.observed = escape_text(fault.observed);
     record.actor = author;
     record.onset = onset;
-    record.correction = "the table was loaded anew";
-    record.corrected_at = clock.now().wall;
-    facts.post(DriftObserved{std::move(record)}, kernel_cause("packet rules differ"));
+    const auto known = open.find(fault.block);
+    if (known != open.end() && correction.empty()) continue;  // told before
+    if (known != open.end()) record = known->second;
+    if (correction.empty()) {
+      open[fault.block] = record;
+    } else {
+      open.erase(fault.block);
+    }
+    post(std::move(record), correction);
   }
 }
 

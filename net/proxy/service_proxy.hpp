@@ -11,6 +11,7 @@
 #include "net/link/rule_events.hpp"
 #include "net/proxy/rules.hpp"
 #include "schema/base/time.hpp"
+#include "schema/model/drift_mode.hpp"
 #include "schema/ports/fact.hpp"
 #include "schema/ports/state_view.hpp"
 
@@ -22,6 +23,7 @@ struct ProxyOptions {
   // Changes that only add wait until this long after the last transaction; removals never wait.
   std::chrono::milliseconds gather{50};
   std::chrono::seconds sweep{30};
+  DriftMode drift = DriftMode::correct;  // of Services that do not say it themselves
 };
 
 // The three seams to the kernel.
@@ -49,7 +51,8 @@ class ServiceProxy {
   // or failed. Errors: those of PacketRules.
   Status step();
   // Compares the kernel with what was programmed; posts each difference as drift of field "rule"
-  // and puts everything right in one transaction. Cheap when nobody made a transaction meanwhile.
+  // and, unless all are only to be reported, puts everything right in one transaction. Cheap when
+  // nobody made a transaction meanwhile.
   Status sweep();
   // Steps on every commit, sweeps on foreign transactions and on time, until told to stop.
   void run(std::stop_token stop);

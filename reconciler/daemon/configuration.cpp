@@ -65,6 +65,10 @@ std::optional<Error> check_source_levels(const void* value) {
   }
   return std::nullopt;
 }
+std::optional<Error> check_drift_row(const void* value) {
+  if (find_drift_mode(*static_cast<const std::string*>(value))) return std::nullopt;
+  return invalid("drift is treated by off, report or correct");
+}
 std::optional<Error> check_path_row(const void* value) {
   const auto& path = *static_cast<const std::string*>(value);
   if (!path.empty() && path.front() == '/') return std::nullopt;
@@ -162,6 +166,9 @@ constexpr Field kFileFields[] = {
     field<&ConfigurationFile::sources>("sources", {.carried_by = kHere, .doc = "rules for all"}),
     field<&ConfigurationFile::policy>("policy", {.carried_by = kHere, .doc = "Pod Security"}),
     field<&ConfigurationFile::images>("images", {.carried_by = kImages, .doc = "registries"}),
+    field<&ConfigurationFile::drift>("drift", {.check = &check_drift_row,
+                                               .carried_by = "runtime/agent",
+                                               .doc = "off, report or correct"}),
     field<&ConfigurationFile::listen>("listen", {.carried_by = kHere, .doc = "ADDRESS:PORT"}),
     field<&ConfigurationFile::state_dir>(
         "stateDir", {.check = &check_path_row, .carried_by = kHere, .doc = "durable state"}),
@@ -301,6 +308,17 @@ void set_images(const ConfigurationFile& file, Configuration& out) {
   out.images.parallel = static_cast<std::size_t>(images.parallel_pulls);
 }
 
+// Checked in the file by its row, here for the flag.
+Status set_drift(const ConfigurationFile& file, const ConfigurationFlags& flags,
+                 Configuration& out) {
+  std::string word = "correct";
+  choose(word, file.drift, flags.drift);
+  const auto mode = find_drift_mode(word);
+  if (!mode) return Unexpected(invalid("--drift " + word + " is not off, report or correct"));
+  out.drift = *mode;
+  return {};
+}
+
 }  // namespace
 
 template <>
@@ -353,6 +371,7 @@ Result<Configuration> merge_configuration(const ConfigurationFile& file,
   MOORED_CHECK(set_source(file, flags, out));
   MOORED_CHECK(set_policy(file, flags, out));
   set_images(file, out);
+  MOORED_CHECK(set_drift(file, flags, out));
   MOORED_CHECK(choose_path(out.state_dir, file.state_dir, flags.state_dir, "state-dir"));
   MOORED_CHECK(choose_path(out.run_dir, file.run_dir, flags.run_dir, "run-dir"));
   MOORED_CHECK(choose_path(out.log_dir, file.log_dir, flags.log_dir, "log-dir"));

@@ -9,6 +9,7 @@
 #include "runtime/image/registry_settings.hpp"
 #include "schema/base/result.hpp"
 #include "schema/base/time.hpp"
+#include "schema/model/drift_mode.hpp"
 #include "schema/validate/validate.hpp"
 
 namespace moored {
@@ -45,6 +46,7 @@ struct ConfigurationFile {
   std::optional<SourcesSetting> sources;
   std::optional<PolicySetting> policy;
   std::optional<ImagesSetting> images;
+  std::string drift;
   std::string listen;
   std::string state_dir;
   std::string run_dir;
@@ -75,6 +77,7 @@ struct Configuration {
   std::string libexec_dir;         // empty: beside the program, else /usr/libexec/moored
   bool allow_local_sources = false;
   std::string source_user;         // that Git workers run as; empty: moored-git if there is one
+  DriftMode drift = DriftMode::correct;  // of objects that do not say it themselves
   AdmissionPolicy policy;
   std::map<std::string, AdmissionPolicy::Level> source_floors;  // by namespace/name of the source
   image::PullingStoreOptions images;
@@ -87,6 +90,7 @@ struct ConfigurationFlags {
   std::optional<std::string> state_dir, run_dir, log_dir, listen;
   std::optional<std::string> node_name, pod_cidr, service_cidr, cgroup_root, cgroup_parent;
   std::optional<std::string> libexec_dir;
+  std::optional<std::string> drift;         // off, report or correct
   std::optional<std::string> pod_security;  // level of the default
 };
 

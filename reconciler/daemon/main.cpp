@@ -74,6 +74,7 @@ void add_flags(CLI::App& command, moored::ConfigurationFlags& flags) {
   add_text(command, "--cgroup-parent", flags.cgroup_parent,
            "v2 group for the default cgroup, if it is there (/)");
   add_text(command, "--libexec-dir", flags.libexec_dir, "directory of the worker programs");
+  add_text(command, "--drift", flags.drift, "off, report or correct (correct)");
   add_text(command, "--pod-security", flags.pod_security,
            "privileged, baseline or restricted, for namespace default");
 }

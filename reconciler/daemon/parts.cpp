@@ -21,6 +21,7 @@
 #include "runtime/image/content_store.hpp"
 #include "runtime/image/pulling_store.hpp"
 #include "runtime/image/unpack_worker.hpp"
+#include "runtime/watch/kernel_watch.hpp"
 #include "schema/base/log.hpp"
 #include "schema/host/file.hpp"
 #include "schema/host/programs.hpp"
@@ -149,11 +150,13 @@ void make_agent(Parts& parts) {
   options.node = read_node_facts(configuration.node_name, configuration.state_dir);
   options.node.address = parts.network->node_address();
   options.node.pod_cidr = net::format(parts.ranges.pods);
+  options.drift = configuration.drift;
+  parts.watch = std::make_unique<watch::KernelWatch>(configuration.run_dir);
   parts.executor = std::make_unique<ThreadExecutor>(kStarterThreads, kProbeThreads);
   parts.agent = std::make_unique<Agent>(
       std::move(options),
       AgentPorts{*parts.store, *parts.sandbox, *parts.network, *parts.pulls, parts.inbox,
-                 parts.clock},
+                 parts.clock, parts.watch.get()},
       *parts.executor);
   parts.pulls->on_settled([agent = parts.agent.get()](const std::string& reference) {
     agent->settle_image(reference);
@@ -165,6 +168,7 @@ Status make_proxy(Parts& parts) {
   options.rules.instance = parts.identity.instance;
   options.rules.services = parts.ranges.services;
   options.node_name = parts.configuration.node_name;
+  options.drift = parts.configuration.drift;
   MOORED_TRY(auto kernel, net::open_proxy_kernel());
   parts.proxy = std::make_unique<net::ServiceProxy>(options, std::move(kernel), *parts.store,
                                                     *parts.store, parts.inbox, parts.clock);

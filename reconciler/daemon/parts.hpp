@@ -22,6 +22,9 @@ namespace image {
 class ContentStore;
 class PullingStore;
 }
+namespace watch {
+class KernelWatch;
+}
 namespace net {
 class RoutedVethNetwork;
 class ServiceProxy;
@@ -45,6 +48,7 @@ struct Parts {
   std::unique_ptr<Reports> reports;
   std::unique_ptr<net::RoutedVethNetwork> network;
   std::unique_ptr<container::ShimSandbox> sandbox;
+  std::unique_ptr<watch::KernelWatch> watch;
   std::unique_ptr<image::ContentStore> images;
   std::unique_ptr<image::PullingStore> pulls;
   std::unique_ptr<ThreadExecutor> executor;

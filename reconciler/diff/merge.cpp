@@ -5,6 +5,7 @@
 
 #include "schema/codec/codec.hpp"
 #include "schema/model/core.hpp"
+#include "schema/model/drift_mode.hpp"
 #include "schema/model/pod.hpp"
 
 namespace moored {
@@ -65,7 +66,9 @@ Object keep_node(Object merged, const Object& recorded) {
 
 }  // namespace
 
+// What a manifest may say to us under our own prefix is the manifest's, and goes when it goes.
 bool is_own_annotation(std::string_view name) {
+  if (name == kDriftAnnotation) return false;
   return name == kRevisionAnnotation || name.substr(0, kOwnAnnotationPrefix.size()) ==
                                             kOwnAnnotationPrefix;
 }

@@ -68,7 +68,7 @@ agent::PlanOptions make_plan_options(const AgentOptions& options) {
 Agent::Shared::Shared(const AgentOptions& options, const AgentPorts& ports)
     : volumes(options.state_dir, options.run_dir),
       actor(ports.sandbox, ports.network, ports.images, ports.state, ports.clock, volumes,
-            make_machine(options)),
+            make_machine(options), ports.watch),
       signal(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
   MOORED_ASSERT(signal);
 }
@@ -121,6 +121,8 @@ MonoTime Agent::step(Now now) {
     plan_due(now);
     if (!take_news(now)) break;
   }
+  take_hints(now);
+  look_when_due(now);
   sweep(now);
   while (take_news(now)) plan_due(now);
   return find_next(now);
@@ -152,8 +154,13 @@ void Agent::wait_until(MonoTime next) {
   const MonoTime now = ports_.clock.now().mono;
   const auto left = std::chrono::ceil<std::chrono::milliseconds>(next - now).count();
   const int timeout = static_cast<int>(std::clamp<std::int64_t>(left, 0, 60'000));
-  pollfd wanted{shared_->signal.get(), POLLIN, 0};
-  ::poll(&wanted, 1, timeout);
+  // Negative descriptors are left out by the kernel. Hints that wait for their time do not wake.
+  const bool looking = look_busy_ || look_at_.has_value();
+  const int watch = ports_.watch == nullptr || looking ? -1 : ports_.watch->descriptor();
+  const int network = network_busy_ || network_look_at_ ? -1 : ports_.network.descriptor();
+  pollfd wanted[] = {
+      {shared_->signal.get(), POLLIN, 0}, {watch, POLLIN, 0}, {network, POLLIN, 0}};
+  ::poll(wanted, std::size(wanted), timeout);
   std::uint64_t count = 0;
   (void)!::read(shared_->signal.get(), &count, sizeof count);
 }
@@ -161,6 +168,8 @@ void Agent::wait_until(MonoTime next) {
 // The earliest thing that comes without news.
 MonoTime Agent::find_next(Now now) const {
   MonoTime next = next_sweep_.value_or(now.mono + options_.sweep);
+  if (look_at_ && !look_busy_) next = std::min(next, *look_at_);
+  if (network_look_at_ && !network_busy_) next = std::min(next, *network_look_at_);
   for (const auto& [uid, entry] : pods_) {
     if (entry.gone) continue;
     if (entry.dirty) next = std::min(next, now.mono);
@@ -193,12 +202,13 @@ void Agent::plan_entry(Entry& entry, Now now) {
   post_notes(entry, plan.notes);
   if (plan.gone) {
     entry.gone = true;
-    ledger_->forget(entry.pod().metadata.uid);
+    post_all(ledger_->forget(entry.pod().metadata.uid, now.wall));
     post_status(entry, plan.status, true);
     return;
   }
   if (!(plan.status == entry.posted)) post_status(entry, plan.status, false);
   submit(entry, plan.actions);
+  submit_restarts(entry);
   submit_upkeep(entry);
 }
 
@@ -226,63 +236,6 @@ void Agent::submit(Entry& entry, const std::vector<agent::Action>& actions) {
     news.uid = uid;
     news.batch = true;
     for (const auto& action : batch) news.outcomes.push_back(shared->actor.perform(pod, action));
-    shared->put(std::move(news));
-  });
-}
-
-// Volumes that changed and cgroup values that are due, when nothing else is done to the pod.
-void Agent::submit_upkeep(Entry& entry) {
-  if (entry.memory.busy || entry.memory.sandbox != agent::SandboxStage::ready) return;
-  if (!entry.volumes_stale && !entry.limits_due) return;
-  const bool volumes = std::exchange(entry.volumes_stale, false);
-  const bool limits = std::exchange(entry.limits_due, false);
-  const agent::ActorPod pod{entry.object, entry.memory.address, {}, entry.memory.sandboxes_made};
-  std::vector<std::string> running;
-  for (const auto& [name, of] : entry.memory.containers) {
-    if (of.stage == agent::ContainerStage::running) running.push_back(name);
-  }
-  entry.memory.busy = true;
-  executor_.submit(Executor::Lane::work, [shared = shared_, pod, volumes, limits, running] {
-    News news;
-    news.uid = pod.object.meta().uid;
-    news.batch = true;
-    if (volumes) {
-      auto done = shared->actor.refresh_volumes(pod);
-      if (!done) news.error = std::move(done).error();
-    }
-    if (limits) {
-      auto found = shared->actor.correct_limits(pod, running);
-      if (found) {
-        news.limits = *std::move(found);
-      } else {
-        news.error = std::move(found).error();
-      }
-      news.exceeded = shared->volumes.find_exceeded(pod.object.as<Pod>());
-    }
-    shared->put(std::move(news));
-  });
-}
-
-// Looks for drift that no event tells: cgroup values of every pod, links and routes of the node.
-void Agent::sweep(Now now) {
-  if (next_sweep_ && now.mono < *next_sweep_) return;
-  next_sweep_ = now.mono + options_.sweep;
-  report_node(now);
-  for (auto& [uid, entry] : pods_) {
-    if (entry.gone || entry.memory.sandbox != agent::SandboxStage::ready) continue;
-    entry.limits_due = true;
-    submit_upkeep(entry);
-  }
-  if (network_busy_) return;
-  network_busy_ = true;
-  executor_.submit(Executor::Lane::work, [shared = shared_, &network = ports_.network] {
-    News news;
-    auto found = network.correct();
-    if (found) {
-      news.network = *std::move(found);
-    } else {
-      news.error = std::move(found).error();
-    }
     shared->put(std::move(news));
   });
 }
@@ -330,17 +283,6 @@ void Agent::post_notes(const Entry& entry, const std::vector<agent::Note>& notes
     fact.component = kComponent;
     ports_.facts.post(std::move(fact), make_cause(note.reason));
   }
-}
-
-// Drift goes to the record and, as the person on call wants to know, to the log.
-void Agent::post_drift(const DriftRecord& record) {
-  ports_.facts.post(DriftObserved{record}, make_cause("drift of " + record.field));
-  log(LogLevel::warning, record.corrected_at ? "drift put right" : "drift seen",
-      {{"object", record.object.text()},
-       {"field", record.field},
-       {"desired", record.desired},
-       {"observed", record.observed},
-       {"correction", record.correction}});
 }
 
 }  // namespace moored

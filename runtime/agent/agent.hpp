@@ -12,6 +12,7 @@
 
 #include "runtime/agent/executor.hpp"
 #include "runtime/agent/node_report.hpp"
+#include "schema/model/drift_mode.hpp"
 
 namespace moored {
 
@@ -19,6 +20,7 @@ class FactSink;
 class ImageStore;
 class PodNetwork;
 class Sandbox;
+class SandboxWatch;
 struct ContainerReport;
 struct DriftRecord;
 struct NetworkDrift;
@@ -42,6 +44,7 @@ struct AgentOptions {
   Duration back_off_base = std::chrono::seconds(10);
   Duration back_off_cap = std::chrono::seconds(300);
   Duration sweep = std::chrono::seconds(30);     // drift is seen at the latest after this
+  DriftMode drift = DriftMode::correct;          // of pods that do not say it themselves
 };
 
 // Everything the agent touches. All of it outlives the agent and the executor's last job.
@@ -52,6 +55,7 @@ struct AgentPorts {
   ImageStore& images;
   FactSink& facts;
   const Clock& clock;
+  SandboxWatch* watch = nullptr;  // none: only limits, ends and networks are compared
 };
 
 // A follower: reads Pods, observes sandboxes, decides with pure functions, acts, posts facts.
@@ -105,11 +109,22 @@ class Agent {
   void submit(Entry& entry, const std::vector<agent::Action>& actions);
   void submit_upkeep(Entry& entry);
   void sweep(Now now);
+  void take_hints(Now now);
+  void look_when_due(Now now);
+  void submit_look(const std::vector<std::string>& uids);
+  void submit_network_look();
+  void submit_restarts(Entry& entry);
+  void take_look(const News& news, Now now);
+  DriftMode drift_mode(const Entry& entry) const;
+  bool is_looked_at(const Entry& entry) const;
+  void settle(const Entry& entry, int scope, std::vector<DriftRecord> found, Now now);
+  void post_all(std::vector<DriftRecord> records);
+  void read_ledger();
   void report_node(Now now);
   void post_status(Entry& entry, const PodStatus& status, bool gone);
   void post_notes(const Entry& entry, const std::vector<agent::Note>& notes);
   void post_drift(const DriftRecord& record);
-  void take_network_drift(const std::vector<NetworkDrift>& drift, Now now);
+  void take_network_drift(const News& news, Now now);
   std::size_t count_live() const;
   MonoTime find_next(Now now) const;
   void wait_until(MonoTime next);
@@ -124,6 +139,11 @@ class Agent {
   bool threaded_ = false;
   std::atomic<std::uint64_t> rounds_{0};
   bool network_busy_ = false;
+  bool look_busy_ = false;
+  std::optional<MonoTime> look_at_;          // hints wait until then, to be answered together
+  std::optional<MonoTime> network_look_at_;
+  std::string network_actor_;                // of the newest hint
+  MonoTime last_look_{};
   std::optional<std::int64_t> read_version_;
   std::optional<MonoTime> next_sweep_;
   bool node_reported_ = false;

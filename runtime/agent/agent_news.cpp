@@ -99,6 +99,9 @@ void Agent::read_everything(const StateView& view, Now now) {
   // What an earlier daemon left and nobody asks for.
   for (const auto& [uid, report] : shared_->found) take_foreign(report, now);
   shared_->found.clear();
+  for (const auto& uid : ledger_->list_uids()) {
+    if (pods_.count(uid) == 0) post_all(ledger_->forget(uid, now.wall));
+  }
 }
 
 // One change of the store, if it concerns this node at all.
@@ -210,6 +213,7 @@ bool Agent::adopt(Now now) {
   }
   for (const auto& network : *networks) shared_->addresses[network.uid] = network.address;
   adopted_ = true;
+  read_ledger();
   read_state(now);
   return true;
 }
@@ -296,11 +300,12 @@ void Agent::take_exit(Entry& entry, ContainerReport report, Now now) {
       agent::is_killed_from_outside(report, entry.memory.containers[report.name]);
   if (!agent::absorb_exit(pod, entry.memory, report, now)) return;
   entry.dirty = true;
-  if (!from_outside || entry.foreign) return;
+  if (ports_.watch != nullptr) ports_.watch->forget(pod.metadata.uid, report.name);
+  if (!from_outside || entry.foreign || drift_mode(entry) == DriftMode::off) return;
   const bool init = agent::is_init_container(pod.spec, report.name);
   const std::string policy = agent::get_restart_policy(pod.spec, *container, init);
   const bool leaving = entry.vanished || pod.metadata.deletion_timestamp || entry.memory.stop_since;
-  post_drift(ledger_->open_process(entry.object, report, policy != "Never" && !leaving, now.wall));
+  post_all({ledger_->open_process(entry.object, report, policy != "Never" && !leaving, now.wall)});
 }
 
 // Ends of jobs. True when there were any, so that plans may have changed.
@@ -317,11 +322,7 @@ void Agent::take_piece(News& news, Now now) {
     log(LogLevel::warning, "upkeep failed, the next sweep tries again",
         {{"uid", news.uid}, {"error", news.error->text()}});
   }
-  if (news.uid.empty()) {
-    network_busy_ = false;
-    take_network_drift(news.network, now);
-    return;
-  }
+  if (news.uid.empty()) return take_look(news, now);
   const auto known = pods_.find(news.uid);
   if (known == pods_.end()) return;
   Entry& entry = known->second;
@@ -332,35 +333,15 @@ void Agent::take_piece(News& news, Now now) {
                                     make_plan_options(options_)));
     const bool started = outcome.action.type == agent::Action::Type::start && !outcome.error;
     if (!started) continue;
-    const auto closed = ledger_->close_process(news.uid, outcome.action.container, now.wall);
-    if (closed) post_drift(*closed);
+    post_all(ledger_->close_container(news.uid, outcome.action.container, now.wall));
   }
   if (news.exceeded && !agent::is_over(entry.pod(), entry.memory)) {
     entry.memory.failed_reason = "Evicted";
     entry.memory.failed_message = *news.exceeded;
     post_notes(entry, {{true, "Evicted", *news.exceeded, {}}});
   }
-  for (const auto& found : news.limits) {
-    post_drift(agent::DriftLedger::make_corrected(entry.object, found, now.wall));
-  }
-}
-
-// The network names pods by uid; what it cannot name is the node's own.
-void Agent::take_network_drift(const std::vector<NetworkDrift>& drift, Now now) {
-  for (const auto& part : drift) {
-    DriftRecord record;
-    record.field = part.field;
-    record.desired = part.desired;
-    record.observed = part.observed;
-    record.correction = "made again";
-    const auto known = pods_.find(part.uid);
-    if (known != pods_.end()) {
-      record = agent::DriftLedger::make_corrected(known->second.object, record, now.wall);
-    } else {
-      const Object node = make_object(make_node(options_.node, nullptr, now.wall));
-      record = agent::DriftLedger::make_corrected(node, record, now.wall);
-    }
-    post_drift(record);
+  if (news.limits) {
+    settle(entry, static_cast<int>(agent::DriftScope::limits), *std::move(news.limits), now);
   }
 }
 

@@ -11,6 +11,7 @@
 #include "schema/host/unique_fd.hpp"
 #include "schema/ports/fact.hpp"
 #include "schema/ports/pod_network.hpp"
+#include "schema/ports/sandbox_watch.hpp"
 
 namespace moored {
 
@@ -28,6 +29,10 @@ struct Agent::Entry {
   bool dirty = true;          // something changed: plan at once
   bool volumes_stale = false; // a ConfigMap or Secret it mounts has changed
   bool limits_due = false;    // the sweep wants its cgroup values looked at
+  bool look_wanted = false;   // a hint says that something may differ
+  std::string actor;          // whom that hint names, if the kernel did
+  MonoTime actor_since{};
+  std::set<std::string> restarts;  // containers that only a restart puts right
   std::optional<MonoTime> wake;
   agent::PodMemory memory;
   PodStatus posted;           // what the store was told last
@@ -41,8 +46,10 @@ struct Agent::News {
   std::string uid;                       // empty: of the node
   std::vector<agent::Outcome> outcomes;
   bool batch = false;                    // the pod's batch of work is over
-  std::vector<DriftRecord> limits;       // cgroup values that were put right
-  std::vector<NetworkDrift> network;
+  std::optional<std::vector<DriftRecord>> limits;  // cgroup values that differ
+  std::optional<std::vector<NetworkDrift>> network;
+  std::vector<std::string> looked;       // pods that were looked at
+  std::vector<SandboxDrift> found;
   std::optional<std::string> exceeded;   // a volume that holds too much, as words of an eviction
   std::optional<Error> error;            // upkeep that failed, for the log
 };

@@ -17,6 +17,7 @@
 #include "schema/ports/fact.hpp"
 #include "schema/ports/image_store.hpp"
 #include "schema/ports/pod_network.hpp"
+#include "schema/ports/sandbox_watch.hpp"
 #include "schema/ports/state_view.hpp"
 
 namespace moored::agent {
@@ -66,14 +67,15 @@ PodSandboxSpec make_sandbox_spec(const Object& object, const Machine& machine) {
 
 PodActor::PodActor(Sandbox& sandbox, PodNetwork& network, ImageStore& images,
                    const StateSource& source, const Clock& clock, const VolumeStore& volumes,
-                   Machine machine)
+                   Machine machine, SandboxWatch* watch)
     : sandbox_(sandbox),
       network_(network),
       images_(images),
       source_(source),
       clock_(clock),
       volumes_(volumes),
-      machine_(std::move(machine)) {}
+      machine_(std::move(machine)),
+      watch_(watch) {}
 
 Outcome PodActor::perform(const ActorPod& pod, const Action& action) const {
   Outcome outcome;
@@ -291,6 +293,7 @@ Status PodActor::start(const ActorPod& pod, Outcome& outcome) const {
     return because(std::move(error), program ? "StartError" : "RunContainerError");
   }
   outcome.report = *started;
+  if (watch_ != nullptr) watch_->remember(of.metadata.uid, action.container, action.attempt);
   outcome.image = image.name;
   // host:port/path:tag or host:port/path@digest
   const auto name = image.name.substr(0, image.name.find('@'));
@@ -367,8 +370,8 @@ Status PodActor::refresh_volumes(const ActorPod& pod) const {
   return {};
 }
 
-Result<std::vector<DriftRecord>> PodActor::correct_limits(
-    const ActorPod& pod, const std::vector<std::string>& running) const {
+Result<std::vector<DriftRecord>> PodActor::compare_group_limits(
+    const ActorPod& pod, const std::vector<std::string>& running, bool correct) const {
   const Pod& of = pod.object.as<Pod>();
   std::vector<DriftRecord> drift;
   const auto look = [&](const std::string& container, const CgroupLimits& desired) -> Status {
@@ -376,8 +379,11 @@ Result<std::vector<DriftRecord>> PodActor::correct_limits(
     if (!observed) return {};  // just gone: an end is told by its own event
     auto found = compare_limits(container, desired, *observed);
     if (found.empty()) return {};
-    MOORED_CHECK(sandbox_.update_limits(of.metadata.uid, container, desired));
-    for (auto& record : found) drift.push_back(std::move(record));
+    if (correct) MOORED_CHECK(sandbox_.update_limits(of.metadata.uid, container, desired));
+    for (auto& record : found) {
+      if (!correct) record.correction.clear();
+      drift.push_back(std::move(record));
+    }
     return {};
   };
   MOORED_CHECK(look("", make_pod_limits(of.spec)));

@@ -14,6 +14,7 @@ namespace moored {
 class ImageStore;
 class PodNetwork;
 class Sandbox;
+class SandboxWatch;
 class StateSource;
 struct ContainerReport;
 struct ContainerSpec;
@@ -53,16 +54,19 @@ struct ActorPod {
 class PodActor {
  public:
   PodActor(Sandbox& sandbox, PodNetwork& network, ImageStore& images, const StateSource& source,
-           const Clock& clock, const VolumeStore& volumes, Machine machine);
+           const Clock& clock, const VolumeStore& volumes, Machine machine,
+           SandboxWatch* watch = nullptr);
 
   // Does one thing and says how it ended. Never throws; failures are in the outcome.
   Outcome perform(const ActorPod& pod, const Action& action) const;
   // Brings changed ConfigMaps and Secrets into the volumes of a running pod.
   Status refresh_volumes(const ActorPod& pod) const;
-  // Compares the cgroup values of the pod and its running containers with what is desired, and
-  // puts right what differs. One drift record (without id and times) for each value that differed.
-  Result<std::vector<DriftRecord>> correct_limits(const ActorPod& pod,
-                                                  const std::vector<std::string>& running) const;
+  // Compares the cgroup values of the pod and its running containers with what is desired and, if
+  // that is wanted, puts right what differs. One drift record (without id and times) for each value
+  // that differed; with a correction where there was one.
+  Result<std::vector<DriftRecord>> compare_group_limits(const ActorPod& pod,
+                                                        const std::vector<std::string>& running,
+                                                        bool correct) const;
 
  private:
   Status prepare(const ActorPod& pod, Outcome& outcome) const;
@@ -87,6 +91,7 @@ class PodActor {
   const Clock& clock_;
   const VolumeStore& volumes_;
   Machine machine_;
+  SandboxWatch* watch_;
 };
 
 }  // namespace moored::agent

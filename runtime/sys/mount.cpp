@@ -111,6 +111,18 @@ Status set_mount(int mount, const MountFlags& flags, Propagation propagation, bo
   return {};
 }
 
+Status replace_mount_flags(int mount, const MountFlags& flags) {
+  mount_attr change{};
+  change.attr_set = attributes(flags);
+  change.attr_clr =
+      (MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC) &
+      ~change.attr_set;
+  if (::mount_setattr(mount, "", AT_EMPTY_PATH, &change, sizeof change) != 0) {
+    return failed("change mount");
+  }
+  return {};
+}
+
 Status attach_mount(int mount, int target) {
   if (::move_mount(mount, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) != 0) {
     return failed("attach mount");

@@ -36,6 +36,8 @@ Result<UniqueFd> make_mount(const std::string& type, const std::vector<MountOpti
 Result<UniqueFd> clone_mount(int directory, const std::string& path, bool recursive);
 // Changes a mount, or with recursive the tree below it.
 Status set_mount(int mount, const MountFlags& flags, Propagation propagation, bool recursive);
+// Makes one mount allow exactly what the flags say: what they do not restrict is allowed again.
+Status replace_mount_flags(int mount, const MountFlags& flags);
 // Attaches a detached mount onto an opened directory or file.
 Status attach_mount(int mount, int target);
 // Unmounts what is mounted at a path, now for new users and later for present ones (MNT_DETACH).

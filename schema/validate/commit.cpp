@@ -5,6 +5,7 @@
 
 #include "schema/model/apps.hpp"
 #include "schema/model/core.hpp"
+#include "schema/model/drift_mode.hpp"
 #include "schema/model/flux.hpp"
 #include "schema/model/table_cells.hpp"
 #include "schema/validate/pod_security.hpp"
@@ -91,6 +92,25 @@ void check_policy(const Object& object, const AdmissionPolicy& policy, Diagnosti
   });
 }
 
+// A word that means nothing would leave the person believing that it does.
+void check_drift_mode(const Object& object, const ObjectMeta& meta, const std::string& path,
+                      Diagnostics& diagnostics) {
+  const auto found = meta.annotations.find(std::string(kDriftAnnotation));
+  if (found == meta.annotations.end() || find_drift_mode(found->second)) return;
+  report_at(object, path + "annotations" + key_path(kDriftAnnotation),
+            invalid_value(quoted(found->second) + " is not a way to treat drift",
+                          "write off, report or correct"),
+            diagnostics);
+}
+void check_drift_modes(const Object& object, Diagnostics& diagnostics) {
+  check_drift_mode(object, object.meta(), "metadata.", diagnostics);
+  visit_pod_specs(object, [&](const PodSpec&, const ObjectMeta& meta, const std::string& path) {
+    if (&meta == &object.meta()) return;
+    check_drift_mode(object, meta, path.substr(0, path.rfind('.') + 1) + "metadata.",
+                     diagnostics);
+  });
+}
+
 // The selector of a kind with a pod template in one text, whatever its type; empty: none.
 std::string selector_of_workload(const Object& object) {
   if (find_member(object, "spec.template", TypeOf<PodTemplateSpec>::value) == nullptr) return {};
@@ -173,6 +193,7 @@ void validate_commit(const std::vector<Object>& objects, const AdmissionPolicy& 
   for (const auto& object : objects) {
     check_replicas(object, policy.max_replicas, diagnostics);
     check_policy(object, policy, diagnostics);
+    check_drift_modes(object, diagnostics);
     selectors.claim(object, diagnostics);
     addresses.claim(object, diagnostics);
   }

@@ -32,7 +32,7 @@ class OneNamespace final : public PodNetwork {
   }
   Status remove(const std::string&) override { return {}; }
   Result<std::vector<PodNetworkReport>> list() override { return std::vector<PodNetworkReport>{}; }
-  Result<std::vector<NetworkDrift>> correct() override { return std::vector<NetworkDrift>{}; }
+  Result<std::vector<NetworkDrift>> correct(const NetworkModes&) override { return std::vector<NetworkDrift>{}; }
   std::string node_address() const override { return "192.0.2.1"; }
 
  private:

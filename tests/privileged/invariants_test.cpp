@@ -69,7 +69,7 @@ TEST_CASE("real leaks are found, and nothing is left after taking down", "[invar
   REQUIRE(shell("ip link del ma1b2c3deadbeef").status == 0);
   REQUIRE(shell("ip route del 10.209.0.2/32").status == 0);
   CHECK(has(findings(recorded), "missing: route to 10.209.0.2"));
-  REQUIRE((*network)->correct());
+  REQUIRE((*network)->correct({}));
   REQUIRE(write_file(places.state_dir + "/.half.tmp", "x", true));
   CHECK(has(findings(recorded), "leak: temporary file"));
   REQUIRE(make_directories(places.state_dir + "/pods/22222222-2222-4222-8222-222222222222"));

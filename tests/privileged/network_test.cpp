@@ -1,6 +1,8 @@
 // Pods, their node and their rules in the kernel, inside network namespaces of the test's own.
 #include <catch2/catch.hpp>
 
+#include <poll.h>
+
 #include "net/link/namespaces.hpp"
 #include "net/link/packet_rules.hpp"
 #include "net/link/route_socket.hpp"
@@ -105,7 +107,7 @@ TEST_CASE("a pod's network is made once and can be taken away twice", "[network]
   REQUIRE(network->list()->size() == 1);
   CHECK(network->list()->front().address == first.address);
   CHECK(network->list()->front().namespace_path == first.namespace_path);
-  CHECK(network->correct()->empty());
+  CHECK(network->correct({})->empty());
 
   CHECK(network->remove("uid-one"));
   CHECK(network->remove("uid-one"));
@@ -127,7 +129,7 @@ TEST_CASE("what somebody changes in the kernel is told and put back", "[network]
   const NamedServer server(pod.namespace_path, 80, "one");
   const auto link = shell("ip -br link | grep -o '^ma1b2c3[0-9a-f]*' | head -1").out;
   REQUIRE(link.size() > 8);
-  REQUIRE(network->correct()->empty());
+  REQUIRE(network->correct({})->empty());
   const auto inside = "nsenter --net=" + pod.namespace_path + " ";
 
   struct Row {
@@ -157,13 +159,85 @@ TEST_CASE("what somebody changes in the kernel is told and put back", "[network]
     const auto damage = shell(row.damage);
     INFO(damage.out);
     REQUIRE(damage.status == 0);
-    const auto found = network->correct();
+    const auto found = network->correct({});
     REQUIRE(found);
     CHECK(fields(*found) == row.fields);
-    CHECK(fields(*network->correct()) == "");
+    CHECK(fields(*network->correct({})) == "");
     CHECK(ask_once(other.namespace_path, pod.address, 80).value_or("-") == "one");
     CHECK(ask_once({}, pod.address, 80).value_or("-") == "one");
   }
+}
+
+TEST_CASE("whoever changes a network is named by the kernel", "[network]") {
+  REQUIRE_ROOT();
+  const OwnNamespace place;
+  const auto network = open_network(make_options(place, "a1b2c3"));
+  const auto pod = make_pod(*network, "uid-one");
+  const auto inside = "nsenter --net=" + pod.namespace_path + " ";
+  struct Row {
+    std::string damage;
+    std::string actor;
+  };
+  const Row rows[] = {{"ip route del 10.209.0.2/32", "["},
+                      {inside + "ip route del default", "["},
+                      {inside + "ip addr flush dev eth0", "["},
+                      {"nft flush chain ip moored_a1b2c3 guard", "nft["}};
+  for (const auto& row : rows) {
+    INFO(row.damage);
+    while (network->take_hint()) {
+    }
+    REQUIRE(shell(row.damage).status == 0);
+    pollfd news{network->descriptor(), POLLIN, 0};
+    REQUIRE(::poll(&news, 1, 5000) == 1);
+    const auto actor = network->take_hint();
+    REQUIRE(actor);
+    CHECK(actor->find(row.actor) != std::string::npos);
+    // Putting it right is our own doing and no news.
+    CHECK_FALSE(network->correct({})->empty());
+    CHECK_FALSE(network->take_hint().value_or("").rfind("ip[", 0) == 0);
+    CHECK(network->correct({})->empty());
+  }
+  // Tables of others are none of our business.
+  while (network->take_hint()) {
+  }
+  REQUIRE(shell("nft add table ip foreign").status == 0);
+  CHECK_FALSE(network->take_hint());
+}
+
+TEST_CASE("differences can be told without being put right", "[network]") {
+  REQUIRE_ROOT();
+  const OwnNamespace place;
+  const auto network = open_network(make_options(place, "a1b2c3"));
+  const auto pod = make_pod(*network, "uid-one");
+  REQUIRE(shell("ip route del 10.209.0.2/32").status == 0);
+  REQUIRE(shell("nft flush table ip moored_a1b2c3").status == 0);
+  NetworkModes modes;
+  modes.node = DriftMode::report;
+  for (int i = 0; i < 2; ++i) {
+    const auto found = network->correct(modes);
+    REQUIRE(found);
+    CHECK(fields(*found) == "rule route");
+    for (const auto& drift : *found) CHECK_FALSE(drift.corrected);
+  }
+  modes.node = DriftMode::off;
+  CHECK(network->correct(modes)->empty());
+  modes.pods["uid-one"] = DriftMode::correct;
+  CHECK(fields(*network->correct(modes)) == "route");
+  CHECK(fields(*network->correct({})) == "rule");
+  CHECK(network->correct({})->empty());
+}
+
+TEST_CASE("rules that changed while no daemon ran are told by the next one", "[network]") {
+  REQUIRE_ROOT();
+  const OwnNamespace place;
+  const auto options = make_options(place, "a1b2c3");
+  CHECK(open_network(options)->correct({})->empty());  // the first one of this boot
+  CHECK(open_network(options)->correct({})->empty());
+  REQUIRE(shell("nft insert rule ip moored_a1b2c3 guard accept").status == 0);
+  REQUIRE(shell("ip route del 10.210.0.0/16").status == 0);
+  const auto network = open_network(options);
+  CHECK(fields(*network->correct({})) == "route rule");
+  CHECK(network->correct({})->empty());
 }
 
 TEST_CASE("a link of ours without a pod is taken away", "[network]") {
@@ -171,8 +245,8 @@ TEST_CASE("a link of ours without a pod is taken away", "[network]") {
   const OwnNamespace place;
   const auto network = open_network(make_options(place, "a1b2c3"));
   REQUIRE(shell("ip link add ma1b2c3deadbeef type veth peer name other0").status == 0);
-  CHECK(fields(*network->correct()) == "");  // it might be a pod's on its way out
-  CHECK(fields(*network->correct()) == "link");
+  CHECK(fields(*network->correct({})) == "");  // it might be a pod's on its way out
+  CHECK(fields(*network->correct({})) == "link");
   CHECK(shell("ip link show ma1b2c3deadbeef").status != 0);
 }
 
@@ -241,7 +315,7 @@ TEST_CASE("pods reach the outside under the node's address, and forwarding is pu
   auto second = open_network(make_options(place, "d4e5f6", "10.219.0.0/16", "10.220.0.0/16"));
   // Switched off by somebody: told and put back by whichever looks first.
   shell("echo 0 > /proc/sys/net/ipv4/conf/up0/forwarding");
-  CHECK(fields(*second->correct()) == "forwarding");
+  CHECK(fields(*second->correct({})) == "forwarding");
   CHECK(first->remove_all());
   CHECK(shell("cat /proc/sys/net/ipv4/conf/up0/forwarding").out == "1\n");
   CHECK(second->remove_all());
@@ -263,11 +337,11 @@ TEST_CASE("two instances live side by side and keep their ranges apart", "[netwo
   const auto two = make_pod(*second, "uid-one");
   const NamedServer server(two.namespace_path, 80, "two");
   CHECK(ask_once(one.namespace_path, two.address, 80).value_or("-") == "two");
-  CHECK(first->correct()->empty());
-  CHECK(second->correct()->empty());
+  CHECK(first->correct({})->empty());
+  CHECK(second->correct({})->empty());
   CHECK(first->remove_all());
   CHECK(ask_once({}, two.address, 80).value_or("-") == "two");
-  CHECK(second->correct()->empty());
+  CHECK(second->correct({})->empty());
 }
 
 TEST_CASE("a range that a route of the machine uses is refused", "[network]") {

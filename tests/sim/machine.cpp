@@ -325,7 +325,7 @@ Result<std::vector<PodNetworkReport>> SimNetwork::list() {
   return found;
 }
 
-Result<std::vector<NetworkDrift>> SimNetwork::correct() { return std::vector<NetworkDrift>{}; }
+Result<std::vector<NetworkDrift>> SimNetwork::correct(const NetworkModes&) { return std::vector<NetworkDrift>{}; }
 
 Result<ImageReport> SimImages::find(const std::string& reference) {
   if (behaviour_of(reference) == "missing") {

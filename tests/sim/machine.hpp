@@ -106,7 +106,7 @@ class SimNetwork final : public PodNetwork {
   Result<PodNetworkReport> create(const std::string& uid) override;
   Status remove(const std::string& uid) override;
   Result<std::vector<PodNetworkReport>> list() override;
-  Result<std::vector<NetworkDrift>> correct() override;
+  Result<std::vector<NetworkDrift>> correct(const NetworkModes&) override;
   std::string node_address() const override { return "10.209.0.1"; }
 
  private:

@@ -98,6 +98,9 @@ class SetClock final : public Clock {
 };
 
 struct Proxy {
+  explicit Proxy(DriftMode mode = DriftMode::correct) : drift(mode) {}
+
+  DriftMode drift;
   Machine machine;
   MemoryState state;
   FactList facts;
@@ -109,6 +112,7 @@ struct Proxy {
     ProxyOptions options;
     options.rules = {"a1b2c3", *parse_prefix("10.210.0.0/16")};
     options.node_name = "node";
+    options.drift = drift;
     auto owned = std::make_unique<FakeRules>(machine);
     rules = owned.get();
     ProxyKernel kernel{std::move(owned), std::make_unique<FakeFlows>(machine),
@@ -237,6 +241,36 @@ TEST_CASE("foreign changes are told with both texts and put right", "[proxy]") {
   REQUIRE(p.facts.all<DriftObserved>().size() == 2);
   CHECK(p.facts.all<DriftObserved>()[1].record.observed == "missing");
   CHECK_FALSE(p.machine.rules.empty());
+}
+
+TEST_CASE("differences are only reported when that is wanted, once", "[proxy]") {
+  Proxy p(DriftMode::report);
+  p.put({"10.209.0.2"});
+  REQUIRE(p.proxy->step());
+  REQUIRE(p.proxy->sweep());
+  p.machine.meddle("foreign rule\n");
+  REQUIRE(p.proxy->sweep());
+  REQUIRE(p.proxy->sweep());
+  auto drift = p.facts.all<DriftObserved>();
+  REQUIRE(drift.size() == 1);
+  CHECK_FALSE(drift[0].record.corrected_at);
+  // Somebody takes it back: it is over.
+  REQUIRE(p.proxy->remove_all());
+  REQUIRE(p.proxy->step());
+  REQUIRE(p.proxy->sweep());
+  drift = p.facts.all<DriftObserved>();
+  REQUIRE(drift.size() == 2);
+  CHECK(drift[1].record.id == drift[0].record.id);
+  CHECK(drift[1].record.corrected_at.has_value());
+}
+
+TEST_CASE("differences are not told when nobody wants to know", "[proxy]") {
+  Proxy p(DriftMode::off);
+  p.put({"10.209.0.2"});
+  REQUIRE(p.proxy->step());
+  p.machine.meddle("foreign rule\n");
+  REQUIRE(p.proxy->sweep());
+  CHECK(p.facts.all<DriftObserved>().empty());
 }
 
 TEST_CASE("UDP flows to backends that are gone are forgotten, others stay", "[proxy]") {

@@ -39,7 +39,19 @@ TEST_CASE("an empty file gives the defaults") {
     CHECK(merged->git_url.empty());
     CHECK(merged->policy.default_level == AdmissionPolicy::Level::baseline);
     CHECK_FALSE(merged->allow_local_sources);
+    CHECK(merged->drift == DriftMode::correct);
   }
+}
+
+TEST_CASE("drift is treated as the flag says, then as the file says") {
+  const auto file = read_configuration_file("drift: report\n", "moored.yaml");
+  REQUIRE(file);
+  CHECK(merge_configuration(*file, {})->drift == DriftMode::report);
+  ConfigurationFlags flags;
+  flags.drift = "off";
+  CHECK(merge_configuration(*file, flags)->drift == DriftMode::off);
+  flags.drift = "Off";
+  CHECK_FALSE(merge_configuration(*file, flags));
 }
 
 TEST_CASE("flags win over the file, the file over defaults") {
@@ -93,6 +105,7 @@ TEST_CASE("mistakes in the file are named with their place") {
                       {"stateDir: relative\n", "must be absolute"},
                       {"policy: {default: strict}\n", "privileged, baseline or restricted"},
                       {"policy: {namespaces: {a: strict}}\n", "privileged, baseline or restricted"},
+                      {"drift: sometimes\n", "off, report or correct"},
                       {"policy: {sources: {a/b: strict}}\n", "privileged, baseline or restricted"},
                       {"policy: {sources: {a: baseline}}\n", "not written as namespace/name"},
                       {"policy: {sources: {A/b: baseline}}\n", "policy.sources"},

@@ -308,12 +308,148 @@ TEST_CASE("network drift is told of the pod or of the node", "[agent][drift]") {
   AgentBench bench;
   bench.store.put(make_object(make_pod("web")));
   bench.settle();
-  bench.network.drift = {{"uid-web", "route", "10.209.0.2/32", "absent"},
-                         {"", "rule", "guard", "absent"}};
+  bench.network.drift = {{"uid-web", "route", "10.209.0.2/32", "absent", {}},
+                         {"", "rule", "guard", "absent", "nft[7]"}};
   bench.run_for(seconds(31));
   REQUIRE(bench.store.drifts.size() == 2);
-  CHECK(bench.store.drifts[0].object == key_of<Pod>("default", "web"));
-  CHECK(bench.store.drifts[1].object == key_of<Node>({}, "node-1"));
+  CHECK(bench.store.drifts[0].object == key_of<Node>({}, "node-1"));
+  CHECK(bench.store.drifts[0].actor == "nft[7]");
+  CHECK(bench.store.drifts[1].object == key_of<Pod>("default", "web"));
+}
+
+TEST_CASE("what a lost link or address takes along is not told apart", "[agent][drift]") {
+  struct Row {
+    std::vector<std::string> found;
+    std::vector<std::string> told;
+  };
+  const Row rows[] = {{{"link", "address", "route", "neighbour"}, {"link"}},
+                      {{"address", "route", "neighbour"}, {"address"}},
+                      {{"route", "neighbour"}, {"route", "neighbour"}},
+                      {{"link", "rule"}, {"link", "rule"}}};
+  for (const auto& row : rows) {
+    AgentBench bench;
+    bench.store.put(make_object(make_pod("web")));
+    bench.settle();
+    for (const auto& field : row.found) {
+      bench.network.drift.push_back({"uid-web", field, "there", "missing", {}});
+    }
+    bench.run_for(seconds(31));
+    std::vector<std::string> told;
+    for (const auto& drift : bench.store.drifts) told.push_back(drift.field);
+    CHECK(told == row.told);
+    CHECK((bench.store.drifts[0].observed == "missing") == (row.told.size() == row.found.size()));
+  }
+}
+
+// ---- differences of containers ----
+
+TEST_CASE("a hint is answered by a look, and what it finds is told once", "[agent][drift]") {
+  AgentBench bench;
+  bench.store.put(make_object(make_pod("web")));
+  bench.settle();
+  CHECK(bench.watch.remembered == std::vector<std::string>{"uid-web/main/0"});
+  bench.run_for(seconds(2));
+  const auto looks = bench.watch.looks;
+  bench.watch.drift = {{"uid-web", "main", "mount[main]:/a", "ro", "rw", "options set again",
+                        SandboxDrift::Remedy::put_back}};
+  bench.watch.hints = {{"uid-web", "sh[7] uid 0"}};
+  bench.run_for(seconds(2));
+  CHECK(bench.watch.looks == looks + 1);
+  REQUIRE(bench.store.drifts.size() == 1);
+  CHECK(bench.store.drifts[0].correction == "options set again");
+  CHECK(bench.store.drifts[0].corrected_at);
+  bench.watch.drift.clear();
+  bench.run_for(seconds(70));
+  CHECK(bench.store.drifts.size() == 1);
+}
+
+TEST_CASE("many hints make few looks", "[agent][drift]") {
+  AgentBench bench;
+  bench.store.put(make_object(make_pod("web")));
+  bench.settle();
+  bench.run_for(seconds(1));
+  const auto looks = bench.watch.looks;
+  for (int i = 0; i < 100; ++i) {
+    bench.watch.hints = {{"", {}}};
+    bench.run_for(std::chrono::milliseconds(100));
+  }
+  CHECK(bench.watch.looks - looks <= 11);
+  CHECK(bench.watch.looks - looks >= 5);
+}
+
+TEST_CASE("how a pod wants its drift treated", "[agent][drift]") {
+  struct Row {
+    const char* word;
+    std::size_t looked;
+    bool correct;
+  };
+  for (const auto& row : {Row{"off", 0, false}, Row{"report", 1, false}, Row{"correct", 1, true}}) {
+    INFO(row.word);
+    AgentBench bench;
+    Pod pod = make_pod("web");
+    pod.metadata.annotations["moored.dev/drift"] = row.word;
+    pod.spec.containers[0].resources.limits["memory"] = *Quantity::parse("128Mi");
+    bench.store.put(make_object(pod));
+    bench.settle();
+    bench.sandbox.pods["uid-web"].limits["main"].memory_limit_bytes = 1;
+    bench.run_for(seconds(31));
+    CHECK(bench.watch.orders.size() == row.looked);
+    if (row.looked > 0) CHECK(bench.watch.orders[0].correct == row.correct);
+    CHECK(bench.store.drifts.size() == row.looked);
+    CHECK((bench.sandbox.pods["uid-web"].limits["main"].memory_limit_bytes == 1) != row.correct);
+    // Reported once, however often it is seen.
+    bench.run_for(seconds(90));
+    CHECK(bench.store.drifts.size() == row.looked);
+  }
+}
+
+TEST_CASE("what only a restart puts right is restarted once", "[agent][drift]") {
+  AgentBench bench;
+  bench.store.put(make_object(make_pod("web")));
+  bench.settle();
+  bench.watch.drift = {{"uid-web", "main", "root[main]:/x", "as it was", "3 bytes", {},
+                        SandboxDrift::Remedy::restart}};
+  bench.watch.hints = {{"uid-web", {}}};
+  bench.run_for(seconds(1));
+  CHECK(bench.sandbox.count("start main 1") == 1);
+  bench.watch.drift.clear();
+  bench.run_for(seconds(40));
+  REQUIRE(bench.store.drifts.size() == 2);
+  CHECK(bench.store.drifts[0].id == bench.store.drifts[1].id);
+  CHECK(bench.store.drifts[1].correction == "restarted");
+  CHECK(bench.sandbox.count("start main 2") == 0);
+}
+
+TEST_CASE("without a restart policy nothing is killed for drift", "[agent][drift]") {
+  AgentBench bench;
+  Pod pod = make_pod("job");
+  pod.spec.restart_policy = "Never";
+  bench.store.put(make_object(pod));
+  bench.settle();
+  bench.watch.drift = {{"uid-job", "main", "mount[main]:/a", "mounted", "not mounted", {},
+                        SandboxDrift::Remedy::restart}};
+  bench.run_for(seconds(70));
+  REQUIRE(bench.store.drifts.size() == 1);
+  CHECK_FALSE(bench.store.drifts[0].corrected_at);
+  CHECK(bench.store.pod("job").status.phase == "Running");
+}
+
+TEST_CASE("a pod that goes leaves no difference open", "[agent][drift]") {
+  AgentBench bench;
+  Pod pod = make_pod("web");
+  pod.metadata.annotations["moored.dev/drift"] = "report";
+  bench.store.put(make_object(pod));
+  bench.settle();
+  bench.watch.drift = {{"uid-web", "main", "mount[main]:/a", "ro", "rw", {},
+                        SandboxDrift::Remedy::put_back}};
+  bench.run_for(seconds(31));
+  REQUIRE(bench.store.drifts.size() == 1);
+  pod.metadata.deletion_timestamp = bench.clock.now().wall;
+  bench.store.put(make_object(pod));
+  bench.run_for(seconds(40));
+  REQUIRE(bench.store.drifts.size() == 2);
+  CHECK(bench.store.drifts[1].id == bench.store.drifts[0].id);
+  CHECK(bench.store.drifts[1].corrected_at);
 }
 
 TEST_CASE("which message an exit leaves", "[agent]") {

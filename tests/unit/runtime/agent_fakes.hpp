@@ -16,6 +16,7 @@
 #include "schema/ports/fact.hpp"
 #include "schema/ports/image_store.hpp"
 #include "schema/ports/pod_network.hpp"
+#include "schema/ports/sandbox_watch.hpp"
 #include "schema/ports/sandbox.hpp"
 #include "schema/ports/state_view.hpp"
 
@@ -312,7 +313,7 @@ class FakeNetwork final : public PodNetwork {
     return {};
   }
   Result<std::vector<PodNetworkReport>> list() override { return std::vector<PodNetworkReport>{}; }
-  Result<std::vector<NetworkDrift>> correct() override {
+  Result<std::vector<NetworkDrift>> correct(const NetworkModes&) override {
     std::vector<NetworkDrift> found;
     found.swap(drift);
     return found;
@@ -322,6 +323,34 @@ class FakeNetwork final : public PodNetwork {
   std::set<std::string> made;
   std::vector<NetworkDrift> drift;
   bool full = false;
+};
+
+// Says what it is told to, once it is asked.
+class FakeWatch final : public SandboxWatch {
+ public:
+  void remember(const std::string& uid, const std::string& container, int attempt) override {
+    remembered.push_back(uid + "/" + container + "/" + std::to_string(attempt));
+  }
+  void forget(const std::string&, const std::string&) override {}
+  std::vector<SandboxDrift> look(const std::vector<WatchOrder>& pods) override {
+    ++looks;
+    orders = pods;
+    std::vector<SandboxDrift> found;
+    for (const auto& one : drift) {
+      for (const auto& order : pods) {
+        if (order.uid == one.uid) found.push_back(one);
+      }
+    }
+    return found;
+  }
+  int descriptor() const override { return -1; }
+  std::vector<WatchHint> take_hints() override { return std::exchange(hints, {}); }
+
+  std::vector<SandboxDrift> drift;
+  std::vector<WatchHint> hints;
+  std::vector<WatchOrder> orders;
+  std::vector<std::string> remembered;
+  int looks = 0;
 };
 
 class FakeImages final : public ImageStore {
@@ -384,7 +413,7 @@ class AgentBench {
     options.node.max_pods = max_pods;
     options.node.architecture = "amd64";
     agent = std::make_unique<Agent>(
-        options, AgentPorts{store, sandbox, network, images, store, clock}, executor);
+        options, AgentPorts{store, sandbox, network, images, store, clock, &watch}, executor);
   }
   // Lets time pass, stepping whenever something is due.
   void run_for(Duration span) {
@@ -405,6 +434,7 @@ class AgentBench {
   FakeStore store;
   FakeSandbox sandbox;
   FakeNetwork network;
+  FakeWatch watch;
   FakeImages images;
   InlineExecutor executor;
   ScratchDirectory scratch;

@@ -107,6 +107,26 @@ TEST_CASE("policy is judged per namespace, with the path of the template") {
   CHECK(judge({bad}, policy).size() == 5);
 }
 
+TEST_CASE("a way to treat drift that does not exist is refused where it stands") {
+  const auto annotate = [](std::string yaml, const std::string& word) {
+    const std::string labels = "metadata: {labels: {app: x}}";
+    const auto at = yaml.find(labels);
+    return yaml.replace(at, labels.size(),
+                        "metadata: {labels: {app: x}, annotations: {moored.dev/drift: " + word +
+                            "}}");
+  };
+  for (const auto* word : {"\"off\"", "report", "correct"}) {
+    CHECK(judge({from(annotate(deployment("a", "x"), word), "a.yaml", 1)}).empty());
+  }
+  CHECK(judge({from(annotate(deployment("a", "x"), "Report"), "a.yaml", 1)}) ==
+        Errors{"a.yaml:1 spec.template.metadata.annotations[\"moored.dev/drift\"] InvalidValue"});
+  const std::string pod =
+      "apiVersion: v1\nkind: Pod\nmetadata: {name: p, annotations: {moored.dev/drift: never}}\n"
+      "spec:\n  containers: [{name: c, image: a:1}]\n";
+  CHECK(judge({from(pod, "p.yaml", 1)}) ==
+        Errors{"p.yaml:1 metadata.annotations[\"moored.dev/drift\"] InvalidValue"});
+}
+
 TEST_CASE("labels of a namespace do not change the policy") {
   CHECK(judge({from("apiVersion: v1\nkind: Namespace\nmetadata:\n  name: shop\n  labels: "
                     "{pod-security.kubernetes.io/enforce: privileged}\n", "f", 1),
