@@ -51,7 +51,7 @@ ADAPTERS = {
     r"^seccomp\.h": {"runtime/container", "runtime/image", "runtime/registry", "runtime/sys",
                      "gitsync/follow"},
     r"^(archive|archive_entry|zlib|zstd)\.h": {"runtime/image"},
-    r"^openssl/": {"schema/host", "reconciler/store", "net/api"},
+    r"^openssl/": {"schema/host", "reconciler/store", "net/api", "runtime/container"},
     r"^spdlog/": {"schema/base"},
     r"^CLI/": {"reconciler/ctl", "reconciler/daemon"},
 }

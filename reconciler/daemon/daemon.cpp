@@ -101,6 +101,8 @@ void Daemon::State::stop_acting() {
   if (agent_thread.joinable()) agent_thread.join();
   if (agent_wake >= 0 && parts->store) parts->store->unsubscribe(std::exchange(agent_wake, -1));
   if (parts->pulls) parts->pulls->stop();  // its threads wake the agent
+  // A hook may take as long as it likes; the executor waits for what is under way.
+  if (parts->sandbox) parts->sandbox->abandon_probes();
   parts->executor.reset();
   proxy_thread.request_stop();
   if (proxy_thread.joinable()) proxy_thread.join();

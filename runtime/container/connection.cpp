@@ -60,7 +60,8 @@ Status Connection::greet(const std::string& instance) {
 
 // The entry is there before the request leaves, so that no answer can come too early. A caller
 // that gives up takes its entry away; the late answer then finds nobody.
-Result<Connection::Reply> Connection::call(shim::Record request, milliseconds timeout) {
+Result<Connection::Reply> Connection::call(shim::Record request, milliseconds timeout,
+                                           bool can_be_abandoned) {
   std::unique_lock lock(mutex_);
   if (lost_) return fail(Code::unavailable, "the shim of pod " + uid_ + " is gone");
   const std::int64_t id = next_id_++;
@@ -72,13 +73,16 @@ Result<Connection::Reply> Connection::call(shim::Record request, milliseconds ti
     return Unexpected(std::move(sent).error());
   }
   const bool settled =
-      answered_.wait_for(lock, timeout, [&] { return lost_ || pending_[id].done; });
+      answered_.wait_for(lock, timeout, [&] {
+        return lost_ || (abandoned_ && can_be_abandoned) || pending_[id].done;
+      });
   Pending pending = std::move(pending_[id]);
   pending_.erase(id);
   if (!settled) {
     return fail(Code::timeout,
                 "the shim of pod " + uid_ + " does not answer " + request.text_of("op"));
   }
+  if (!pending.done && !lost_) return fail(Code::unavailable, "the daemon stops");
   if (!pending.done) return fail(Code::unavailable, "the shim of pod " + uid_ + " is gone");
   if (!pending.reply.last.flag_of("ok")) {
     return fail(code_of(pending.reply.last.text_of("code")), pending.reply.last.text_of("error"));
@@ -144,6 +148,12 @@ void Connection::accept_message(shim::Record message) {
   }
   found->second.reply.last = std::move(message);
   found->second.done = true;
+  answered_.notify_all();
+}
+
+void Connection::abandon() {
+  const std::lock_guard lock(mutex_);
+  abandoned_ = true;
   answered_.notify_all();
 }
 

@@ -36,8 +36,11 @@ class Connection {
   // Says who is speaking; from here on this connection may change things.
   Status greet(const std::string& instance);
   // Sends a request and waits for its answer. Errors: what the shim says, timeout, unavailable
-  // (the shim is gone).
-  Result<Reply> call(shim::Record request, std::chrono::milliseconds timeout);
+  // (the shim is gone, or the call can be abandoned and was).
+  Result<Reply> call(shim::Record request, std::chrono::milliseconds timeout,
+                     bool can_be_abandoned = false);
+  // Calls that can be abandoned are not waited for any more, from now on.
+  void abandon();
 
   void set_event(Event event) { event_ = std::move(event); }
   const std::string& uid() const { return uid_; }
@@ -74,6 +77,7 @@ class Connection {
   std::map<std::int64_t, Pending> pending_;
   std::int64_t next_id_ = 1;
   bool lost_ = false;
+  bool abandoned_ = false;
   bool end_expected_ = false;
 };
 

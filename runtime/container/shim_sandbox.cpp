@@ -12,6 +12,7 @@
 #include "runtime/container/seccomp.hpp"
 #include "runtime/container/shim_files.hpp"
 #include "runtime/container/shims.hpp"
+#include "runtime/container/tls_probe.hpp"
 #include "runtime/shim/order.hpp"
 #include "runtime/sys/credentials.hpp"
 #include "schema/host/file.hpp"
@@ -82,6 +83,7 @@ class ShimSandbox::Impl {
                          [this](const std::string& uid) { lost(uid); });
   }
   void stop() { shims_.stop(); }
+  void abandon_probes() { shims_.abandon_probes(); }
 
   // A living shim means that everything before it was done.
   Status create_pod(const PodSandboxSpec& spec, const std::string& net_namespace) {
@@ -204,9 +206,13 @@ class ShimSandbox::Impl {
   }
 
   Result<ProbeResult> run_probe(const std::string& uid, const ProbeRequest& request) {
+    if (request.type == ProbeRequest::Type::http && request.https) {
+      MOORED_TRY(const auto pod, read_pod(pod_directory(uid)));
+      return run_tls_probe(request, pod.net_namespace);
+    }
     MOORED_TRY(const auto connection, shims_.require(uid));
     MOORED_TRY(const auto reply,
-               connection->call(probe_request(request), request.timeout + kProbeSlack));
+               connection->call(probe_request(request), request.timeout + kProbeSlack, true));
     ProbeResult result;
     const auto& word = reply.last.text_of("outcome");
     if (word == "success") result.outcome = ProbeResult::Outcome::success;
@@ -449,6 +455,9 @@ std::vector<SandboxEvent> ShimSandbox::wait_events(milliseconds timeout) {
 Result<std::int64_t> ShimSandbox::read_memory_bytes(const std::string& uid,
                                                     const std::string& container) {
   return impl_->read_memory_bytes(uid, container);
+}
+void ShimSandbox::abandon_probes() {
+  impl_->abandon_probes();
 }
 Status ShimSandbox::release() {
   return impl_->release();

@@ -45,6 +45,9 @@ class ShimSandbox final : public Sandbox {
   // Memory in use by a pod (container empty) or a container's latest attempt, in bytes, without
   // the page cache that can be dropped at once.
   Result<std::int64_t> read_memory_bytes(const std::string& uid, const std::string& container);
+  // Probes and hooks under way end at once with "unavailable", and so do later ones: the daemon
+  // stops, and a hook without an end must not keep it. The shim carries them on.
+  void abandon_probes();
   // For "down": removes the cgroup root and run-dir's mount. Errors: conflict (pods are left).
   Status release();
 

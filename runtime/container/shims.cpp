@@ -77,6 +77,12 @@ Status Shims::listen(Heard heard, Lost lost) {
   return {};
 }
 
+void Shims::abandon_probes() {
+  connections_.with([](auto& connections) {
+    for (auto& [uid, connection] : connections) connection->abandon();
+  });
+}
+
 // The child is kept so that it can be reaped: nobody else in the daemon waits for it.
 Status Shims::start_shim(const std::string& pod_directory) {
   const std::string uid = last_part(pod_directory);

@@ -30,6 +30,9 @@ class Shims final : public ShimControl {
   // After this nothing is heard any more; the shims live on.
   void stop() { poller_.reset(); }
 
+  // See Connection::abandon, for all shims that are connected.
+  void abandon_probes();
+
   Status start_shim(const std::string& pod_directory) override;
   Status end_shim(const std::string& pod_directory) override;
   Status create_container(const HostStep& step) override;

@@ -94,7 +94,7 @@ class NetProbe final : public Probe {
  private:
   void begin() {
     if (request_.flag_of("https")) {
-      return finish("unknown", "https probes are not carried out by this build");
+      return finish("unknown", "https probes are the daemon's to make");
     }
     if (type_ == "http") {
       auto bytes = make_http_request(host_, port_, path_, request_.list_of("headers"));
