@@ -232,12 +232,28 @@ class Checker:
                         f"{pure_tests} of tests, comments {share:.1f} %, functions "
                         f"{len(self.lengths)} with median {median} lines, include depth {self.depth}")
 
+    def check_named_tests(self):
+        """Every test that docs/checks.md names is there."""
+        page = ROOT / "docs/checks.md"
+        known = "\n".join(self.tests.values()).replace('"\n          "', "")
+        for number, line in enumerate(page.read_text().split("\n"), 1):
+            cells = line.split("|")
+            if len(cells) != 4 or not re.match(r" [BT]\d\d", cells[1]):
+                continue
+            names = re.findall(r"`([^`]{12,})`", cells[2])
+            if not names and not re.search(r"waits|only|never|are not", cells[2]):
+                self.say(page, number, "a check without a test or a reason")
+            for name in names:
+                if f'"{name}"' not in known and f"def {name}(" not in known:
+                    self.say(page, number, f"there is no test '{name}'")
+
     def run(self):
         for path, text in self.files.items():
             self.check_layers(path, text)
             self.check_text(path, text)
         self.check_cycles()
         self.check_shares()
+        self.check_named_tests()
 
 
 def main():
