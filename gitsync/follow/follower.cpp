@@ -46,7 +46,7 @@ struct GitFollower::State {
       : ports(given),
         options(std::move(wanted)),
         wake(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
-        tracks(options.allow_local, options.allowed_urls) {
+        tracks(options.allow_local, options.allowed_urls, options.fast_forward_only) {
     subscription = ports.signal.subscribe(&State::on_revision, this);
   }
   ~State() { ports.signal.unsubscribe(subscription); }

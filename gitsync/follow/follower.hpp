@@ -19,6 +19,7 @@ namespace moored {
 struct GitFollowerOptions {
   bool allow_local = false;                // local paths, file:// and loopback for every source
   std::vector<std::string> allowed_urls;   // local URLs that are allowed nevertheless
+  bool fast_forward_only = false;          // refuse rewritten history of every source
   std::size_t max_looks = 4;               // sources looked at at once by run()
 };
 

@@ -188,6 +188,57 @@ Result<AdmissionPolicy> decode_policy(const Value& map) {
   return policy;
 }
 
+// The members of Credentials and Proxy by name; one table serves both ways.
+struct CredentialRow {
+  std::string_view name;
+  std::string Credentials::*member;
+};
+constexpr std::array<CredentialRow, 8> kCredentialRows{
+    {{"username", &Credentials::username},
+     {"password", &Credentials::password},
+     {"bearerToken", &Credentials::bearer_token},
+     {"authority", &Credentials::authority},
+     {"certificate", &Credentials::certificate},
+     {"key", &Credentials::key},
+     {"identity", &Credentials::identity},
+     {"knownHosts", &Credentials::known_hosts}}};
+struct ProxyRow {
+  std::string_view name;
+  std::string Proxy::*member;
+};
+constexpr std::array<ProxyRow, 3> kProxyRows{{{"address", &Proxy::address},
+                                              {"username", &Proxy::username},
+                                              {"password", &Proxy::password}}};
+
+template <class T, class Rows>
+Value encode_rows(const T& from, const Rows& rows) {
+  Value map = Value::make_map();
+  for (const auto& row : rows) put_text(map, row.name, from.*row.member);
+  return map;
+}
+
+template <class T, class Rows>
+Result<T> decode_rows(Reader& reader, std::string_view key, const Rows& rows) {
+  T out;
+  if (const Value* map = reader.member(key, Value::Type::map)) {
+    Reader inner(*map);
+    for (const auto& row : rows) out.*row.member = inner.text(row.name);
+    MOORED_CHECK(inner.finish());
+  }
+  return out;
+}
+
+void put_texts(Value& map, std::string_view key, const std::vector<std::string>& texts) {
+  Value& list = map.put(key, Value::make_list());
+  for (const auto& text : texts) list.items.push_back(Value::of_text(text));
+}
+
+std::vector<std::string> read_texts(Reader& reader, std::string_view key) {
+  std::vector<std::string> texts;
+  for (const auto& item : reader.items(key)) texts.push_back(item.scalar);
+  return texts;
+}
+
 // The worker judges the URL again: it does not rely on who asks.
 void put_repository(Value& map, const RepositoryRef& repository) {
   put_text(map, "url", repository.url);
@@ -201,6 +252,8 @@ Value encode_body(const FetchRequest& request) {
   put_repository(map, request.repository);
   put_text(map, "reference", request.reference);
   put_text(map, "known", request.known_sha);
+  map.put("credentials", encode_rows(request.credentials, kCredentialRows));
+  map.put("proxy", encode_rows(request.proxy, kProxyRows));
   return map;
 }
 
@@ -214,6 +267,10 @@ Value encode_body(const LoadTreeRequest& request) {
   put_text(map, "targetNamespace", request.target_namespace);
   put_truth(map, "fresh", request.fresh);
   map.put("policy", encode_policy(request.policy));
+  put_text(map, "host", request.host);
+  put_texts(map, "namespaces", request.rights.namespaces);
+  put_texts(map, "kinds", request.rights.kinds);
+  put_text(map, "ignore", request.ignore);
   return map;
 }
 
@@ -288,6 +345,10 @@ Result<Request> decode_load(Reader& reader) {
   load.directory = reader.text("directory");
   load.target_namespace = reader.text("targetNamespace");
   load.fresh = reader.truth("fresh");
+  load.host = reader.text("host");
+  load.rights.namespaces = read_texts(reader, "namespaces");
+  load.rights.kinds = read_texts(reader, "kinds");
+  load.ignore = reader.text("ignore");
   const Value* policy = reader.member("policy", Value::Type::map);
   MOORED_CHECK(reader.finish());
   MOORED_TRY(load.policy, decode_policy(*policy));
@@ -390,6 +451,9 @@ Result<Request> decode_request(std::string_view message) {
   fetch.repository = decode_repository(reader);
   fetch.reference = reader.text("reference");
   fetch.known_sha = reader.text("known");
+  MOORED_TRY(fetch.credentials,
+             (decode_rows<Credentials>(reader, "credentials", kCredentialRows)));
+  MOORED_TRY(fetch.proxy, (decode_rows<Proxy>(reader, "proxy", kProxyRows)));
   MOORED_CHECK(reader.finish());
   return Request(std::move(fetch));
 }

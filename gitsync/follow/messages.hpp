@@ -8,6 +8,8 @@
 #include <variant>
 #include <vector>
 
+#include "gitsync/load/selection.hpp"
+#include "gitsync/repo/access.hpp"
 #include "schema/base/error.hpp"
 #include "schema/base/result.hpp"
 #include "schema/base/time.hpp"
@@ -18,7 +20,7 @@
 
 namespace moored::git {
 
-inline constexpr std::int64_t kProtocolVersion = 1;
+inline constexpr std::int64_t kProtocolVersion = 2;
 
 // Which repository a request is about.
 struct RepositoryRef {
@@ -31,6 +33,8 @@ struct FetchRequest {
   RepositoryRef repository;
   std::string reference;
   std::string known_sha;
+  Credentials credentials;
+  Proxy proxy;
 };
 
 // Loads a path of a commit of the mirror, or (directory set) a directory on disk.
@@ -42,6 +46,9 @@ struct LoadTreeRequest {
   std::string target_namespace;
   bool fresh = false;  // the daemon remembers nothing of an earlier load: send every object
   AdmissionPolicy policy;
+  std::string host;    // of this machine; empty: take the objects of all
+  SourceRights rights;
+  std::string ignore;
 };
 
 using Request = std::variant<FetchRequest, LoadTreeRequest>;

@@ -15,7 +15,19 @@ Duration with_jitter(Duration delay, std::uint64_t share, Random& random) {
   return bound == 0 ? delay : delay + Duration(static_cast<std::int64_t>(random.below(bound)));
 }
 
-// libgit2 does not hand the Retry-After header on, so the status is all there is to go by.
+// What the server asked for, as our http transport says it, up to the longest wait; else nothing.
+Duration asked_wait(const Error& error) {
+  constexpr std::string_view kWords = "retry after ";
+  const std::size_t at = error.message.find(kWords);
+  std::int64_t seconds = 0;
+  for (std::size_t i = at + kWords.size(); at != std::string::npos && i < error.message.size() &&
+                                           error.message[i] >= '0' && error.message[i] <= '9' &&
+                                           seconds < 10'000; ++i) {
+    seconds = seconds * 10 + (error.message[i] - '0');
+  }
+  return std::min<Duration>(std::chrono::seconds(seconds), kLongestBackoff);
+}
+
 bool is_overload(const Error& error) {
   const bool told = error.message.find("429") != std::string::npos ||
                     error.message.find("503") != std::string::npos;
@@ -36,7 +48,7 @@ Duration delay_after(Duration interval, unsigned failures, const Error* error, R
   // Doubling by a loop: a shift by a large count would overflow.
   Duration delay = interval;
   for (unsigned n = 1; n < failures && delay < kLongestBackoff; ++n) delay *= 2;
-  if (is_overload(*error)) delay = std::max(delay, kOverloadedBackoff);
+  if (is_overload(*error)) delay = std::max({delay, kOverloadedBackoff, asked_wait(*error)});
   return with_jitter(std::min(delay, std::max(interval, kLongestBackoff)), 25, random);
 }
 

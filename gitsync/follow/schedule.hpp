@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "schema/base/error.hpp"
 #include "schema/base/random.hpp"
@@ -15,6 +16,10 @@ inline constexpr Duration kDefaultInterval = std::chrono::seconds(10);
 inline constexpr Duration kShortestInterval = std::chrono::seconds(1);
 inline constexpr Duration kLongestBackoff = std::chrono::minutes(10);
 inline constexpr Duration kOverloadedBackoff = std::chrono::seconds(30);
+
+// On a GitRepository: fast-forward refuses a reference whose history was rewritten, follow (the
+// default) takes it and says so.
+inline constexpr std::string_view kHistoryAnnotation = "sync.moored.dev/history";
 
 // The interval of a repository, its default when none is written, never below the shortest.
 Duration interval_of(const GitRepositorySpec& spec);

@@ -7,6 +7,7 @@
 
 #include "gitsync/follow/schedule.hpp"
 #include "gitsync/repo/url.hpp"
+#include "schema/model/core.hpp"
 
 namespace moored::git {
 namespace {
@@ -28,12 +29,14 @@ bool refers_to(const Object& unit, const ObjectKey& source) {
 }
 
 // Suspended units and those that are going away keep what they have.
-std::vector<UnitWish> wishes_of(const std::vector<Object>& units, const ObjectKey& source) {
+std::vector<UnitWish> wishes_of(const std::vector<Object>& units, const ObjectKey& source,
+                                const std::string& ignore) {
   std::vector<UnitWish> wishes;
   for (const auto& unit : units) {
     const auto& spec = unit.as<Kustomization>().spec;
     if (spec.suspend || unit.meta().deletion_timestamp || !refers_to(unit, source)) continue;
-    wishes.push_back({unit.key(), unit.meta().generation, spec.path, spec.target_namespace});
+    wishes.push_back({unit.key(), unit.meta().generation, spec.path, spec.target_namespace,
+                      ignore});
   }
   return wishes;
 }
@@ -72,6 +75,17 @@ Fact tree_fact(const Look& look, const UnitWish& wish, const std::string& revisi
   return fact;
 }
 
+// The commit that was taken stays the measure, so the error stays until the branch comes back to it
+// or the operator allows the new history.
+Error rewritten_error(const Look& look, const CommitInfo& commit) {
+  return Error{Code::conflict,
+               "the history was rewritten: " + look.known_sha + " is no ancestor of " + commit.sha +
+                   ", which only follows by fast-forward",
+               "HistoryRewritten", {},
+               "merge " + look.known_sha.substr(0, 12) + " into it, or allow it: " +
+                   std::string(kHistoryAnnotation) + "=follow or sources.history"};
+}
+
 }  // namespace
 
 // The only part that takes time, hence called without the lock. A failed fetch ends the look: the
@@ -85,7 +99,9 @@ LookOutcome perform(const Look& look, SourceReader& reader, const Clock& clock) 
     auto url = check_source_url(look.source.url, look.source.allow_local);
     auto head = url ? reader.fetch(look.source, look.known_sha)
                     : Result<SourceHead>(Unexpected(std::move(url).error()));
-    if (head) {
+    if (head && head->history_rewritten && look.fast_forward_only) {
+      outcome.error = rewritten_error(look, head->commit);
+    } else if (head) {
       sha = head->commit.sha;
       outcome.head = *std::move(head);
     } else {
@@ -138,7 +154,7 @@ std::vector<Look> Tracks::plan(const StateView& view, const Now& now, std::size_
   const auto units = view.list(kind_of<Kustomization>());
   for (const auto& source : view.list(kind_of<GitRepository>())) {
     if (looks.size() == limit) break;
-    auto look = plan_one(source, units, now);
+    auto look = plan_one(view, source, units, now);
     const SourceTrack& track = tracks_.at(id_of(source.key()));
     if (!track.busy && !track.suspended) next = std::min(next, track.next_look);
     if (look) looks.push_back(*std::move(look));
@@ -179,9 +195,30 @@ bool Tracks::is_wanted(const UnitWish& wish, const std::vector<Object>& units, c
   return look.fetch && is_kept_back(wish, units, track.revision);
 }
 
+namespace {
+
+// The Secret of the same namespace, as the store has it; what is on disk goes before and is read
+// by the look.
+std::optional<SourceSecret> find_secret(const StateView& view, const ObjectKey& source,
+                                        const std::optional<LocalObjectReference>& reference) {
+  if (!reference) return std::nullopt;
+  SourceSecret secret{reference->name, std::nullopt};
+  const auto found = view.find({&kind_of<Secret>(), source.namespace_name, reference->name});
+  if (found) secret.values = found->as<Secret>().data;
+  return secret;
+}
+
+// Any other word than follow is the stricter one: a slip must not open what was to be closed.
+bool is_fast_forward_only(const ObjectMeta& meta) {
+  const auto found = meta.annotations.find(std::string(kHistoryAnnotation));
+  return found != meta.annotations.end() && found->second != "follow";
+}
+
+}  // namespace
+
 // Level-triggered: looks at what is wanted and what was last done, never at what has changed.
-std::optional<Look> Tracks::plan_one(const Object& source, const std::vector<Object>& units,
-                                     const Now& now) {
+std::optional<Look> Tracks::plan_one(const StateView& view, const Object& source,
+                                     const std::vector<Object>& units, const Now& now) {
   SourceTrack& track = tracks_.at(id_of(source.key()));
   const auto& spec = source.as<GitRepository>().spec;
   if (track.busy) return std::nullopt;
@@ -196,16 +233,23 @@ std::optional<Look> Tracks::plan_one(const Object& source, const std::vector<Obj
   Look look;
   look.fetch = asked || now.mono >= track.next_look || track.generation != source.meta().generation;
   look.known_sha = other ? std::string() : track.sha;
-  look.all_units = wishes_of(units, source.key());
+  look.all_units = wishes_of(units, source.key(), spec.ignore);
   for (const auto& wish : look.all_units) {
     if (is_wanted(wish, units, look, track, asked)) look.units.push_back(wish);
   }
   // Without a look of this process the mirror is not known to have the revision.
   if (!look.fetch && (look.units.empty() || track.revision.empty())) return std::nullopt;
   look.source_key = source.key();
-  look.source = {id_of(source.key()), spec.url, reference_of(spec), is_allowed(spec.url),
-                 timeout_of(spec)};
+  look.source.id = id_of(source.key());
+  look.source.url = spec.url;
+  look.source.reference = reference_of(spec);
+  look.source.allow_local = is_allowed(spec.url);
+  look.source.timeout = timeout_of(spec);
+  look.source.secret = find_secret(view, source.key(), spec.secret_ref);
+  look.source.proxy_secret = find_secret(view, source.key(), spec.proxy_secret_ref);
+  look.source.ignore = spec.ignore;
   look.spec = spec;
+  look.fast_forward_only = fast_forward_only_ || is_fast_forward_only(source.meta());
   look.generation = source.meta().generation;
   look.known_revision = track.revision;
   look.known_commit = track.commit;

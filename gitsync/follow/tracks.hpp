@@ -23,6 +23,7 @@ struct UnitWish {
   std::int64_t generation = 0;
   std::string path;
   std::string target_namespace;
+  std::string ignore;             // of the source: other patterns give other objects
   bool operator==(const UnitWish&) const = default;
 };
 
@@ -31,6 +32,7 @@ struct Look {
   ObjectKey source_key;
   SourceSpec source;
   GitRepositorySpec spec;
+  bool fast_forward_only = false;  // history that was rewritten is an error
   std::int64_t generation = 0;
   bool fetch = true;              // false: only units changed; the mirror has the revision
   std::string known_sha;          // empty: none, or of another reference
@@ -94,8 +96,10 @@ LookOutcome perform(const Look& look, SourceReader& reader, const Clock& clock);
 // Everything the follower remembers, with its decisions as functions of values.
 class Tracks {
  public:
-  Tracks(bool allow_local, std::vector<std::string> allowed_urls)
-      : allow_local_(allow_local), allowed_urls_(std::move(allowed_urls)) {}
+  Tracks(bool allow_local, std::vector<std::string> allowed_urls, bool fast_forward_only = false)
+      : allow_local_(allow_local),
+        allowed_urls_(std::move(allowed_urls)),
+        fast_forward_only_(fast_forward_only) {}
 
   // Brings the tracks in line with the desired sources and gives the looks that are due, at most
   // limit; those are marked busy until settle(). next is set to when the next one is due.
@@ -113,12 +117,13 @@ class Tracks {
  private:
   bool is_wanted(const UnitWish& wish, const std::vector<Object>& units, const Look& look,
                  const SourceTrack& track, bool asked) const;
-  std::optional<Look> plan_one(const Object& source, const std::vector<Object>& units,
-                               const Now& now);
+  std::optional<Look> plan_one(const StateView& view, const Object& source,
+                               const std::vector<Object>& units, const Now& now);
   bool is_allowed(const std::string& url) const;
 
   bool allow_local_;
   std::vector<std::string> allowed_urls_;
+  bool fast_forward_only_;
   std::map<std::string, SourceTrack> tracks_;  // by namespace/name
 };
 

@@ -74,6 +74,8 @@ Result<Mirror*> WorkerService::open_mirror(const RepositoryRef& repository) {
 Status WorkerService::answer(const FetchRequest& request) {
   auto mirror = open_mirror(request.repository);
   if (!mirror) return send_error(std::move(mirror).error());
+  (*mirror)->set_access(
+      {request.credentials, request.proxy, request.repository.allow_local});
   auto head = (*mirror)->fetch(request.reference, request.known_sha);
   if (head) return channel_.send(encode_reply(to_reply(*head)));
   // A handle that has seen an error is not used again: a repaired repository works at once.
@@ -84,9 +86,12 @@ Status WorkerService::answer(const FetchRequest& request) {
 // Find, judge whether it may be taken as it is, then read.
 Result<LoadedSet> WorkerService::load_commit(Mirror& mirror, const LoadTreeRequest& request,
                                              Unit& unit) {
-  MOORED_TRY(ManifestSet manifests, unit.tree.list(mirror, request.sha, request.path));
+  MOORED_TRY(ManifestSet manifests, unit.tree.list(mirror, request.sha, request.path,
+                                                    request.ignore));
   check_plain(manifests.kustomizations, manifests.diagnostics);
-  return unit.tree.load(mirror, manifests, {request.target_namespace, request.policy}, clock_);
+  return unit.tree.load(
+      mirror, manifests,
+      {request.target_namespace, request.policy, request.host, request.rights}, clock_);
 }
 
 // A directory stands for a unit that is planned before it is committed; it has no mirror.
@@ -95,7 +100,8 @@ Result<LoadedSet> WorkerService::load(const LoadTreeRequest& request, Unit& unit
     MOORED_TRY(ManifestSet manifests, list_directory_manifests(request.directory));
     check_plain(manifests.kustomizations, manifests.diagnostics);
     DirectoryReader reader(request.directory);
-    const LoadOptions options{request.target_namespace, request.policy};
+    const LoadOptions options{request.target_namespace, request.policy, request.host,
+                              request.rights};
     return unit.directory.load(manifests, reader, options, clock_);
   }
   MOORED_TRY(Mirror* const mirror, open_mirror(request.repository));

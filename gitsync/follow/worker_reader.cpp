@@ -11,10 +11,12 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <set>
 #include <variant>
 
 #include "gitsync/follow/messages.hpp"
 #include "gitsync/follow/mirror_home.hpp"
+#include "gitsync/follow/secrets.hpp"
 #include "gitsync/repo/url.hpp"
 #include "schema/base/guarded.hpp"
 #include "schema/host/file.hpp"
@@ -202,6 +204,14 @@ std::string mirror_name(std::string id) {
   return id.empty() || id.front() == '.' ? '_' + id : id;
 }
 
+// The operator's words for a source, else those for every other one, else no limit.
+git::SourceRights rights_of(const std::map<std::string, git::SourceRights>& rights,
+                            const std::string& id) {
+  auto found = rights.find(id);
+  if (found == rights.end()) found = rights.find("*");
+  return found == rights.end() ? git::SourceRights{} : found->second;
+}
+
 // The directory of a local repository; empty for a server, and for what the worker will refuse.
 std::string local_directory(const SourceSpec& source) {
   const auto url = git::check_source_url(source.url, source.allow_local);
@@ -239,6 +249,21 @@ std::shared_ptr<WorkerReader::State::Slot> WorkerReader::State::slot_of(const st
   });
 }
 
+// What was moved but not finished belongs to a mirror as well.
+Status WorkerReader::remove_mirrors_except(const std::vector<std::string>& ids) {
+  const auto names = list_directory(state_->options.mirror_root);
+  if (!names) return {};
+  std::set<std::string> kept;
+  for (const auto& id : ids) {
+    kept.insert(mirror_name(id));
+    kept.insert(mirror_name(id) + ".moving");
+  }
+  for (const auto& name : *names) {
+    if (kept.count(name) == 0) MOORED_CHECK(remove_tree(state_->options.mirror_root + '/' + name));
+  }
+  return {};
+}
+
 // Processes are started with the first request of their source.
 WorkerReader::WorkerReader(Options options) : state_(std::make_unique<State>(std::move(options))) {}
 WorkerReader::~WorkerReader() = default;
@@ -254,7 +279,9 @@ Result<SourceHead> WorkerReader::fetch(const SourceSpec& source, const std::stri
   const auto slot = state_->slot_of(source.id);
   const std::lock_guard lock(slot->mutex);
   slot->worker->serve(local_directory(source));
-  const git::FetchRequest request{{source.url, source.allow_local}, source.reference, known_sha};
+  MOORED_TRY(auto access, git::read_access(source, state_->options.secrets_directory));
+  const git::FetchRequest request{{source.url, source.allow_local}, source.reference, known_sha,
+                                  std::move(access.credentials), std::move(access.proxy)};
   // The source's own timeout counts, up to our limit.
   const Patience patience{std::min(source.timeout, kLongestFetch), state_->options.idle_limit};
   std::optional<Result<SourceHead>> answer;
@@ -356,6 +383,7 @@ Result<LoadedTree> WorkerReader::State::load(const std::string& id, const std::s
   if (known.size() >= kMaxUnits && known.find(unit) == known.end()) known.clear();
   request.fresh = known.find(unit) == known.end();
   request.policy = options.policy;
+  request.host = options.host;
   const auto floor = options.source_floors.find(id);
   if (floor != options.source_floors.end()) {
     request.policy = tighten(std::move(request.policy), floor->second);
@@ -377,6 +405,8 @@ Result<LoadedTree> WorkerReader::load(const SourceSpec& source, const LoadReques
   wanted.sha = request.sha;
   wanted.path = request.path;
   wanted.target_namespace = request.target_namespace;
+  wanted.rights = rights_of(state_->options.rights, source.id);
+  wanted.ignore = source.ignore;
   MOORED_TRY(LoadedTree tree,
              state_->load(source.id, local_directory(source),
                           request.path + '\n' + request.target_namespace + '\n' + source.url,

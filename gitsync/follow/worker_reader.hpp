@@ -7,7 +7,9 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
+#include "gitsync/load/selection.hpp"
 #include "schema/ports/source_reader.hpp"
 #include "schema/validate/validate.hpp"
 
@@ -24,6 +26,9 @@ class WorkerReader final : public SourceReader {
     AdmissionPolicy policy;
     // By namespace/name of the GitRepository: its pods are judged at least this strictly.
     std::map<std::string, AdmissionPolicy::Level> source_floors;
+    std::map<std::string, git::SourceRights> rights;      // by source; * for all others
+    std::string host;                                     // of this machine
+    std::string secrets_directory;                        // NAMESPACE/NAME/KEY; empty: none
     std::chrono::milliseconds idle_limit{15'000};         // without a byte from the server
     std::chrono::milliseconds load_limit{60'000};         // one load in total
     std::size_t max_workers = 16;                         // idle ones above this are ended
@@ -34,13 +39,18 @@ class WorkerReader final : public SourceReader {
   explicit WorkerReader(Options options);
   ~WorkerReader() override;
 
-  // Errors beside the source's own: timeout (FetchTimeout), unavailable (WorkerLost, or stopping).
+  // Errors beside the source's own: timeout (FetchTimeout), unavailable (WorkerLost, or stopping),
+  // and those of its credentials (SecretNotFound, SecretExposed, CredentialsRefused).
   Result<SourceHead> fetch(const SourceSpec& source, const std::string& known_sha) override;
   Result<LoadedTree> load(const SourceSpec& source, const LoadRequest& request) override;
   // Loads a directory on disk under the same rules, for a plan of what is not committed yet.
   // directory is absolute. Errors: not_found, denied, as load().
   Result<LoadedTree> load_directory(const std::string& directory,
                                     const std::string& target_namespace);
+
+  // Removes the mirrors of all other sources than these (namespace/name), which nobody will ask for
+  // again. Before the first call. Errors: denied.
+  Status remove_mirrors_except(const std::vector<std::string>& ids);
 
   // Makes calls under way and later ones return unavailable at once. May be called on any thread.
   void stop();

@@ -53,6 +53,20 @@ std::vector<Object> with_file(const std::vector<Object>& objects, const std::str
   return named;
 }
 
+// Objects for other machines are read and checked, so that a mistake shows everywhere, and then
+// left out before anything is said about the set.
+std::vector<Object> for_host(const std::vector<Object>& objects, const std::string& host,
+                             Diagnostics& diagnostics) {
+  std::vector<Object> ours;
+  ours.reserve(objects.size());
+  for (const auto& object : objects) {
+    auto wanted = is_for_host(object, host);
+    if (wanted && *wanted) ours.push_back(object);
+    if (!wanted) diagnostics.add_error(std::move(wanted).error());
+  }
+  return ours;
+}
+
 // Errors about whole objects point at the start of the document: moves them to the field that
 // they name. The files are read again, which costs only who made a mistake.
 Diagnostics with_fields(Diagnostics judged, const ManifestSet& manifests, FileReader& reader) {
@@ -144,7 +158,9 @@ Result<LoadedSet> ManifestLoader::load(const ManifestSet& manifests, FileReader&
           file.path));
       break;
     }
-    LoadedFile loaded{file.path, file.id, parsed_now, with_file(cached->parsed.objects, file.path)};
+    LoadedFile loaded{file.path, file.id, parsed_now,
+                      for_host(with_file(cached->parsed.objects, file.path), options.host,
+                               set.diagnostics)};
     objects.insert(objects.end(), loaded.objects.begin(), loaded.objects.end());
     set.files.push_back(std::move(loaded));
   }
@@ -154,6 +170,7 @@ Result<LoadedSet> ManifestLoader::load(const ManifestSet& manifests, FileReader&
   Diagnostics judged;
   // Also when files failed: the person sees all errors in one pass.
   validate_commit(objects, options.policy, judged);
+  check_rights(objects, options.rights, judged);
   set.diagnostics.take(with_fields(std::move(judged), manifests, reader));
   set.validated_at = clock.now().wall;
   set.complete = set.diagnostics.ok();

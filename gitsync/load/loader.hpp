@@ -9,6 +9,7 @@
 
 #include "gitsync/load/file_reader.hpp"
 #include "gitsync/load/parse.hpp"
+#include "gitsync/load/selection.hpp"
 #include "schema/base/time.hpp"
 #include "schema/validate/validate.hpp"
 
@@ -23,6 +24,8 @@ inline constexpr std::size_t kMaxDocuments = 20'000;
 struct LoadOptions {
   std::string target_namespace;
   AdmissionPolicy policy;
+  std::string host;      // objects that are for other machines are left out; empty: none are
+  SourceRights rights;
 };
 
 // One file's part in the set. Objects carry file and line; the rest of the provenance is empty.

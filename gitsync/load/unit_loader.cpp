@@ -1,6 +1,8 @@
 // Joins the tree view and the loader for one unit.
 #include "gitsync/load/unit_loader.hpp"
 
+#include "gitsync/repo/ignore.hpp"
+
 namespace moored::git {
 namespace {
 
@@ -26,18 +28,38 @@ class BlobReader final : public FileReader {
   ObjectSource& objects_;
 };
 
+// A link that leads out of the tree is nothing to refuse a commit for when it is left out; unsafe
+// names and broken trees stay what they are.
+Diagnostics without_links(const Diagnostics& said, const IgnorePatterns& ignored) {
+  Diagnostics kept;
+  for (const auto& error : said.errors()) {
+    const bool left_out = error.reason == "SymlinkRefused" && ignored.matches(error.place.file);
+    if (!left_out) kept.add_error(error);
+  }
+  for (std::size_t n = said.errors().size(); n < said.error_count(); ++n) {
+    kept.add_error(Error{Code::invalid, "and more", {}, {}, {}});
+  }
+  for (const auto& warning : said.warnings()) kept.add_warning(warning);
+  return kept;
+}
+
 }  // namespace
 
 Result<ManifestSet> UnitLoader::list(Mirror& mirror, const std::string& sha,
-                                     const std::string& path) {
+                                     const std::string& path, const std::string& ignore) {
   const auto id = ObjectId::from_hex(sha);
   if (!id) return fail(Code::invalid, "a revision is named by 40 hexadecimal digits");
   MOORED_TRY(const CommitHeader commit, mirror.read_commit(*id));
   MOORED_TRY(TreeListing listing, tree_.list(mirror, commit.tree, path));
+  const IgnorePatterns ignored(ignore);
   ManifestSet manifests;
-  manifests.kustomizations = std::move(listing.kustomizations);
-  manifests.diagnostics = std::move(listing.diagnostics);
+  manifests.diagnostics =
+      ignore.empty() ? std::move(listing.diagnostics) : without_links(listing.diagnostics, ignored);
+  for (auto& file : listing.kustomizations) {
+    if (!ignored.matches(file)) manifests.kustomizations.push_back(std::move(file));
+  }
   for (auto& file : listing.files) {
+    if (ignored.matches(file.path)) continue;
     manifests.files.push_back({std::move(file.path), file.id.hex()});
   }
   return manifests;

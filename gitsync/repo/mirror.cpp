@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "gitsync/repo/handles.hpp"
+#include "gitsync/repo/http.hpp"
 #include "gitsync/repo/library.hpp"
 #include "gitsync/repo/names.hpp"
 #include "gitsync/repo/remote.hpp"
@@ -67,6 +68,7 @@ struct Mirror::State {
   MirrorOptions options;
   Repository repository;
   Odb odb;
+  HttpClient http;
 
   // The object store is asked for once; asking again would count references up.
   Status attach(Repository opened) {
@@ -82,6 +84,7 @@ struct Mirror::State {
   Result<ObjectId> peel(const std::string& reference, ObjectId id);
   Result<ObjectId> look_locally(const std::string& reference);
   Result<ObjectId> look_remotely(const std::string& reference);
+  TransferMeter make_meter();
   Status compact_if_crowded();
   Result<bool> is_ancestor(const ObjectId& known, const ObjectId& from);
 };
@@ -95,6 +98,7 @@ Result<std::unique_ptr<Mirror>> Mirror::open(const SourceUrl& url, MirrorOptions
   auto state = std::make_unique<State>();
   state->url = url;
   state->options = std::move(options);
+  state->http.set_access(state->options.access);
   // What is already on this disk is read in place: no copy, and no gigabyte in memory.
   if (url.transport == Transport::local) {
     MOORED_TRY(auto repository, open_repository(url.url));
@@ -104,6 +108,11 @@ Result<std::unique_ptr<Mirror>> Mirror::open(const SourceUrl& url, MirrorOptions
     MOORED_CHECK(state->attach(std::move(repository)));
   }
   return std::unique_ptr<Mirror>(new Mirror(std::move(state)));
+}
+
+void Mirror::set_access(const ServerAccess& access) {
+  state_->options.access = access;
+  state_->http.set_access(access);
 }
 
 bool Mirror::is_copy() const { return state_->url.transport != Transport::local; }
@@ -156,13 +165,22 @@ Result<ObjectId> Mirror::State::look_locally(const std::string& reference) {
   return from_oid(oid);
 }
 
-// Asks the server for its references and fetches only when ours is elsewhere.
-Result<ObjectId> Mirror::State::look_remotely(const std::string& reference) {
+// The limits and the server of one conversation.
+TransferMeter Mirror::State::make_meter() {
   TransferMeter meter;
   meter.advertisement_limit = options.advertisement_limit;
   meter.pack_limit = options.pack_limit;
   meter.progress = options.progress;
-  RemoteSession session(repository.get(), url.url, meter);
+  meter.url = &url;
+  meter.access = &options.access;
+  meter.http = &http;
+  return meter;
+}
+
+// Asks the server for its references and fetches only when ours is elsewhere.
+Result<ObjectId> Mirror::State::look_remotely(const std::string& reference) {
+  TransferMeter meter = make_meter();
+  RemoteSession session(repository.get(), meter);
   MOORED_CHECK(session.connect());
   MOORED_TRY(const auto found, session.find_reference(reference));
   if (!found) return ref_not_found(reference);
@@ -218,7 +236,8 @@ Result<Head> Mirror::fetch(const std::string& reference, const std::string& know
   if (exact) {
     const git_oid oid = to_oid(*exact);
     if (is_copy() && git_odb_exists(state_->odb.get(), &oid) == 0) {
-      MOORED_CHECK(fetch_everything(state_->repository.get(), state_->url.url, state_->options));
+      TransferMeter meter = state_->make_meter();
+      MOORED_CHECK(fetch_everything(state_->repository.get(), meter));
     }
     if (git_odb_exists(state_->odb.get(), &oid) == 0) return ref_not_found(reference);
     found = *exact;

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "gitsync/repo/access.hpp"
 #include "gitsync/repo/commit.hpp"
 #include "gitsync/repo/object_source.hpp"
 #include "gitsync/repo/url.hpp"
@@ -17,6 +18,7 @@ struct MirrorOptions {
   std::size_t pack_limit = 512U << 20U;          // bytes of one fetch
   std::size_t max_packs = 100;                   // more are joined into one, in a fresh mirror
   std::function<void()> progress;                // a sign of life while bytes come; may be empty
+  ServerAccess access;                           // who we are for the server, and the way to it
 };
 
 // What a look at the remote found.
@@ -36,11 +38,15 @@ class Mirror final : public ObjectSource {
   static Result<std::unique_ptr<Mirror>> open(const SourceUrl& url, MirrorOptions options);
   ~Mirror() override;
 
+  // Sets who we are from the next fetch on; connections made for somebody else are closed.
+  void set_access(const ServerAccess& access);
+
   // Looks at one reference (full name, HEAD, or 40 hex digits of a commit) and fetches only when
   // it points elsewhere than the mirror. known_sha may be empty.
   // Errors: not_found (RefNotFound), invalid (InvalidValue, NotACommit), corrupt (PackCorrupt,
   // ObjectMissing), exhausted (AdvertisementLimit, DiskBudget), denied (AuthFailed, TlsRefused,
-  // RedirectRefused), unavailable (FetchHTTP, FetchFailed).
+  // HostKeyMismatch, RedirectRefused, URLNotAllowed), unavailable (FetchHTTP, FetchFailed), timeout
+  // (FetchTimeout).
   Result<Head> fetch(const std::string& reference, const std::string& known_sha);
 
   Result<CommitHeader> read_commit(const ObjectId& id);

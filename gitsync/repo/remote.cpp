@@ -9,24 +9,20 @@
 
 #include "gitsync/repo/library.hpp"
 #include "gitsync/repo/names.hpp"
+#include "gitsync/repo/ssh.hpp"
 #include "schema/host/file.hpp"
 
 namespace moored::git {
 namespace {
 
-// No credentials are configured, so the first question already ends the conversation; libgit2
-// would ask without end.
-int refuse_credentials(git_credential**, const char*, const char*, unsigned, void*) {
-  git_error_set_str(GIT_ERROR_NET, "the server asks for credentials: authentication required");
-  return GIT_EAUTH;
+// Both callbacks know the conversation by the meter.
+int ask_for_credentials(git_credential** out, const char*, const char* user, unsigned allowed,
+                        void* payload) {
+  return answer_credentials(out, user, allowed, *static_cast<TransferMeter*>(payload));
 }
 
-// libgit2 takes 0 as "trust it", so what its own check found must be passed on.
-int judge_certificate(git_cert* certificate, int valid, const char*, void*) {
-  const bool tls = certificate != nullptr && certificate->cert_type == GIT_CERT_X509;
-  if (tls && valid == 1) return 0;
-  git_error_set_str(GIT_ERROR_SSL, "the server's certificate does not verify");
-  return GIT_ECERTIFICATE;
+int ask_about_certificate(git_cert* certificate, int valid, const char*, void* payload) {
+  return judge_certificate(certificate, valid == 1, *static_cast<TransferMeter*>(payload));
 }
 
 // Also called while deltas are resolved, when no bytes come any more.
@@ -40,8 +36,8 @@ int report_progress(const git_indexer_progress*, void* payload) {
 git_remote_callbacks make_callbacks(TransferMeter& meter) {
   git_remote_callbacks callbacks;
   git_remote_init_callbacks(&callbacks, GIT_REMOTE_CALLBACKS_VERSION);
-  callbacks.credentials = &refuse_credentials;
-  callbacks.certificate_check = &judge_certificate;
+  callbacks.credentials = &ask_for_credentials;
+  callbacks.certificate_check = &ask_about_certificate;
   callbacks.transfer_progress = &report_progress;
   callbacks.payload = &meter;
   return callbacks;
@@ -171,9 +167,8 @@ Status swap_in_compacted(const std::string& directory) {
   return {};
 }
 
-RemoteSession::RemoteSession(git_repository* repository, const std::string& url,
-                             TransferMeter& meter)
-    : repository_(repository), url_(url), meter_(meter), scope_(meter) {}
+RemoteSession::RemoteSession(git_repository* repository, TransferMeter& meter)
+    : repository_(repository), meter_(meter), scope_(meter) {}
 
 RemoteSession::~RemoteSession() {
   if (remote_) git_remote_disconnect(remote_.get());
@@ -181,6 +176,7 @@ RemoteSession::~RemoteSession() {
 
 // The meter knows best why bytes were refused.
 Error RemoteSession::explain(std::string_view what, int code, bool downloading) const {
+  if (meter_.failure) return Error(*meter_.failure).context(what);
   Error error = library_error(what, code);
   if (!meter_.exceeded.empty()) {
     error.code = Code::exhausted;
@@ -202,10 +198,10 @@ Error RemoteSession::explain(std::string_view what, int code, bool downloading) 
 
 Status RemoteSession::connect() {
   git_remote* raw = nullptr;
-  int code = git_remote_create_anonymous(&raw, repository_, url_.c_str());
+  int code = git_remote_create_anonymous(&raw, repository_, meter_.url->url.c_str());
   if (code < 0) return Unexpected(library_error("name the remote", code));
   remote_.reset(raw);
-  // No proxy, no redirect, no configuration: only the URL that was judged.
+  // No configuration, and neither proxy nor redirect of libgit2's: our http transport sees to both.
   git_remote_connect_options options;
   git_remote_connect_options_init(&options, GIT_REMOTE_CONNECT_OPTIONS_VERSION);
   options.callbacks = make_callbacks(meter_);
@@ -245,13 +241,8 @@ Status RemoteSession::download(const std::string& refspec) {
 }
 
 // libgit2 cannot ask every server for a bare id, so the branches are taken.
-Status fetch_everything(git_repository* repository, const std::string& url,
-                        const MirrorOptions& options) {
-  TransferMeter meter;
-  meter.advertisement_limit = options.advertisement_limit;
-  meter.pack_limit = options.pack_limit;
-  meter.progress = options.progress;
-  RemoteSession session(repository, url, meter);
+Status fetch_everything(git_repository* repository, TransferMeter& meter) {
+  RemoteSession session(repository, meter);
   MOORED_CHECK(session.connect());
   return session.download("+refs/heads/*:refs/moored/heads/*");
 }

@@ -37,8 +37,8 @@ Status swap_in_compacted(const std::string& directory);
 // One connection to one server. Not reused after an error.
 class RemoteSession {
  public:
-  // The repository and the meter outlive the session.
-  RemoteSession(git_repository* repository, const std::string& url, TransferMeter& meter);
+  // The repository and the meter, which names the server, outlive the session.
+  RemoteSession(git_repository* repository, TransferMeter& meter);
   ~RemoteSession();
 
   Status connect();
@@ -51,14 +51,12 @@ class RemoteSession {
   Error explain(std::string_view what, int code, bool downloading) const;
 
   git_repository* repository_;
-  std::string url_;
   TransferMeter& meter_;
   MeterScope scope_;
   Remote remote_;
 };
 
 // Fetches all branches and tags, for a source that names a commit by its id.
-Status fetch_everything(git_repository* repository, const std::string& url,
-                        const MirrorOptions& options);
+Status fetch_everything(git_repository* repository, TransferMeter& meter);
 
 }  // namespace moored::git

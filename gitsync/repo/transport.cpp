@@ -6,6 +6,7 @@
 
 #include <memory>
 
+#include "gitsync/repo/http.hpp"
 #include "gitsync/repo/library.hpp"
 #include "schema/base/assert.hpp"
 
@@ -120,7 +121,13 @@ int wrap(git_smart_subtransport** out, git_smart_subtransport* inner) {
 // The same maker serves https: the inner transport looks at the URL.
 int make_http(git_smart_subtransport** out, git_transport* owner, void* param) {
   git_smart_subtransport* inner = nullptr;
-  const int code = git_smart_subtransport_http(&inner, owner, param);
+  const int code = make_http_subtransport(&inner, owner, param);
+  return code < 0 ? code : wrap(out, inner);
+}
+
+int make_ssh(git_smart_subtransport** out, git_transport* owner, void* param) {
+  git_smart_subtransport* inner = nullptr;
+  const int code = git_smart_subtransport_ssh(&inner, owner, param);
   return code < 0 ? code : wrap(out, inner);
 }
 
@@ -139,6 +146,8 @@ MeterScope::MeterScope(TransferMeter& meter) {
 
 MeterScope::~MeterScope() { current_meter = nullptr; }
 
+TransferMeter* find_meter() { return current_meter; }
+
 // Registered ones come before the built-in ones.
 Status register_counted_transports() {
   static git_smart_subtransport_definition http{&make_http, 1, nullptr};
@@ -147,7 +156,9 @@ Status register_counted_transports() {
     const int code = git_transport_register(scheme, &git_transport_smart, &http);
     if (code < 0) return Unexpected(library_error("register a transport", code));
   }
-  const int code = git_transport_register("git", &git_transport_smart, &git);
+  static git_smart_subtransport_definition ssh{&make_ssh, 0, nullptr};
+  int code = git_transport_register("git", &git_transport_smart, &git);
+  if (code == 0) code = git_transport_register("ssh", &git_transport_smart, &ssh);
   if (code < 0) return Unexpected(library_error("register a transport", code));
   return {};
 }

@@ -1,14 +1,18 @@
-// Counts what a server sends, and refuses before memory or disk is spent. Wraps libgit2's own
-// http and git transports, which know no limit and no sign of life.
+// Counts what a server sends, and refuses before memory or disk is spent. Wraps our http transport
+// and libgit2's own for git and ssh, which know no limit and no sign of life.
 #pragma once
 
 #include <cstddef>
 #include <functional>
+#include <optional>
 #include <string>
 
+#include "gitsync/repo/access.hpp"
 #include "schema/base/result.hpp"
 
 namespace moored::git {
+
+class HttpClient;
 
 // The limits and the count of one conversation with a server.
 struct TransferMeter {
@@ -19,6 +23,13 @@ struct TransferMeter {
   std::size_t advertisement_bytes = 0;
   std::size_t pack_bytes = 0;
   std::string exceeded;                          // AdvertisementLimit or DiskBudget
+
+  // The server and who we are for it; all outlive the conversation, none may be needed.
+  const SourceUrl* url = nullptr;
+  const ServerAccess* access = nullptr;
+  HttpClient* http = nullptr;
+  int questions = 0;                             // how often the server has asked who we are
+  std::optional<Error> failure;                  // what a callback knows better than libgit2
 };
 
 // Makes a meter the one that counts on this thread for as long as the scope lives.
@@ -30,7 +41,10 @@ class MeterScope {
   MeterScope& operator=(const MeterScope&) = delete;
 };
 
-// Puts the counting transports in place of http, https and git. Called once by start_library().
+// The meter that counts on this thread, or nothing.
+TransferMeter* find_meter();
+
+// Puts the counting transports in place of libgit2's. Called once by start_library().
 Status register_counted_transports();
 
 }  // namespace moored::git

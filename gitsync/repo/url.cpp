@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <cstring>
 #include <optional>
 
 #include "gitsync/repo/names.hpp"
@@ -63,6 +64,15 @@ bool is_host_name(std::string_view host) {
   });
 }
 
+// Not what a program would take for an option.
+bool is_user(std::string_view user) {
+  if (user.empty() || user.size() > 64 || user.front() == '-') return false;
+  return std::all_of(user.begin(), user.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           c == '-' || c == '.' || c == '_';
+  });
+}
+
 bool is_port(std::string_view text) {
   if (text.empty() || text.size() > 5) return false;
   int port = 0;
@@ -73,8 +83,13 @@ bool is_port(std::string_view text) {
   return port >= 1 && port <= 65535;
 }
 
+struct Authority {
+  std::string host;
+  int port = 0;
+};
+
 // Host and port of what stands between "://" and the first slash. Nothing: not such a thing.
-std::optional<std::string> read_host(std::string_view authority) {
+std::optional<Authority> read_authority(std::string_view authority) {
   std::string host;
   std::string_view rest;
   if (!authority.empty() && authority.front() == '[') {
@@ -94,8 +109,9 @@ std::optional<std::string> read_host(std::string_view authority) {
     while (!host.empty() && host.back() == '.') host.pop_back();
     if (!is_host_name(host)) return std::nullopt;
   }
-  if (!rest.empty() && (rest.front() != ':' || !is_port(rest.substr(1)))) return std::nullopt;
-  return host;
+  if (rest.empty()) return Authority{host, 0};
+  if (rest.front() != ':' || !is_port(rest.substr(1))) return std::nullopt;
+  return Authority{host, std::stoi(std::string(rest.substr(1)))};
 }
 
 Result<SourceUrl> check_local(std::string_view path, bool allow_local) {
@@ -103,33 +119,56 @@ Result<SourceUrl> check_local(std::string_view path, bool allow_local) {
     return refuse("a path on this machine is no source here",
                   "set sources.allowLocal, or give the path with --git");
   }
-  return SourceUrl{Transport::local, std::string(path), {}};
+  return SourceUrl{Transport::local, std::string(path), {}, 0, true};
 }
 
 Result<SourceUrl> check_remote(Transport transport, std::string_view url,
                                std::string_view authority, bool allow_local) {
-  if (authority.find('@') != std::string_view::npos) {
-    return refuse("the URL carries a user or a password", "leave the credentials out of the URL");
+  const std::size_t at = authority.rfind('@');
+  if (at != std::string_view::npos) {
+    // A user of ssh is no secret; a password is one, and for http so may be the user.
+    const std::string_view user = authority.substr(0, at);
+    if (transport != Transport::ssh || !is_user(user)) {
+      return refuse("the URL carries a user or a password",
+                    "leave the credentials out of the URL and name them in secretRef");
+    }
+    authority.remove_prefix(at + 1);
   }
-  const auto host = read_host(authority);
-  if (!host) return refuse("the URL names no usable host and port", "write https://host/path");
-  switch (judge_host(*host)) {
+  const auto read = read_authority(authority);
+  if (!read) return refuse("the URL names no usable host and port", "write https://host/path");
+  SourceUrl out{transport, std::string(url), read->host, read->port, false};
+  switch (judge_host(read->host)) {
     case Reach::foreign: break;
     case Reach::never:
       return refuse("the URL leads to a link-local or reserved address",
                     "name the git server's own address");
     case Reach::own:
+      out.own = true;
       if (allow_local) break;
       return refuse("the URL leads to this machine itself", "set sources.allowLocal");
   }
-  return SourceUrl{transport, std::string(url), *host};
+  return out;
+}
+
+// user@host:path, as git and ssh write it, in the form that is judged. The path is below the user's
+// home, which no URL can say, so that libgit2 takes the text as it is.
+std::optional<std::string> from_scp_form(std::string_view url) {
+  const std::size_t colon = url.find(':');
+  const std::size_t at = url.find('@');
+  if (at == std::string_view::npos || colon == std::string_view::npos || at > colon) return {};
+  if (url.find("://") != std::string_view::npos || url.find('/') < colon) return {};
+  const std::string_view path = url.substr(colon + 1);
+  if (path.empty()) return {};
+  return "ssh://" + std::string(url.substr(0, colon)) + (path.front() == '/' ? "" : "/") +
+         std::string(path);
 }
 
 struct Scheme {
   std::string_view prefix;
   Transport transport;
 };
-constexpr std::array<Scheme, 4> kSchemes{{{"https://", Transport::https},
+constexpr std::array<Scheme, 5> kSchemes{{{"https://", Transport::https},
+                                          {"ssh://", Transport::ssh},
                                           {"http://", Transport::http},
                                           {"git://", Transport::git},
                                           {"file://", Transport::local}}};
@@ -144,6 +183,11 @@ Result<SourceUrl> check_source_url(std::string_view url, bool allow_local) {
     return refuse("the URL holds spaces, quotes, control or foreign characters",
                   "encode them with %");
   }
+  if (const auto ssh = from_scp_form(url)) {
+    MOORED_TRY(SourceUrl judged, check_source_url(*ssh, allow_local));
+    judged.url = url;
+    return judged;
+  }
   for (const auto& scheme : kSchemes) {
     if (url.substr(0, scheme.prefix.size()) != scheme.prefix) continue;
     const std::string_view rest = url.substr(scheme.prefix.size());
@@ -157,7 +201,21 @@ Result<SourceUrl> check_source_url(std::string_view url, bool allow_local) {
                         allow_local);
   }
   return refuse("the URL has a scheme that is not carried out",
-                "use https://, http:// or git://, or a local path where it is allowed");
+                "use https://, ssh://, http:// or git://, or a local path where it is allowed");
+}
+
+bool is_reachable(const sockaddr* address, bool allow_local) {
+  Reach reach = Reach::never;
+  if (address->sa_family == AF_INET) {
+    sockaddr_in four{};
+    std::memcpy(&four, address, sizeof four);
+    reach = judge_ipv4(ntohl(four.sin_addr.s_addr));
+  } else if (address->sa_family == AF_INET6) {
+    sockaddr_in6 six{};
+    std::memcpy(&six, address, sizeof six);
+    reach = judge_ipv6(six.sin6_addr);
+  }
+  return reach == Reach::foreign || (reach == Reach::own && allow_local);
 }
 
 }  // namespace moored::git

@@ -92,7 +92,9 @@ Plan reduce_source(const SourceObserved& fact, const PlanContext& context) {
   source.status.observed_generation = source.metadata.generation;
   if (source.status == recorded->as<GitRepository>().status) return plan;
   plan.status(make_object(std::move(source), recorded->provenance()),
-              fact.error ? "fetch failed" : "fetched");
+              fact.error               ? "fetch failed"
+              : fact.history_rewritten ? "fetched, history rewritten"
+                                       : "fetched");
   return plan;
 }
 

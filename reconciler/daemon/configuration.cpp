@@ -2,10 +2,12 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <filesystem>
 
+#include "gitsync/repo/url.hpp"
 #include "schema/codec/codec.hpp"
 #include "schema/codec/decoder.hpp"
 #include "schema/codec/text.hpp"
@@ -15,6 +17,8 @@ namespace moored {
 
 template <>
 const TypeSchema& schema_of<SourceSetting>();
+template <>
+const TypeSchema& schema_of<RightsSetting>();
 template <>
 const TypeSchema& schema_of<SourcesSetting>();
 template <>
@@ -75,6 +79,38 @@ std::optional<Error> check_path_row(const void* value) {
   return invalid("the path must be absolute");
 }
 
+std::optional<Error> check_name_row(const void* value) {
+  return check_dns_subdomain(*static_cast<const std::string*>(value));
+}
+std::optional<Error> check_history_row(const void* value) {
+  const auto& history = *static_cast<const std::string*>(value);
+  if (history == "follow" || history == "fast-forward") return std::nullopt;
+  return invalid("history is follow or fast-forward");
+}
+// A kind that is spelt wrong would be one that the source may not declare: said here already.
+std::optional<Error> check_rights_row(const void* value) {
+  using Rights = std::map<std::string, RightsSetting>;
+  for (const auto& [source, rights] : *static_cast<const Rights*>(value)) {
+    const auto slash = source.find('/');
+    const bool shaped = source == "*" || (slash != std::string::npos &&
+                                          !check_dns_label(source.substr(0, slash)) &&
+                                          !check_dns_subdomain(source.substr(slash + 1)));
+    if (!shaped) return invalid("a source is named as namespace/name, all others as *");
+    for (const auto& space : rights.namespaces) {
+      if (auto error = check_dns_label(space)) return error;
+    }
+    for (const auto& wanted : rights.kinds) {
+      const auto kinds = all_kinds();
+      const bool known = std::any_of(kinds.begin(), kinds.end(), [&](const Kind* kind) {
+        return wanted == kind->kind ||
+               wanted == std::string(kind->kind) + '.' + std::string(kind->group);
+      });
+      if (!known) return invalid("there is no kind " + wanted, "write for instance Deployment");
+    }
+  }
+  return std::nullopt;
+}
+
 constexpr Field kSourceFields[] = {
     field<&SourceSetting::url>(
         "url", {.flags = kRequired, .carried_by = kHere, .doc = "remote of the first source"}),
@@ -82,12 +118,30 @@ constexpr Field kSourceFields[] = {
     field<&SourceSetting::path>("path", {.carried_by = kHere, .doc = "directory, default ./"}),
     field<&SourceSetting::interval>("interval",
                                     {.carried_by = kHere, .doc = "poll interval, default 10s"}),
+    field<&SourceSetting::secret>("secret", {.check = &check_name_row, .carried_by = kHere,
+                                             .doc = "credentials, as secretRef"}),
+    field<&SourceSetting::proxy_secret>(
+        "proxySecret",
+        {.check = &check_name_row, .carried_by = kHere, .doc = "proxy, as proxySecretRef"}),
+    field<&SourceSetting::ignore>("ignore", {.carried_by = kHere, .doc = "as in .gitignore"}),
+};
+constexpr Field kRightsFields[] = {
+    field<&RightsSetting::namespaces>("namespaces",
+                                      {.carried_by = "gitsync/load", .doc = "empty: all"}),
+    field<&RightsSetting::kinds>("kinds", {.carried_by = "gitsync/load", .doc = "empty: all"}),
 };
 constexpr Field kSourcesFields[] = {
     field<&SourcesSetting::allow_local>(
         "allowLocal", {.carried_by = kHere, .doc = "allow local paths and loopback remotes"}),
     field<&SourcesSetting::user>(
         "user", {.carried_by = kHere, .doc = "user of the Git workers, default moored-git"}),
+    field<&SourcesSetting::secrets_dir>(
+        "secretsDir",
+        {.check = &check_path_row, .carried_by = kHere, .doc = "NAMESPACE/NAME/KEY of secretRef"}),
+    field<&SourcesSetting::history>("history", {.check = &check_history_row, .carried_by = kHere,
+                                                .doc = "follow (default) or fast-forward"}),
+    field<&SourcesSetting::rights>("rights", {.check = &check_rights_row, .carried_by = kHere,
+                                              .doc = "what sources may declare"}),
 };
 constexpr Field kPolicyFields[] = {
     field<&PolicySetting::level>("default", {.check = &check_level_row,
@@ -270,7 +324,21 @@ Status set_source(const ConfigurationFile& file, const ConfigurationFlags& flags
     out.git_url = std::filesystem::absolute(out.git_url).lexically_normal().string();
   }
   out.allow_local_sources = file.sources && file.sources->allow_local;
-  if (file.sources) out.source_user = file.sources->user;
+  out.git_secret = source.secret;
+  out.git_proxy_secret = source.proxy_secret;
+  out.git_ignore = source.ignore;
+  // Said before it could be logged: the URL may hold a password. What it leads to is allowed.
+  if (!out.git_url.empty()) {
+    auto url = git::check_source_url(out.git_url, true);
+    if (!url) return Unexpected(std::move(url).error().context("the URL of the source"));
+  }
+  if (!file.sources) return {};
+  out.source_user = file.sources->user;
+  if (!file.sources->secrets_dir.empty()) out.secrets_dir = file.sources->secrets_dir;
+  out.fast_forward_only = file.sources->history == "fast-forward";
+  for (const auto& [name, rights] : file.sources->rights) {
+    out.source_rights[name] = {rights.namespaces, rights.kinds};
+  }
   return {};
 }
 
@@ -325,6 +393,11 @@ template <>
 const TypeSchema& schema_of<SourceSetting>() {
   return table<SourceSetting>("source", kSourceFields);
 }
+template <>
+const TypeSchema& schema_of<RightsSetting>() {
+  return table<RightsSetting>("rights", kRightsFields);
+}
+
 template <>
 const TypeSchema& schema_of<SourcesSetting>() {
   return table<SourcesSetting>("sources", kSourcesFields);

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "gitsync/load/selection.hpp"
 #include "runtime/image/registry_settings.hpp"
 #include "schema/base/result.hpp"
 #include "schema/base/time.hpp"
@@ -20,11 +21,22 @@ struct SourceSetting {
   std::string branch;
   std::string path;
   std::string interval;
+  std::string secret;        // a directory below sources.secretsDir/moored-system, or a Secret
+  std::string proxy_secret;  // JSON name: proxySecret
+  std::string ignore;
 };
-// Which remotes repositories and flags may name.
+// What one source may declare; empty lists are no limit.
+struct RightsSetting {
+  std::vector<std::string> namespaces;
+  std::vector<std::string> kinds;
+};
+// Rules for every source, also for those that are declared in Git.
 struct SourcesSetting {
   bool allow_local = false;  // JSON name: allowLocal
   std::string user;
+  std::string secrets_dir;   // JSON name: secretsDir
+  std::string history;       // follow or fast-forward
+  std::map<std::string, RightsSetting> rights;  // by namespace/name; * for all others
 };
 // Pod Security levels: privileged, baseline or restricted.
 struct PolicySetting {
@@ -78,6 +90,12 @@ struct Configuration {
   bool allow_local_sources = false;
   std::string source_user;         // that Git workers run as; empty: moored-git if there is one
   DriftMode drift = DriftMode::correct;  // of objects that do not say it themselves
+  std::string git_secret;          // names of Secrets of the configured source
+  std::string git_proxy_secret;
+  std::string git_ignore;
+  std::string secrets_dir = "/etc/moored/secrets";
+  bool fast_forward_only = false;  // of every source
+  std::map<std::string, git::SourceRights> source_rights;
   AdmissionPolicy policy;
   std::map<std::string, AdmissionPolicy::Level> source_floors;  // by namespace/name of the source
   image::PullingStoreOptions images;

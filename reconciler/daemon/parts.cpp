@@ -25,6 +25,7 @@
 #include "schema/base/log.hpp"
 #include "schema/host/file.hpp"
 #include "schema/host/programs.hpp"
+#include "schema/model/flux.hpp"
 
 namespace moored {
 namespace {
@@ -185,9 +186,22 @@ void make_follower(Parts& parts, std::optional<std::pair<unsigned, unsigned>> us
   reader.policy = configuration.policy;
   reader.source_floors = configuration.source_floors;
   reader.user = user;
+  reader.rights = configuration.source_rights;
+  reader.host = configuration.node_name;
+  reader.secrets_directory = configuration.secrets_dir;
   parts.reader = std::make_unique<WorkerReader>(std::move(reader));
+  std::vector<std::string> sources;
+  for (const auto& source : parts.store->view()->list(kind_of<GitRepository>())) {
+    sources.push_back(source.key().namespace_name + '/' + source.key().name);
+  }
+  // Room is not worth a failed start: what is left over stays until the next one.
+  const auto cleared = parts.reader->remove_mirrors_except(sources);
+  if (!cleared) {
+    log(LogLevel::warning, "old mirrors stay", {{"error", cleared.error().text()}});
+  }
   GitFollowerOptions options;
   options.allow_local = configuration.allow_local_sources;
+  options.fast_forward_only = configuration.fast_forward_only;
   if (!configuration.git_url.empty()) options.allowed_urls = {configuration.git_url};
   parts.follower = std::make_unique<GitFollower>(
       GitFollower::Ports{*parts.reader, *parts.store, *parts.store, parts.inbox, parts.clock,

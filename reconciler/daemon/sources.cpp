@@ -29,6 +29,13 @@ std::vector<Object> configured_objects(const Configuration& configuration) {
     ref.branch = branch;
   }
   repository.spec.ref = std::move(ref);
+  repository.spec.ignore = configuration.git_ignore;
+  if (!configuration.git_secret.empty()) {
+    repository.spec.secret_ref = LocalObjectReference{configuration.git_secret};
+  }
+  if (!configuration.git_proxy_secret.empty()) {
+    repository.spec.proxy_secret_ref = LocalObjectReference{configuration.git_proxy_secret};
+  }
 
   Kustomization unit;
   unit.metadata.name = kDefaultName;

@@ -20,6 +20,9 @@ struct GitRepositorySpec {
   std::string interval;  // a Go duration
   std::string timeout;   // a Go duration
   bool suspend = false;
+  std::optional<LocalObjectReference> secret_ref;
+  std::optional<LocalObjectReference> proxy_secret_ref;
+  std::string ignore;    // patterns as in .gitignore
   bool operator==(const GitRepositorySpec&) const = default;
 };
 // What was last fetched.

@@ -11,14 +11,18 @@ constexpr std::string_view kBy = "gitsync/follow";
 // credentials and is in no message.
 std::optional<Error> check_url(std::string_view url) {
   const auto bad = [](char c) { return static_cast<unsigned char>(c) <= 0x20 || c == 0x7f; };
-  constexpr std::array<std::string_view, 5> kStarts{"https://", "http://", "git://", "file://",
-                                                    "/"};
-  const bool known = std::any_of(kStarts.begin(), kStarts.end(), [&](std::string_view start) {
+  constexpr std::array<std::string_view, 6> kStarts{"https://", "ssh://",  "http://",
+                                                    "git://",   "file://", "/"};
+  bool known = std::any_of(kStarts.begin(), kStarts.end(), [&](std::string_view start) {
     return url.substr(0, start.size()) == start;
   });
+  // user@host:path, the short form for ssh.
+  const std::size_t colon = url.find(':');
+  known = known || (url.find('@') < colon && colon < url.find('/') &&
+                    colon != std::string_view::npos && url.substr(0, 1) != "-");
   if (known && std::none_of(url.begin(), url.end(), bad)) return std::nullopt;
   return Error{Code::denied, "the URL is not one of a repository", "URLNotAllowed", {},
-               "write https://host/path without credentials"};
+               "write https://host/path or ssh://git@host/path, without a password"};
 }
 
 // As git itself refuses names: no part that is empty, hidden or looks like an option.
@@ -79,7 +83,7 @@ const TypeSchema& schema_of<GitRepositoryRef>() {
   return kSchema;
 }
 
-// Source: source.toolkit.fluxcd.io/v1 GitRepositorySpec. Credentials never come from Git.
+// Source: source.toolkit.fluxcd.io/v1 GitRepositorySpec.
 template <>
 const TypeSchema& schema_of<GitRepositorySpec>() {
   using T = GitRepositorySpec;
@@ -94,12 +98,15 @@ const TypeSchema& schema_of<GitRepositorySpec>() {
                                      .carried_by = kBy, .doc = "How long one fetch may take."}),
       field<&T::ref>("ref", {.carried_by = kBy, .doc = "What to follow; HEAD when left out."}),
       field<&T::suspend>("suspend", {.carried_by = kBy, .doc = "Whether to stop looking."}),
-      refused("secretRef", "credentials are the operator's configuration; remove it"),
-      refused("provider", "credentials are the operator's configuration; remove it"),
-      refused("serviceAccountName", "credentials are the operator's configuration; remove it"),
+      field<&T::secret_ref>("secretRef", {.carried_by = kBy,
+                                          .doc = "Credentials: a Secret or a directory."}),
+      field<&T::proxy_secret_ref>(
+          "proxySecretRef", {.carried_by = kBy, .doc = "Proxy: address, username, password."}),
+      field<&T::ignore>("ignore", {.carried_by = "gitsync/load",
+                                   .doc = "What to leave out, as in .gitignore."}),
+      refused("provider", "name the credentials in secretRef"),
+      refused("serviceAccountName", "name the credentials in secretRef"),
       refused("verify", "signatures are not verified yet; remove it knowing that"),
-      refused("proxySecretRef", "proxies are the operator's configuration; remove it"),
-      refused("ignore", "leave files out by pointing a Kustomization at a path"),
       refused("recurseSubmodules", "submodules are never fetched; remove it"),
       refused("include", "make a GitRepository and a Kustomization for each repository"),
       refused("sparseCheckout", "nothing is checked out; remove it"),

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -13,6 +14,12 @@
 
 namespace moored {
 
+// A Secret that a source refers to, with its values if the store has it.
+struct SourceSecret {
+  std::string name;  // in the namespace of the source
+  std::optional<std::map<std::string, std::string>> values;
+};
+
 // Which remote and which point of it.
 struct SourceSpec {
   std::string id;         // namespace/name of the GitRepository
@@ -20,6 +27,9 @@ struct SourceSpec {
   std::string reference;  // full reference name (refs/heads/main) or 40 hex digits of a commit
   bool allow_local = false;  // local paths, file:// and loopback are allowed for this source
   std::chrono::milliseconds timeout{120'000};  // of one fetch in total; at most 120 s
+  std::optional<SourceSecret> secret;
+  std::optional<SourceSecret> proxy_secret;
+  std::string ignore;        // patterns as in .gitignore: files that are not there for a load
 };
 
 // What a look at the remote found.

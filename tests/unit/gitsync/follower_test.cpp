@@ -8,6 +8,7 @@
 #include "fakes.hpp"
 #include "gitsync/follow/schedule.hpp"
 #include "schema/base/log.hpp"
+#include "schema/model/core.hpp"
 
 using namespace moored;
 using namespace moored::git;
@@ -347,6 +348,11 @@ TEST_CASE("the schedule is a function of values", "[schedule]") {
     CHECK(usual >= std::chrono::seconds(9));
     CHECK(usual <= std::chrono::milliseconds(11'000));
     CHECK(delay_after(interval, 1, &overload, random) >= std::chrono::seconds(30));
+    Error asked = overload;
+    asked.message += ", retry after 120 s";
+    CHECK(delay_after(interval, 1, &asked, random) >= std::chrono::seconds(120));
+    asked.message += "0000000000000000 s";
+    CHECK(delay_after(interval, 1, &asked, random) <= kLongestBackoff * 5 / 4);
     CHECK(delay_after(interval, 50, &missing, random) <= std::chrono::milliseconds(11'000));
     const Error down = unavailable("FetchFailed");
     CHECK(delay_after(interval, 50, &down, random) >= kLongestBackoff);
@@ -386,4 +392,70 @@ TEST_CASE("references and revisions are written as Flux writes them", "[schedule
   CHECK(interval_of(spec) == kShortestInterval);
   spec.interval = "5m";
   CHECK(interval_of(spec) == std::chrono::minutes(5));
+}
+
+TEST_CASE("rewritten history is taken or refused by the operator's word", "[follower]") {
+  struct Row {
+    bool fast_forward_only;
+    std::string annotation;
+    bool refused;
+  };
+  for (const auto& row : std::vector<Row>{{false, "", false},
+                                          {true, "", true},
+                                          {false, "fast-forward", true},
+                                          {false, "follow", false},
+                                          {false, "fast-foward", true}}) {
+    CAPTURE(row.fast_forward_only, row.annotation);
+    World world;
+    GitFollowerOptions options;
+    options.fast_forward_only = row.fast_forward_only;
+    world.follower.emplace(GitFollower::Ports{world.reader, world.state, world.state, world.sink,
+                                              world.clock, world.random}, options);
+    GitRepository repository = repository_named("shop", kUrl);
+    if (!row.annotation.empty()) {
+      repository.metadata.annotations[std::string(kHistoryAnnotation)] = row.annotation;
+    }
+    world.state.put(repository);
+    world.step();
+    world.sink.take();
+    world.at(kB, true);
+    world.step_later();
+    const Lines said = world.sink.take();
+    REQUIRE_FALSE(said.empty());
+    CHECK((said[0].find("HistoryRewritten") != std::string::npos) == row.refused);
+    // The measure stays the commit that was taken.
+    if (row.refused) CHECK(said.size() == 1);
+    world.reader.take();
+    world.step_later();
+    CHECK(world.reader.take()[0] == "fetch " + kUrl + " refs/heads/main known=" +
+                                        (row.refused ? "aaaa" : "bbbb"));
+  }
+}
+
+TEST_CASE("a Secret of the store goes with the look", "[follower]") {
+  World world;
+  GitRepository repository = repository_named("shop", kUrl);
+  repository.spec.secret_ref = LocalObjectReference{"deploy"};
+  repository.spec.ignore = "ci/";
+  world.state.put(repository);
+  std::optional<SourceSpec> seen;
+  world.reader.on_fetch = [&](const SourceSpec& source, const std::string&) {
+    seen = source;
+    return Result<SourceHead>(Unexpected(unavailable("x")));
+  };
+  world.step();
+  REQUIRE(seen);
+  REQUIRE(seen->secret);
+  CHECK(seen->secret->name == "deploy");
+  CHECK_FALSE(seen->secret->values);
+  CHECK_FALSE(seen->proxy_secret);
+  CHECK(seen->ignore == "ci/");
+  Secret secret;
+  secret.metadata.name = "deploy";
+  secret.metadata.namespace_name = "flux";
+  secret.data["password"] = "pw";
+  world.state.put(secret);
+  world.step_later();
+  REQUIRE(seen->secret->values);
+  CHECK(seen->secret->values->at("password") == "pw");
 }

@@ -233,7 +233,8 @@ TEST_CASE("a mirror of root is handed to the worker's user, and back", "[jail]")
     // As it was laid out when the worker was root: the mirror is the directory of the source.
     MirrorOptions options;
     options.directory = home;
-    auto mirror = Mirror::open({Transport::http, url, "127.0.0.1"}, options);
+    options.access.allow_local = true;
+    auto mirror = Mirror::open(*check_source_url(url, true), options);
     REQUIRE(mirror);
     REQUIRE((*mirror)->fetch("refs/heads/main", ""));
   }

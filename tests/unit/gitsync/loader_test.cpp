@@ -119,7 +119,7 @@ TEST_CASE("a target namespace takes every namespaced object", "[loader]") {
   ManifestLoader loader;
   const LoadedSet as_written = load(loader, files);
   CHECK(names_of(as_written)[0] == "ConfigMap/default/one a.yaml:1");
-  const LoadedSet set = load(loader, files, {"team", {}});
+  const LoadedSet set = load(loader, files, {"team", {}, {}, {}});
   CHECK(names_of(set) == Names{"ConfigMap/team/one a.yaml:1", "ConfigMap/team/two a.yaml:8",
                                "Namespace/space a.yaml:16"});
 }

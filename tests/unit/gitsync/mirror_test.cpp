@@ -23,6 +23,7 @@ std::unique_ptr<Mirror> mirror_of(const std::string& url, const TempDirectory& d
                                   MirrorOptions options = {}) {
   const auto checked = check_source_url(url, true);
   REQUIRE(checked);
+  options.access.allow_local = true;
   options.directory = directory / "mirror";
   auto mirror = Mirror::open(*checked, std::move(options));
   if (!mirror) FAIL(mirror.error().text());

@@ -2,9 +2,11 @@
 #include <catch2/catch.hpp>
 
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
@@ -60,6 +62,7 @@ struct Look {
 Look look_at(const std::string& url, MirrorOptions options = {}) {
   TempDirectory directory;
   options.directory = directory / "mirror";
+  options.access.allow_local = true;
   auto mirror = Mirror::open(*check_source_url(url, true), std::move(options));
   REQUIRE(mirror);
   auto head = (*mirror)->fetch("refs/heads/main", "");
@@ -107,6 +110,109 @@ TEST_CASE("answers that are no references have their reasons", "[transport]") {
     CHECK(server.connections() <= 3);
     CHECK_FALSE(look.left_behind);
   }
+}
+
+TEST_CASE("a redirect is followed within the origin and no further", "[transport]") {
+  TempDirectory directory;
+  TestRepository remote(directory / "shop.git");
+  const std::string sha = remote.push({{"a.yaml", "a: 1\n"}});
+  const auto backend = http_backend(directory.path());
+  std::atomic<int> moved{0};
+  // The first paths lead on to the repository; what follows is asked of where they led.
+  TestServer server([&](int connection) {
+    std::array<char, 64> start{};
+    ::recv(connection, start.data(), start.size() - 1, MSG_PEEK);
+    const std::string line = start.data();
+    for (const std::string& step : {std::string("/one/x.git"), std::string("/two/x.git")}) {
+      if (line.find(step) == std::string::npos) continue;
+      read_request(connection);
+      ++moved;
+      const std::string next = step == "/one/x.git" ? "/two/x.git" : "/shop.git";
+      send_text(connection, http_response("302 X", "text/html", "moved",
+                                          "Location: " + next + "/info/refs?service="
+                                          "git-upload-pack\r\nConnection: close\r\n"));
+      return;
+    }
+    backend(connection);
+  });
+  const std::string base = "http://127.0.0.1:" + std::to_string(server.port());
+  const Look look = look_at(base + "/one/x.git");
+  if (!look.head) FAIL(look.head.error().text());
+  CHECK(look.head->commit.id.hex() == sha);
+  CHECK(moved == 2);
+  TestServer loop(always(http_response("302 X", "text/plain", "",
+                                       "Location: /x.git/info/refs?service=git-upload-pack\r\n"
+                                       "Connection: close\r\n")));
+  const Look lost = look_at(loop.url());
+  REQUIRE_FALSE(lost.head);
+  CHECK(lost.head.error().reason == "RedirectRefused");
+  CHECK(loop.connections() == 4);  // the first and three more
+  for (const std::string& target :
+       {std::string("https://127.0.0.1/x.git/info/refs?service=git-upload-pack"),
+        "http://127.0.0.1:" + std::to_string(server.port() ^ 1) +
+            "/x.git/info/refs?service=git-upload-pack",
+        std::string("/login"), std::string("//127.0.0.2/x.git/info/refs?service=git-upload-pack"),
+        std::string("file:///etc/passwd")}) {
+    CAPTURE(target);
+    TestServer elsewhere(always(http_response("301 X", "text/plain", "",
+                                              "Location: " + target + "\r\n")));
+    const Look refused = look_at(elsewhere.url());
+    REQUIRE_FALSE(refused.head);
+    CHECK(refused.head.error().reason == "RedirectRefused");
+    CHECK(elsewhere.connections() == 1);
+  }
+}
+
+TEST_CASE("credentials are shown to the server and to nobody in a message", "[transport]") {
+  std::string seen;
+  TestServer server([&](int connection) {
+    seen = read_request(connection);
+    send_text(connection, http_response("401 X", "text/plain", "", "WWW-Authenticate: Basic\r\n"));
+  });
+  MirrorOptions options;
+  options.access.allow_local = true;
+  SECTION("basic") {
+    options.access.credentials.username = "me";
+    options.access.credentials.password = "CANARY";
+    const Look look = look_at(server.url(), options);
+    REQUIRE_FALSE(look.head);
+    CHECK(look.head.error().reason == "AuthFailed");
+    CHECK(look.head.error().text().find("CANARY") == std::string::npos);
+    CHECK(seen.find("Authorization: Basic bWU6Q0FOQVJZ") != std::string::npos);
+  }
+  SECTION("token") {
+    options.access.credentials.bearer_token = "CANARY";
+    const Look look = look_at(server.url(), options);
+    REQUIRE_FALSE(look.head);
+    CHECK(look.head.error().text().find("CANARY") == std::string::npos);
+    CHECK(seen.find("Authorization: Bearer CANARY") != std::string::npos);
+  }
+  CHECK(server.connections() <= 2);
+}
+
+TEST_CASE("a name that leads to this machine is not connected to", "[transport]") {
+  TestServer server(always(http_response("200 OK", "text/plain", "")));
+  MirrorOptions options;
+  const Look look = look_at(server.url(), options);
+  REQUIRE_FALSE(look.head);
+  CHECK(look.head.error().reason == "FetchHTTP");  // this look was allowed
+  TempDirectory directory;
+  options.directory = directory / "mirror";
+  auto mirror = Mirror::open(*check_source_url(server.url(), true), options);
+  REQUIRE(mirror);
+  (*mirror)->set_access({});  // as for a name that was judged as somebody else's
+  const int before = server.connections();
+  const auto refused = (*mirror)->fetch("refs/heads/main", "");
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().reason == "URLNotAllowed");
+  CHECK(server.connections() == before);
+}
+
+TEST_CASE("the wait that a server asks for is in the message", "[transport]") {
+  TestServer server(always(http_response("503 X", "text/plain", "", "Retry-After: 77\r\n")));
+  const Look look = look_at(server.url());
+  REQUIRE_FALSE(look.head);
+  CHECK(look.head.error().message.find("retry after 77 s") != std::string::npos);
 }
 
 TEST_CASE("a status code is named in the message", "[transport]") {

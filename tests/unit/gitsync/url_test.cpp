@@ -2,6 +2,10 @@
 
 #include <catch2/catch.hpp>
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
 #include <cstdlib>
 
 #include "schema/codec/text.hpp"
@@ -48,10 +52,58 @@ TEST_CASE("this machine needs to be allowed", "[url]") {
   CHECK(check_source_url("file:///srv/x", true)->url == "/srv/x");
 }
 
+TEST_CASE("ssh is written in two ways", "[url]") {
+  for (const char* url : {"ssh://git@example.org/team/x.git", "git@example.org:team/x.git",
+                          "ssh://example.org/x", "git@Example.org:/srv/x"}) {
+    CAPTURE(url);
+    const auto judged = check_source_url(url, false);
+    REQUIRE(judged);
+    CHECK(judged->transport == Transport::ssh);
+    CHECK(judged->host == "example.org");
+    CHECK(judged->port == 0);
+    CHECK(judged->url == url);
+  }
+  const auto port = check_source_url("ssh://git@example.org:2222/x", false);
+  REQUIRE(port);
+  CHECK(port->port == 2222);
+  for (const char* url : {"git@127.0.0.1:x", "git@localhost:x", "ssh://git@[::1]/x"}) {
+    CAPTURE(url);
+    CHECK_FALSE(check_source_url(url, false));
+    CHECK(check_source_url(url, true)->own);
+  }
+}
+
+TEST_CASE("an address that a name has led to is judged as well", "[url]") {
+  const auto reach = [](const char* text, bool allow_local) {
+    sockaddr_storage storage{};
+    auto& four = reinterpret_cast<sockaddr_in&>(storage);
+    auto& six = reinterpret_cast<sockaddr_in6&>(storage);
+    if (inet_pton(AF_INET, text, &four.sin_addr) == 1) {
+      storage.ss_family = AF_INET;
+    } else {
+      REQUIRE(inet_pton(AF_INET6, text, &six.sin6_addr) == 1);
+      storage.ss_family = AF_INET6;
+    }
+    return is_reachable(reinterpret_cast<const sockaddr*>(&storage), allow_local);
+  };
+  CHECK(reach("192.0.2.1", false));
+  CHECK(reach("2001:db8::1", false));
+  CHECK_FALSE(reach("127.0.0.1", false));
+  CHECK(reach("127.0.0.1", true));
+  CHECK_FALSE(reach("::1", false));
+  CHECK_FALSE(reach("169.254.169.254", true));
+  CHECK_FALSE(reach("::ffff:169.254.169.254", true));
+  sockaddr other{};
+  other.sa_family = AF_UNIX;
+  CHECK_FALSE(is_reachable(&other, true));
+}
+
 TEST_CASE("some URLs are never allowed", "[url]") {
   for (const char* url :
        {"", "ext::sh -c \"touch x\"", "--upload-pack=touch x", "ssh://-oProxyCommand=x/y",
-        "ssh://git@example.org/x", "git@-oProxyCommand=x:repo", "git@example.org:x",
+        "git@-oProxyCommand=x:repo", "ssh://-git@example.org/x", "ssh://a:CANARY@example.org/x",
+        "-x@example.org:y", "git@example.org:", "git@169.254.169.254:x", "@example.org:x",
+        "a b@example.org:x",
         "http://169.254.169.254/repo", "http://2852039166/", "http://[fe80::1]/",
         "http://[::ffff:169.254.169.254]/", "http://224.0.0.1/", "ftp://git.test/x",
         "https://git.test:99999/x", "https://git.test:0/x", "https://git.test:/x",

@@ -119,6 +119,9 @@ TEST_CASE("requests come back as they were", "[messages]") {
   load.policy.namespace_levels["kube"] = AdmissionPolicy::Level::privileged;
   load.policy.max_objects = 7;
   load.policy.max_replicas = 9;
+  load.host = "web-1";
+  load.rights = {{"shop"}, {"ConfigMap"}};
+  load.ignore = "ci/\n";
   const auto request = decode_request(encode_request(load));
   REQUIRE(request);
   const auto& back = std::get<LoadTreeRequest>(*request);
@@ -133,11 +136,18 @@ TEST_CASE("requests come back as they were", "[messages]") {
   CHECK(back.policy.namespace_levels == load.policy.namespace_levels);
   CHECK(back.policy.max_objects == 7);
   CHECK(back.policy.max_replicas == 9);
-  const auto fetch = decode_request(encode_request(FetchRequest{{"https://x/y", false}, "HEAD",
-                                                                load.sha}));
+  CHECK(back.host == "web-1");
+  CHECK(back.rights == load.rights);
+  CHECK(back.ignore == "ci/\n");
+  const Credentials credentials{"user", "pass", "token", "ca", "cert", "key", "identity", "hosts"};
+  const Proxy proxy{"http://proxy.test", "me", "secret"};
+  const auto fetch = decode_request(encode_request(
+      FetchRequest{{"https://x/y", false}, "HEAD", load.sha, credentials, proxy}));
   REQUIRE(fetch);
   CHECK(std::get<FetchRequest>(*fetch).reference == "HEAD");
   CHECK(std::get<FetchRequest>(*fetch).known_sha == load.sha);
+  CHECK(std::get<FetchRequest>(*fetch).credentials == credentials);
+  CHECK(std::get<FetchRequest>(*fetch).proxy == proxy);
 }
 
 TEST_CASE("replies come back as they were", "[messages]") {
@@ -299,8 +309,11 @@ TEST_CASE("a mirror with a broken object is thrown away and fetched again", "[wo
   TestServer server(http_backend(directory.path()));
   const SourceSpec source =
       source_of("http://127.0.0.1:" + std::to_string(server.port()) + "/shop.git");
-  WorkerReader reader(options_in(directory));
-  REQUIRE(reader.fetch(source, ""));
+  {
+    // Its connection is kept while it lives, and this server answers one at a time.
+    WorkerReader reader(options_in(directory));
+    REQUIRE(reader.fetch(source, ""));
+  }
   // Every pack of the mirror loses its middle while no handle to it is open.
   for (const auto& file : std::filesystem::directory_iterator(
            directory / "mirrors/flux_shop/repository/objects/pack")) {
@@ -399,6 +412,21 @@ TEST_CASE("a worker that dies or talks nonsense is an ordinary error", "[worker]
   const auto head = reader.fetch(source_of("https://git.example.org/x"), "");
   REQUIRE_FALSE(head);
   CHECK(head.error().code == Code::not_found);
+}
+
+TEST_CASE("mirrors that nobody asks for are removed", "[worker]") {
+  TempDirectory directory;
+  for (const char* name : {"flux_shop", "flux_bank", "flux_shop.moving", "flux_old.moving"}) {
+    std::filesystem::create_directories(directory / ("mirrors/" + std::string(name) + "/x"));
+  }
+  WorkerReader reader(options_in(directory));
+  REQUIRE(reader.remove_mirrors_except({"flux/shop"}));
+  CHECK(std::filesystem::exists(directory / "mirrors/flux_shop/x"));
+  CHECK(std::filesystem::exists(directory / "mirrors/flux_shop.moving"));
+  CHECK_FALSE(std::filesystem::exists(directory / "mirrors/flux_bank"));
+  CHECK_FALSE(std::filesystem::exists(directory / "mirrors/flux_old.moving"));
+  TempDirectory empty;
+  CHECK(WorkerReader(options_in(empty)).remove_mirrors_except({}));
 }
 
 TEST_CASE("stopping ends a call that hangs", "[worker]") {

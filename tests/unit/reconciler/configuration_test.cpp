@@ -254,3 +254,44 @@ TEST_CASE("the cgroup of running pods is settled until their run directory goes"
   configuration.cgroup_root = "/mine";
   CHECK(claim_cgroup_root(configuration, "1a2b3c", unified).value_or("") == "/mine");
 }
+
+TEST_CASE("what sources may declare is read with its mistakes") {
+  const auto file = read_configuration_file(
+      "source: {url: \"https://git.test/a\", secret: git, proxySecret: proxy, ignore: ci/}\n"
+      "sources:\n  history: fast-forward\n  secretsDir: /run/secrets\n  user: nobody\n"
+      "  rights:\n    team/shop: {namespaces: [shop], kinds: [Deployment, Service]}\n"
+      "    \"*\": {kinds: [ConfigMap]}\n",
+      "moored.yaml");
+  REQUIRE(file);
+  const auto merged = merge_configuration(*file, {});
+  REQUIRE(merged);
+  CHECK(merged->git_secret == "git");
+  CHECK(merged->git_proxy_secret == "proxy");
+  CHECK(merged->git_ignore == "ci/");
+  CHECK(merged->fast_forward_only);
+  CHECK(merged->secrets_dir == "/run/secrets");
+  CHECK(merged->source_rights.at("team/shop").namespaces == std::vector<std::string>{"shop"});
+  CHECK(merged->source_rights.at("*").kinds == std::vector<std::string>{"ConfigMap"});
+  for (const char* wrong :
+       {"sources: {history: sometimes}\n", "sources: {secretsDir: relative}\n",
+        "sources: {rights: {shop: {}}}\n", "sources: {rights: {a/b: {kinds: [Deploymnet]}}}\n",
+        "sources: {rights: {a/b: {namespaces: [A_B]}}}\n",
+        "source: {url: \"https://git.test/a\", secret: ../x}\n"}) {
+    CAPTURE(wrong);
+    const auto refused = read_configuration_file(wrong, "moored.yaml");
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().reason == "ConfigInvalid");
+  }
+}
+
+TEST_CASE("a password in the configured URL is refused and not repeated") {
+  for (const char* url : {"https://me:CANARY@git.test/a", "ext::CANARY"}) {
+    CAPTURE(url);
+    ConfigurationFlags flags;
+    flags.git = url;
+    const auto refused = merge_configuration({}, flags);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().reason == "URLNotAllowed");
+    CHECK(refused.error().text().find("CANARY") == std::string::npos);
+  }
+}

@@ -395,8 +395,13 @@ TEST_CASE("sources and units are checked") {
         std::vector<std::string>{"spec.ref.name InvalidValue"});
   CHECK(source("{url: \"https://git.test/a\", interval: 1m, ref: {commit: abc}}") ==
         std::vector<std::string>{"spec.ref.commit InvalidValue"});
-  CHECK(source("{url: \"https://git.test/a\", interval: 1m, secretRef: {name: s}}") ==
-        std::vector<std::string>{"spec.secretRef UnknownField"});
+  CHECK(source("{url: \"https://git.test/a\", interval: 1m, secretRef: {name: s}}").empty());
+  CHECK(source("{url: \"https://git.test/a\", interval: 1m, secretRef: {name: ../s}}") ==
+        std::vector<std::string>{"spec.secretRef.name InvalidName"});
+  CHECK(source("{url: \"git@git.test:a/b.git\", interval: 1m, proxySecretRef: {}}") ==
+        std::vector<std::string>{"spec.proxySecretRef.name InvalidValue"});
+  CHECK(source("{url: \"https://git.test/a\", interval: 1m, provider: azure}") ==
+        std::vector<std::string>{"spec.provider UnknownField"});
   const auto unit = [](const std::string& rest) {
     return errors_of("apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\n"
                      "metadata: {name: a, namespace: team}\nspec:\n  interval: 1m\n" + rest + "\n");
