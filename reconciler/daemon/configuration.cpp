@@ -164,6 +164,11 @@ std::optional<Error> check_parallel_row(const void* value) {
   if (number >= 1 && number <= 32) return std::nullopt;
   return invalid("the number must lie between 1 and 32");
 }
+std::optional<Error> check_percent_row(const void* value) {
+  const auto number = *static_cast<const std::int32_t*>(value);
+  if (number >= 0 && number <= 100) return std::nullopt;
+  return invalid("the number must lie between 0 and 100");
+}
 std::optional<Error> check_host_row(const void* value) {
   const auto& host = *static_cast<const std::string*>(value);
   const bool good = !host.empty() && host.find('/') == std::string::npos;
@@ -211,6 +216,15 @@ constexpr Field kImagesFields[] = {
     field<&ImagesSetting::idle_timeout>("idleTimeout", {.check = &check_duration_row,
                                                         .carried_by = kImages,
                                                         .doc = "without a byte of it"}),
+    field<&ImagesSetting::high_percent>(
+        "highThresholdPercent",
+        {.check = &check_percent_row, .carried_by = kImages, .doc = "disk use that is too much"}),
+    field<&ImagesSetting::low_percent>(
+        "lowThresholdPercent",
+        {.check = &check_percent_row, .carried_by = kImages, .doc = "disk use to come down to"}),
+    field<&ImagesSetting::minimum_age>("minimumAge", {.check = &check_duration_row,
+                                                      .carried_by = kImages,
+                                                      .doc = "unused for so long at least"}),
     field<&ImagesSetting::registries>("registries", {.merge_key = "host",
                                                      .carried_by = kImages,
                                                      .doc = "registries unlike the others"}),
@@ -361,7 +375,7 @@ Status set_policy(const ConfigurationFile& file, const ConfigurationFlags& flags
 }
 
 // Durations were checked when they were read.
-void set_images(const ConfigurationFile& file, Configuration& out) {
+Status set_images(const ConfigurationFile& file, Configuration& out) {
   const auto images = file.images.value_or(ImagesSetting{});
   const auto read_seconds = [](const std::string& text, std::int64_t& seconds) {
     const auto duration = text.empty() ? std::nullopt : parse_duration(text);
@@ -374,6 +388,13 @@ void set_images(const ConfigurationFile& file, Configuration& out) {
   read_seconds(images.pull_timeout, registries.total_seconds);
   read_seconds(images.idle_timeout, registries.idle_seconds);
   out.images.parallel = static_cast<std::size_t>(images.parallel_pulls);
+  if (images.low_percent >= images.high_percent) {
+    return Unexpected(invalid("images.lowThresholdPercent must lie below highThresholdPercent"));
+  }
+  out.image_garbage.high_percent = images.high_percent;
+  out.image_garbage.low_percent = images.low_percent;
+  read_seconds(images.minimum_age, out.image_garbage.minimum_age_seconds);
+  return {};
 }
 
 // Checked in the file by its row, here for the flag.
@@ -443,7 +464,7 @@ Result<Configuration> merge_configuration(const ConfigurationFile& file,
   out.node_name = host_name();
   MOORED_CHECK(set_source(file, flags, out));
   MOORED_CHECK(set_policy(file, flags, out));
-  set_images(file, out);
+  MOORED_CHECK(set_images(file, out));
   MOORED_CHECK(set_drift(file, flags, out));
   MOORED_CHECK(choose_path(out.state_dir, file.state_dir, flags.state_dir, "state-dir"));
   MOORED_CHECK(choose_path(out.run_dir, file.run_dir, flags.run_dir, "run-dir"));

@@ -50,6 +50,9 @@ struct ImagesSetting {
   std::int32_t parallel_pulls = 3;
   std::string pull_timeout;
   std::string idle_timeout;
+  std::int32_t high_percent = 85;  // JSON name: highThresholdPercent
+  std::int32_t low_percent = 80;   // JSON name: lowThresholdPercent
+  std::string minimum_age;
   std::vector<image::RegistrySetting> registries;
 };
 // The file moored.yaml, one struct for each of its maps; the rows are in configuration.cpp.
@@ -99,6 +102,7 @@ struct Configuration {
   AdmissionPolicy policy;
   std::map<std::string, AdmissionPolicy::Level> source_floors;  // by namespace/name of the source
   image::PullingStoreOptions images;
+  image::GarbageSettings image_garbage;
 };
 
 // Flags of `moored run`; absent ones leave the file's value.

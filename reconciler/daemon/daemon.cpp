@@ -23,6 +23,7 @@
 #include "runtime/agent/executor.hpp"
 #include "runtime/container/shim_sandbox.hpp"
 #include "runtime/image/content_store.hpp"
+#include "runtime/image/image_keeper.hpp"
 #include "runtime/image/pulling_store.hpp"
 #include "schema/base/log.hpp"
 #include "schema/host/file.hpp"
@@ -61,6 +62,7 @@ struct Daemon::State {
   std::jthread loop_thread;
   std::jthread proxy_thread;
   std::jthread follower_thread;
+  std::jthread keeper_thread;
   std::thread agent_thread;
   std::unique_ptr<Watchdog> watchdog;
 
@@ -77,6 +79,7 @@ void Daemon::State::start_threads() {
   loop_thread = std::jthread([&p](std::stop_token stop) { p.loop->run(p.clock, stop); });
   proxy_thread = std::jthread([&p](std::stop_token stop) { p.proxy->run(stop); });
   follower_thread = std::jthread([&p](std::stop_token stop) { p.follower->run(stop); });
+  keeper_thread = std::jthread([&p](std::stop_token stop) { p.keeper->run(stop); });
   agent_thread = std::thread([this, &p] { p.agent->run(agent_stop); });
   watchdog = std::make_unique<Watchdog>(std::vector<Pulse>{
       {"loop", [&p] { return p.loop->rounds(); }, [&p] { p.inbox.wake(); }},
@@ -101,6 +104,8 @@ void Daemon::State::stop_acting() {
   if (agent_thread.joinable()) agent_thread.join();
   if (agent_wake >= 0 && parts->store) parts->store->unsubscribe(std::exchange(agent_wake, -1));
   if (parts->pulls) parts->pulls->stop();  // its threads wake the agent
+  keeper_thread.request_stop();
+  if (keeper_thread.joinable()) keeper_thread.join();
   // A hook may take as long as it likes; the executor waits for what is under way.
   if (parts->sandbox) parts->sandbox->abandon_probes();
   parts->executor.reset();

@@ -19,6 +19,7 @@
 #include "runtime/container/namespaces.hpp"
 #include "runtime/container/shim_sandbox.hpp"
 #include "runtime/image/content_store.hpp"
+#include "runtime/image/image_keeper.hpp"
 #include "runtime/image/pulling_store.hpp"
 #include "runtime/image/unpack_worker.hpp"
 #include "runtime/watch/kernel_watch.hpp"
@@ -159,8 +160,14 @@ void make_agent(Parts& parts) {
       AgentPorts{*parts.store, *parts.sandbox, *parts.network, *parts.pulls, parts.inbox,
                  parts.clock, parts.watch.get()},
       *parts.executor);
-  parts.pulls->on_settled([agent = parts.agent.get()](const std::string& reference) {
+  const auto directory = configuration.state_dir + "/images";
+  parts.keeper = std::make_unique<image::ImageKeeper>(
+      configuration.image_garbage, *parts.images, *parts.store, parts.clock,
+      [directory] { return image::read_disk_space(directory); });
+  parts.pulls->on_settled([agent = parts.agent.get(),
+                           keeper = parts.keeper.get()](const std::string& reference) {
     agent->settle_image(reference);
+    keeper->wake();
   });
 }
 

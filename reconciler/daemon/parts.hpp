@@ -20,6 +20,7 @@ class ShimSandbox;
 }
 namespace image {
 class ContentStore;
+class ImageKeeper;
 class PullingStore;
 }
 namespace watch {
@@ -51,6 +52,7 @@ struct Parts {
   std::unique_ptr<watch::KernelWatch> watch;
   std::unique_ptr<image::ContentStore> images;
   std::unique_ptr<image::PullingStore> pulls;
+  std::unique_ptr<image::ImageKeeper> keeper;
   std::unique_ptr<ThreadExecutor> executor;
   std::unique_ptr<Agent> agent;
   std::unique_ptr<net::ServiceProxy> proxy;

@@ -13,6 +13,7 @@
 #include "runtime/agent/agent.hpp"
 #include "runtime/container/shim_sandbox.hpp"
 #include "runtime/image/content_store.hpp"
+#include "runtime/image/image_keeper.hpp"
 #include "runtime/image/pulling_store.hpp"
 #include "schema/host/file.hpp"
 #include "schema/model/pod.hpp"
@@ -82,6 +83,7 @@ Status remove_directories(Parts& parts, bool all) {
   parts.proxy.reset();
   parts.reports.reset();
   parts.pulls.reset();
+  parts.keeper.reset();
   parts.images.reset();
   parts.sandbox.reset();
   parts.network.reset();

@@ -92,4 +92,15 @@ Result<std::vector<Mount>> make_mounts(const Pod& pod, const Container& containe
   return mounts;
 }
 
+void add_image_volumes(const std::vector<std::string>& volumes, std::vector<Mount>& mounts) {
+  for (auto path : volumes) {
+    while (path.size() > 1 && path.back() == '/') path.pop_back();
+    const auto same = [&](const Mount& mount) { return mount.destination == path; };
+    if (std::any_of(mounts.begin(), mounts.end(), same)) continue;
+    Mount mount;
+    mount.destination = path;
+    mounts.push_back(std::move(mount));
+  }
+}
+
 }  // namespace moored::agent

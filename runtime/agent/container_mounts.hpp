@@ -17,4 +17,8 @@ Result<std::vector<Mount>> make_mounts(const Pod& pod, const Container& containe
                                        const VolumePlaces& places, const std::string& etc_directory,
                                        const std::map<std::string, std::string>& environment);
 
+// Adds what the image declares as VOLUME and no volume of the pod takes the place of: each stays
+// writable for the life of the container, also when its root does not.
+void add_image_volumes(const std::vector<std::string>& volumes, std::vector<Mount>& mounts);
+
 }  // namespace moored::agent

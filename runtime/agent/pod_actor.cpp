@@ -201,7 +201,7 @@ Result<ObtainedImage> PodActor::obtain_image(const Pod& pod, const Container& co
   if (image) return image;
   Error error = std::move(image).error();
   if (error.reason == kPullingReason) return Unexpected(std::move(error));
-  if (error.code == Code::invalid) {
+  if (error.reason == "InvalidImageName") {
     error.message = "Failed to apply default image tag \"" + container.image +
                     "\": couldn't parse image name: " + error.message;
     return because(std::move(error), "InvalidImageName");
@@ -251,6 +251,7 @@ Result<ContainerSpec> PodActor::make_spec(const ActorPod& pod, const Container& 
                                                         outcome.action.attempt));
   spec.termination_message_path = message.source;
   spec.mounts.push_back(std::move(message));
+  add_image_volumes(image.volumes, spec.mounts);
   return spec;
 }
 

@@ -122,6 +122,10 @@ void plan_file_systems(const PodSandboxSpec& pod, const ContainerSpec& spec, con
                                spec.privileged ? "nosuid,nodev,noexec" : "nosuid,nodev,noexec,ro"));
   }
   for (const auto& mount : sorted_mounts(spec.mounts)) {
+    if (mount.source.empty()) {
+      steps.push_back(target_step(StepType::own_volume, mount.destination));
+      continue;
+    }
     Step step = bind_step(mount.source, mount.destination, mount.read_only ? "ro" : "");
     step.sub_path = mount.sub_path;
     steps.push_back(step);

@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <map>
 #include <mutex>
@@ -14,6 +13,7 @@
 #include "runtime/image/documents.hpp"
 #include "runtime/image/import_source.hpp"
 #include "runtime/image/layer_store.hpp"
+#include "runtime/image/name_record.hpp"
 #include "runtime/image/names.hpp"
 #include "schema/base/guarded.hpp"
 #include "schema/base/log.hpp"
@@ -23,50 +23,6 @@
 
 namespace moored::image {
 namespace {
-
-constexpr std::size_t kMaxRecordBytes = 64U << 10U;
-
-// A name and what it stands for.
-struct Record {
-  std::string name;    // in full
-  std::string digest;  // of the manifest
-  enum class Origin {
-    imported,  // nobody else may have it
-    pulled,    // a registry has it, so it may be given up for room
-    replaced,  // its tag has moved on; stays while containers run from it
-  } origin = Origin::imported;
-};
-
-constexpr std::array<std::string_view, 3> kOrigins{"imported", "pulled", "replaced"};
-
-// The full name stands inside because the file is called by a hash, which cannot be read
-// back.
-std::string write_record(const Record& record) {
-  auto value = Value::make_map();
-  value.put("name", Value::of_text(record.name));
-  value.put("digest", Value::of_text(record.digest));
-  const auto origin = kOrigins[static_cast<std::size_t>(record.origin)];
-  value.put("origin", Value::of_text(std::string(origin)));
-  return write_json(value);
-}
-
-// Errors: not_found when the file is gone, corrupt when it is there but means nothing.
-Result<Record> read_record(const std::string& path) {
-  MOORED_TRY(const auto text, read_file(path, kMaxRecordBytes));
-  MOORED_TRY(const auto value, read_json(text, path));
-  const auto* name = value.find("name");
-  const auto* digest = value.find("digest");
-  if (name == nullptr || digest == nullptr || !is_digest(digest->scalar)) {
-    return fail(Code::corrupt, path + " does not name an image");
-  }
-  // Records of earlier versions do not say it: those were all imported.
-  const auto* said = value.find("origin");
-  const auto* origin = said == nullptr ? kOrigins.begin()
-                                       : std::find(kOrigins.begin(), kOrigins.end(), said->scalar);
-  if (origin == kOrigins.end()) return fail(Code::corrupt, path + " has an unknown origin");
-  return Record{name->scalar, digest->scalar,
-                static_cast<Record::Origin>(origin - kOrigins.begin())};
-}
 
 // The reason is the one kubectl shows for a container that waits for its image.
 Unexpected not_present(const std::string& reference) {
@@ -94,19 +50,22 @@ class ContentStore::State {
   std::string record_path(const std::string& name) const {
     return names_directory() + '/' + sha256_hex(name).substr(0, 32) + ".json";
   }
-  Result<std::vector<Record>> read_records() const;
-  Result<Record> find_record(const ImageName& name) const;
-  Result<ImageReport> describe(const Record& record) const;
+  Result<std::vector<NameRecord>> read_records() const;
+  Result<NameRecord> find_record(const ImageName& name) const;
+  Result<ImageReport> describe(const NameRecord& record) const;
   Result<ImageReport> install(const FoundImage& image, const std::vector<std::string>& names,
                               const ImportRequest& request,
-                              Record::Origin origin = Record::Origin::imported);
-  Status write_name(const Record& record) const;
+                              NameRecord::Origin origin = NameRecord::Origin::imported);
+  Status write_name(const NameRecord& record) const;
   struct Marks {
     std::set<std::string> blobs;
     std::vector<std::string> chains;
   };
   Result<Marks> mark() const;
-  Status sweep_blobs(const Marks& marks) const;
+  Result<std::int64_t> sweep_blobs(const Marks& marks) const;
+  Result<std::vector<NameRecord>> find_unused(const RoomRequest& request,
+                                          const std::set<std::string>& used) const;
+  Status forget(const NameRecord& record) const;
   Status forget_replaced(const std::vector<std::string>& layers_in_use) const;
   Result<std::int64_t> collect(const std::vector<std::string>& layers_in_use);
 
@@ -118,8 +77,8 @@ class ContentStore::State {
   Guarded<std::map<std::string, int>> leases;  // digests, and how often they are held
 };
 
-Result<std::vector<Record>> ContentStore::State::read_records() const {
-  std::vector<Record> out;
+Result<std::vector<NameRecord>> ContentStore::State::read_records() const {
+  std::vector<NameRecord> out;
   MOORED_TRY(const auto files, list_directory(names_directory()));
   for (const auto& file : files) {
     if (file.front() == '.') continue;  // half written
@@ -133,7 +92,7 @@ Result<std::vector<Record>> ContentStore::State::read_records() const {
 }
 
 // By name one file is read; by digest all are, as several names may lead to one manifest.
-Result<Record> ContentStore::State::find_record(const ImageName& name) const {
+Result<NameRecord> ContentStore::State::find_record(const ImageName& name) const {
   if (name.digest.empty()) {
     auto record = read_record(record_path(name.text()));
     if (!record && record.error().code == Code::not_found) return not_present(name.text());
@@ -147,7 +106,7 @@ Result<Record> ContentStore::State::find_record(const ImageName& name) const {
 }
 
 // Read anew from the blobs each time: what a report says can never be older than the store.
-Result<ImageReport> ContentStore::State::describe(const Record& record) const {
+Result<ImageReport> ContentStore::State::describe(const NameRecord& record) const {
   MOORED_TRY(const auto manifest_json, blobs.read_document(record.digest));
   MOORED_TRY(const auto manifest, parse_document(manifest_json));
   MOORED_TRY(const auto configuration_json, blobs.read_document(manifest.configuration.digest));
@@ -165,7 +124,7 @@ Result<ImageReport> ContentStore::State::describe(const Record& record) const {
 Result<ImageReport> ContentStore::State::install(const FoundImage& image,
                                                  const std::vector<std::string>& names,
                                                  const ImportRequest& request,
-                                                 Record::Origin origin) {
+                                                 NameRecord::Origin origin) {
   MOORED_TRY(const auto manifest_json, blobs.read_document(image.manifest_digest));
   MOORED_TRY(const auto manifest, parse_document(manifest_json));
   MOORED_TRY(const auto configuration_json, blobs.read_document(manifest.configuration.digest));
@@ -200,15 +159,16 @@ Result<ImageReport> ContentStore::State::install(const FoundImage& image,
 }
 
 // A tag that moves leaves the image it was on behind under its digest.
-Status ContentStore::State::write_name(const Record& record) const {
+Status ContentStore::State::write_name(const NameRecord& record) const {
   const auto before = read_record(record_path(record.name));
   if (before && before->digest != record.digest && record.name.find('@') == std::string::npos) {
     const auto repository = record.name.substr(0, record.name.rfind(':'));
-    const Record left{repository + '@' + before->digest, before->digest, Record::Origin::replaced};
+    const NameRecord left{repository + '@' + before->digest, before->digest,
+                          NameRecord::Origin::replaced};
     const bool known = path_exists(record_path(left.name));  // pulled by digest as well
-    if (!known) MOORED_CHECK(write_file_durably(record_path(left.name), write_record(left), 0600));
+    if (!known) MOORED_CHECK(write_record(record_path(left.name), left));
   }
-  return write_file_durably(record_path(record.name), write_record(record), 0600);
+  return write_record(record_path(record.name), record);
 }
 
 // Everything that the names lead to.
@@ -231,7 +191,9 @@ Result<ContentStore::State::Marks> ContentStore::State::mark() const {
 }
 
 // Nobody runs from a blob: those that no name leads to may go at any time.
-Status ContentStore::State::sweep_blobs(const Marks& marks) const {
+// How many bytes of them went is told.
+Result<std::int64_t> ContentStore::State::sweep_blobs(const Marks& marks) const {
+  std::int64_t freed = 0;
   const auto directory = options.directory + "/blobs/sha256";
   MOORED_TRY(const auto present, list_directory(directory));
   for (const auto& hex : present) {
@@ -239,11 +201,15 @@ Status ContentStore::State::sweep_blobs(const Marks& marks) const {
     const bool held = leases.with([&](const auto& held_ones) {
       return held_ones.count(digest) != 0;
     });
-    if (!held && marks.blobs.count(digest) == 0 && unlink((directory + '/' + hex).c_str()) < 0) {
+    if (held || marks.blobs.count(digest) != 0) continue;
+    const auto path = directory + '/' + hex;
+    struct stat state {};
+    if (stat(path.c_str(), &state) < 0 || unlink(path.c_str()) < 0) {
       return Unexpected(system_error("remove a blob", errno));
     }
+    freed += state.st_size;
   }
-  return {};
+  return freed;
 }
 
 // The topmost layer tells whether anything runs from an image; for another image with the same one
@@ -252,21 +218,45 @@ Status ContentStore::State::forget_replaced(const std::vector<std::string>& laye
   const std::set<std::string> used(layers_in_use.begin(), layers_in_use.end());
   MOORED_TRY(const auto records, read_records());
   for (const auto& record : records) {
-    if (record.origin != Record::Origin::replaced) continue;
+    if (record.origin != NameRecord::Origin::replaced) continue;
     const auto image = describe(record);
     if (image && !image->layers.empty() && used.count(image->layers.front()) != 0) continue;
-    if (unlink(record_path(record.name).c_str()) < 0 && errno != ENOENT) {
-      return Unexpected(system_error("forget the image " + record.name, errno));
-    }
+    MOORED_CHECK(forget(record));
   }
   return {};
+}
+
+// Names go before blobs: a crash in between leaves garbage, never a name without an image.
+Status ContentStore::State::forget(const NameRecord& record) const {
+  if (unlink(record_path(record.name).c_str()) == 0 || errno == ENOENT) return {};
+  return Unexpected(system_error("remove the name " + record.name, errno));
+}
+
+// The longest unused first. The time of a record's file is that of its last use.
+Result<std::vector<NameRecord>> ContentStore::State::find_unused(
+    const RoomRequest& request, const std::set<std::string>& used) const {
+  std::vector<std::pair<Time, NameRecord>> found;
+  MOORED_TRY(const auto records, read_records());
+  for (const auto& record : records) {
+    struct stat state {};
+    if (record.origin == NameRecord::Origin::imported || used.count(record.digest) != 0) continue;
+    if (stat(record_path(record.name).c_str(), &state) < 0) continue;
+    const Time last{std::chrono::seconds(state.st_mtim.tv_sec)};
+    if (last < request.unused_since) found.emplace_back(last, record);
+  }
+  std::sort(found.begin(), found.end(),
+            [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::vector<NameRecord> out;
+  for (auto& [last, record] : found) out.push_back(std::move(record));
+  return out;
 }
 
 // Blobs first: layers are looked up by chain id and do not need the blobs they came from.
 Result<std::int64_t> ContentStore::State::collect(const std::vector<std::string>& layers_in_use) {
   MOORED_CHECK(forget_replaced(layers_in_use));
   MOORED_TRY(const auto marks, mark());
-  MOORED_CHECK(sweep_blobs(marks));
+  MOORED_TRY(const auto swept, sweep_blobs(marks));
+  static_cast<void>(swept);
   return layers.keep_only(marks.chains, layers_in_use);
 }
 
@@ -401,13 +391,46 @@ const BlobStore& ContentStore::blobs() const { return state_->blobs; }
 Result<ImageReport> ContentStore::adopt(const std::string& name,
                                         const std::string& manifest_digest) {
   const std::lock_guard lock(state_->changing);
-  return state_->install({{}, manifest_digest}, {name}, {}, Record::Origin::pulled);
+  return state_->install({{}, manifest_digest}, {name}, {}, NameRecord::Origin::pulled);
 }
 
 Status ContentStore::sweep() {
   const std::lock_guard lock(state_->changing);
   MOORED_TRY(const auto marks, state_->mark());
-  return state_->sweep_blobs(marks);
+  MOORED_TRY(const auto freed, state_->sweep_blobs(marks));
+  static_cast<void>(freed);
+  return {};
+}
+
+Result<ContentStore::Room> ContentStore::make_room(const RoomRequest& request) {
+  auto& s = *state_;
+  const std::lock_guard lock(s.changing);
+  std::set<std::string> used;
+  std::vector<std::string> layers;
+  for (const auto& reference : request.in_use) {
+    const auto image = find(reference);
+    if (!image) continue;  // not here, or not yet
+    used.insert(image->digest);
+    layers.insert(layers.end(), image->layers.begin(), image->layers.end());
+  }
+  Room room;
+  const auto sweep_all = [&]() -> Status {
+    MOORED_TRY(const auto marks, s.mark());
+    MOORED_TRY(const auto blobs, s.sweep_blobs(marks));
+    MOORED_TRY(const auto freed, s.layers.keep_only(marks.chains, layers));
+    room.bytes += blobs + freed;
+    return {};
+  };
+  MOORED_CHECK(s.forget_replaced(layers));
+  MOORED_CHECK(sweep_all());
+  MOORED_TRY(const auto unused, s.find_unused(request, used));
+  for (const auto& record : unused) {
+    if (room.bytes >= request.bytes) break;
+    MOORED_CHECK(s.forget(record));
+    room.given_up.push_back(record.name);
+    MOORED_CHECK(sweep_all());
+  }
+  return room;
 }
 
 // The time of the file is enough, and costs no write that anybody waits for.
@@ -427,11 +450,7 @@ Result<std::vector<std::string>> ContentStore::remove(
     const bool meant =
         name.digest.empty() ? record.name == name.text() : record.digest == name.digest;
     if (!meant) continue;
-    // Names go before blobs: a crash in between leaves garbage, never a name without an
-    // image.
-    if (unlink(s.record_path(record.name).c_str()) < 0 && errno != ENOENT) {
-      return Unexpected(system_error("remove the name " + record.name, errno));
-    }
+    MOORED_CHECK(s.forget(record));
     removed.push_back(record.name);
   }
   if (removed.empty()) return not_present(reference);

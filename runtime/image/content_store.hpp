@@ -11,6 +11,7 @@
 #include "runtime/image/image_fetch.hpp"
 #include "runtime/image/layer_stream.hpp"
 #include "runtime/image/unpack_worker.hpp"
+#include "schema/base/time.hpp"
 #include "schema/ports/image_store.hpp"
 
 namespace moored::image {
@@ -78,6 +79,21 @@ class ContentStore final : public ImageStore {
   Status sweep();
   // Remembers that a container is about to run from the image.
   void touch(const ImageReport& image);
+
+  // What may not be given up, and how much room is wanted.
+  struct RoomRequest {
+    // Names as pods write them, and digests of images that containers run from.
+    std::vector<std::string> in_use;
+    std::int64_t bytes = 0;           // to be freed
+    Time unused_since;                // images that were used after this stay
+  };
+  struct Room {
+    std::vector<std::string> given_up;  // names
+    std::int64_t bytes = 0;             // freed
+  };
+  // Removes what no name leads to; then, until there is room enough, images that registries have,
+  // those first that have not been used for the longest time. Imported ones stay.
+  Result<Room> make_room(const RoomRequest& request);
 
   // Takes a name away (or, by digest, every name of that image) and what only it needed; gives the
   // names back. That nothing runs from it is for the caller to see to. Errors: not_found.

@@ -26,6 +26,13 @@ struct RegistrySettings {
   std::int64_t total_seconds = 1800;
 };
 
+// When images are given up. Percent of the file system that holds them.
+struct GarbageSettings {
+  int high_percent = 85;  // above it
+  int low_percent = 80;   // until below it
+  std::int64_t minimum_age_seconds = 120;  // since the last use
+};
+
 // What pulling may cost.
 struct PullingStoreOptions {
   RegistrySettings registries;

@@ -135,6 +135,8 @@ class ChildRun {
         return mount_new(root_.get(), step);
       case StepType::bind:
         return mount_bind(root_.get(), step, pins.descriptors.at(0).get());
+      case StepType::own_volume:
+        return mount_own_volume(root_.get(), step);
       case StepType::devices:
         return make_devices(root_.get(), step);
       case StepType::console:

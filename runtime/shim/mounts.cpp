@@ -152,6 +152,13 @@ Status mount_bind(int root, const Step& step, int pinned) {
   return sys::attach_mount(pinned, target.get());
 }
 
+// A clone of the root's own mount, so no bytes are copied.
+Status mount_own_volume(int root, const Step& step) {
+  MOORED_TRY(const auto target, sys::make_in_root(root, step.target, false, 0755));
+  MOORED_TRY(const auto mount, sys::clone_mount(target.get(), "", false));
+  return sys::attach_mount(mount.get(), target.get());
+}
+
 // Into the tmpfs that was attached a moment ago: the image cannot have a hand in it.
 Status make_devices(int root, const Step& step) {
   MOORED_TRY(const auto directory,

@@ -17,6 +17,9 @@ Result<UniqueFd> mount_overlay(const Step& step);
 Status mount_new(int root, const Step& step);
 // What the shim pinned, attached at step.target; missing mount points are made.
 Status mount_bind(int root, const Step& step, int pinned);
+// Makes the directory at step.target a mount of its own, so that it stays writable when the root
+// does not. What it holds stays, and goes with the container's writable directory.
+Status mount_own_volume(int root, const Step& step);
 // The device nodes and links in the fresh /dev at step.target.
 Status make_devices(int root, const Step& step);
 // The terminal's slave on /dev/console.

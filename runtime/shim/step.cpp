@@ -12,11 +12,12 @@ struct Name {
   StepType type;
   const char* word;
 };
-constexpr std::array<Name, 24> kNames{{{StepType::session, "session"},
+constexpr std::array<Name, 25> kNames{{{StepType::session, "session"},
                                        {StepType::private_mounts, "private-mounts"},
                                        {StepType::overlay_root, "overlay-root"},
                                        {StepType::mount, "mount"},
                                        {StepType::bind, "bind"},
+                                       {StepType::own_volume, "own-volume"},
                                        {StepType::devices, "devices"},
                                        {StepType::console, "console"},
                                        {StepType::cgroup_view, "cgroup-view"},

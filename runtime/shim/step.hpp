@@ -18,6 +18,7 @@ enum class StepType {
                       // source: upper; options: "work=<dir>" and flags
   mount,              // source: type; target: in the container; list: name=value; options: flags
   bind,               // source: host path; sub_path; target; options: flags
+  own_volume,         // target becomes a mount of its own, with what is there
   devices,            // nodes and links in a fresh /dev at target
   console,            // opens a terminal for number (uid) and binds it on /dev/console
   cgroup_view,        // unshares the cgroup namespace

@@ -42,7 +42,7 @@ struct PodSandboxSpec {
 };
 
 struct Mount {
-  std::string source;            // host path
+  std::string source;            // host path; empty: what the image has there, writable
   std::string destination;       // path in the container
   bool read_only = false;
   std::string sub_path;          // below source, resolved without leaving it

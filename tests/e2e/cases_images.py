@@ -1,4 +1,6 @@
 """Images from registries: pulled, verified, shared, refused, given up."""
+import os
+import pathlib
 import unittest
 
 import harness
@@ -99,6 +101,173 @@ class Pull(unittest.TestCase):
         fetched = [line.split("/blobs/")[1].split()[0] for line in registry.requests("/blobs/")]
         self.assertEqual(sorted(fetched), sorted([registries.digest_of(second.config),
                                                   registries.digest_of(second.packed[1])]))
+
+    @staticmethod
+    def variable(value):
+        return f"          env: [{{name: A, value: {value}}}]\n"
+
+    def test_always_asks_what_a_moved_tag_means(self):
+        registry = registries.Registry(self.world)
+        first = self.image("one", packing="zstd")
+        reference = registry.push("team/web:latest", first)
+        self.start()
+        self.push("Run it", web=deployment(reference))
+        self.running("web")
+        second = self.image("two", packing="")
+        registry.push("team/web:latest", second)
+        self.push("Run it again", web=deployment(reference, more=self.variable("b")))
+        eventually("pods of the second image", lambda: {second.digest} == {
+            pod["status"]["containerStatuses"][0]["imageID"].split("@")[1]
+            for pod in self.ready("web", 2) or []})
+        # A third start finds nothing new, and fetches nothing.
+        registry.clear_log()
+        self.push("And again", web=deployment(reference, more=self.variable("c")))
+        eventually("the tag to be asked for", lambda: registry.requests("/manifests/latest"))
+        eventually("pods of the third revision", lambda: ["c", "c"] == [
+            pod["spec"]["containers"][0]["env"][0]["value"]
+            for pod in self.ready("web", 2) or []])
+        self.assertEqual(registry.requests("/blobs/"), [])
+
+    def test_an_image_of_an_index_and_a_volume_of_the_image(self):
+        registry = registries.Registry(self.world)
+        image = self.image("one", Volumes={"/etc": {}}, Cmd=[
+            "sh", "-c", "touch /etc/x && ! touch /x && exec sleep 3600"])
+        registry.push("team/web:amd", image)
+        index = registries.json.dumps({"schemaVersion": 2, "mediaType": registries.INDEX,
+                                       "manifests": [
+            registries.descriptor(image.manifest, registries.MANIFEST, platform={
+                "os": "unknown", "architecture": "unknown"}),
+            registries.descriptor(image.manifest, registries.MANIFEST, platform={
+                "os": "linux", "architecture": registries.ARCHITECTURE})]}).encode()
+        registry.push_document("team/web", "1", index, registries.INDEX)
+        self.start()
+        self.push("Run it", web=deployment(
+            f"{registry.host}/team/web:1",
+            more="          securityContext: {readOnlyRootFilesystem: true}\n"))
+        for pod in self.running("web"):
+            self.assertIn(image.digest, pod["status"]["containerStatuses"][0]["imageID"])
+
+    def waiting(self, app="web"):
+        """(reason, message) of the containers of an app that wait."""
+        return [(row["reason"], row.get("message", "")) for pod in self.daemon.pods(
+                    "shop", f"app={app}")
+                for status in pod["status"].get("containerStatuses", [])
+                for row in [status["state"].get("waiting")] if row]
+
+    def refused(self, *words, app="web"):
+        """Waits until a pull of the app was refused with all these words."""
+        def look():
+            waiting = self.waiting(app)
+            return waiting and all(
+                reason in ("ErrImagePull", "ImagePullBackOff") and
+                all(word in message for word in words) for reason, message in waiting)
+        try:
+            return eventually(f"{words} of {app}", look, 30)
+        except harness.Failed as error:
+            raise harness.Failed(f"{error}; waiting: {self.waiting(app)}") from error
+
+    def test_passwords_and_pull_secrets(self):
+        files = registries.make_passwords(self.world.directory, ada="secret", bob="word")
+        registry = registries.Registry(
+            self.world, auth=f"auth: {{htpasswd: {{realm: test, path: {files}}}}}\n",
+            logins=("-u", "ada:secret"))
+        reference = registry.push("team/web:1", self.image("one"))
+        self.start()
+        self.push("Run it", web=deployment(reference))
+        self.refused("Unauthorized", "pull access denied")
+        secret = registries.pull_secret("registry", registry.host, "bob", "word")
+        self.push("Say who asks", secret=secret, web=deployment(
+            reference, pod="      imagePullSecrets: [{name: registry}]\n"))
+        self.running("web")
+        self.assertNotIn("word", self.daemon.output.read_text())
+
+    def test_tokens_by_the_operators_credentials(self):
+        server = registries.TokenServer(self.world, "ada", "secret")
+        registry = registries.Registry(self.world, auth=server.registry_configuration(),
+                                       logins=("-H", f"Authorization: Bearer {server.token}"))
+        reference = registry.push("team/web:1", self.image("one"))
+        credentials = self.world.directory / "credentials.json"
+        credentials.write_text(registries.docker_config(registry.host, "ada", "wrong"))
+        configuration = self.world.directory / "moored.yaml"
+        configuration.write_text(f"images:\n  credentialsFile: {credentials}\n")
+        self.start("--config", configuration)
+        self.push("Run it", web=deployment(reference))
+        self.refused("RealmRefused", server.url)
+        self.assertEqual(server.seen(), [])
+        self.daemon.kill(15)
+        configuration.write_text(
+            f"images:\n  credentialsFile: {credentials}\n  registries:\n"
+            f"    - {{host: '{registry.host}', realms: ['{server.url}']}}\n")
+        self.daemon.start()
+        self.refused("Unauthorized")
+        # A changed file needs no restart.
+        credentials.write_text(registries.docker_config(registry.host, "ada", "secret"))
+        self.running("web")
+        self.assertIn("service=registry.test&scope=repository%3Ateam%2Fweb%3Apull",
+                      server.seen()[-1])
+
+    def test_an_unused_image_is_given_up_when_the_disk_is_full(self):
+        registry = registries.Registry(self.world)
+        first = registry.push("team/one:1", self.image("one"))
+        second = registry.push("team/two:1", self.image("two"))
+        configuration = self.world.directory / "moored.yaml"
+        configuration.write_text("images: {highThresholdPercent: 1, lowThresholdPercent: 0, "
+                                 "minimumAge: 1s}\n")
+        self.start("--config", configuration)
+        self.push("Run one", web=deployment(first))
+        self.running("web")
+        self.push("Run two beside it", two=deployment(second, "two"))
+        self.running("two")
+        self.assertEqual(self.names(), [first, second])
+        self.repository.remove("app/web.yaml")
+        self.push("Run two only")
+        eventually("pods of the first to go",
+                   lambda: not self.daemon.pods("shop", "app=web"))
+        third = registry.push("team/three:1", self.image("three"))
+        self.push("Run three", three=deployment(third, "three"))
+        self.running("three")
+        eventually("the first image to be given up", lambda: self.names() == [third, second])
+        self.assertEqual(len(self.ready("two", 2)), 2)
+
+    def names(self):
+        return sorted(row["name"] for row in self.daemon.report("image", "ls")["images"])
+
+    def image_files(self):
+        """Files of the image store that belong to some image."""
+        root = self.daemon.state_dir / "images"
+        return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
+
+    def test_hostile_registries_are_refused_and_leave_nothing(self):
+        shared = os.environ.get("MOORED_SHARED", harness.ROOT.parent / "shared")
+        cases = pathlib.Path(shared) / "badinput"
+        if not cases.is_dir():
+            self.skipTest(f"SKIPPED LOUDLY: the bad input is not at {cases}")
+        expected = {"i-digest-mismatch": "DigestMismatch", "i-gzip-bomb": "LayerLimit",
+                    "i-hardlink-outside": "LayerEscape", "i-hostile-config": "ConfigInvalid",
+                    "i-index-chain": "ManifestInvalid", "i-layer-dotdot": "LayerEscape",
+                    "i-manifest-confusion": "ManifestInvalid", "i-whiteouts": "ManifestInvalid"}
+        self.start()
+        for port, (name, reason) in enumerate(expected.items(), 5100):
+            layout = cases / name / "layout"
+            if not layout.is_dir():
+                layout = self.world.directory / name
+                harness.run("bash", cases / name / "make.sh", layout, timeout=200)
+            registries.bad_server(self.world, cases, "registry", port, layout)
+            self.push(f"Run {name}", **{name: deployment(f"127.0.0.1:{port}/team/web:bad", name)})
+        modes = {"reg-500": "status 500", "reg-redirect-file": "RedirectRefused",
+                 "reg-realm-elsewhere": "RealmRefused", "reg-length-lies": "ConnectionLost"}
+        for port, mode in enumerate(modes, 5200):
+            registries.bad_server(self.world, cases, mode, port)
+            self.push(f"Run {mode}", **{mode: deployment(f"127.0.0.1:{port}/team/web:bad", mode)})
+        for name, words in {**expected, **modes}.items():
+            with self.subTest(name):
+                self.refused(words, app=name)
+        self.assertEqual(self.image_files(), [])
+        # The registry at their side still serves.
+        registry = registries.Registry(self.world)
+        reference = registry.push("team/web:1", self.image("one"))
+        self.push("Run a good one", web=deployment(reference))
+        self.running("web")
 
 
 if __name__ == "__main__":

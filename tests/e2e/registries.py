@@ -1,4 +1,5 @@
-"""Images made of nothing, and the registries they are pushed to: Debian's own, and a token server."""
+"""Images made of nothing, the registries they are pushed to, and a server of tokens."""
+import base64
 import gzip
 import hashlib
 import io
@@ -17,6 +18,7 @@ MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar"
+ARCHITECTURE = run("dpkg", "--print-architecture").stdout.strip()
 
 
 def digest_of(content):
@@ -69,7 +71,7 @@ class Image:
             self.packed.append(content)
             types.append(LAYER + suffix)
         self.config = json.dumps({
-            "architecture": run("dpkg", "--print-architecture").stdout.strip(), "os": "linux",
+            "architecture": ARCHITECTURE, "os": "linux",
             "config": process, "rootfs": {
                 "type": "layers", "diff_ids": [digest_of(layer) for layer in layers]}}).encode()
         self.manifest = json.dumps({
@@ -167,3 +169,86 @@ class Registry:
             text = log.read().decode(errors="replace")
         found = re.findall(r'"(GET|HEAD) (/v2/\S*) HTTP/1\.1" (\d+)', text)
         return [f"{verb} {path} {code}" for verb, path, code in found if part in path]
+
+
+def docker_config(host, user, password):
+    packed = base64.b64encode(f"{user}:{password}".encode()).decode()
+    return json.dumps({"auths": {host: {"auth": packed}}})
+
+
+def pull_secret(name, host, user, password):
+    return json.dumps({
+        "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/dockerconfigjson",
+        "metadata": {"name": name, "namespace": "shop"},
+        "stringData": {".dockerconfigjson": docker_config(host, user, password)}})
+
+
+def make_passwords(directory, **users):
+    """A file of htpasswd for the registry."""
+    path = directory / "htpasswd"
+    path.touch()
+    for user, password in users.items():
+        run("htpasswd", "-Bb", path, user, password)
+    return path
+
+
+def bad_server(world, cases, mode, port, *arguments):
+    child = world.start("python3", cases / "_lib/badserver.py", mode, port, *arguments)
+    eventually(f"{mode} to listen", lambda: child.poll() is None and run(
+        *world.inside("bash", "-c", f"exec 3<>/dev/tcp/127.0.0.1/{port}"), check=False
+    ).returncode == 0, 20)
+
+
+class TokenServer:
+    """Gives tokens for one user, signed by its own key, on another port than the registry."""
+
+    CODE = """
+import base64, http.server, json, sys
+port, want, token, log = int(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4]
+class Server(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        with open(log, "a") as out:
+            out.write(self.path + "\\n")
+        basic = "Basic " + base64.b64encode(want.encode()).decode()
+        good = self.headers.get("Authorization") == basic
+        body = json.dumps({"token": token} if good else {"details": "no"}).encode()
+        self.send_response(200 if good else 401)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *arguments):
+        pass
+http.server.HTTPServer(("127.0.0.1", port), Server).serve_forever()
+"""
+
+    def __init__(self, world, user, password, port=5001):
+        self.world, self.url = world, f"http://127.0.0.1:{port}"
+        self.key = world.directory / "token.key"
+        self.certificate = world.directory / "token.pem"
+        run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj",
+            "/CN=tokens", "-keyout", self.key, "-out", self.certificate)
+        self.token = self.make_token()
+        self.log = world.directory / "tokens.log"
+        self.log.touch()
+        world.start("python3", "-c", self.CODE, port, f"{user}:{password}", self.token, self.log)
+
+    def make_token(self):
+        """A JWT for every repository that a test uses; its certificate is in its head."""
+        pack = lambda content: base64.urlsafe_b64encode(content).rstrip(b"=").decode()
+        body = "".join(self.certificate.read_text().splitlines()[1:-1])
+        now = int(time.time())
+        parts = [{"typ": "JWT", "alg": "RS256", "x5c": [body]},
+                 {"iss": "tokens.test", "sub": "ada", "aud": "registry.test", "exp": now + 900,
+                  "nbf": now - 60, "iat": now, "jti": "1", "access": [
+                      {"type": "repository", "name": "team/web", "actions": ["pull", "push"]}]}]
+        signed = ".".join(pack(json.dumps(part).encode()) for part in parts)
+        made = subprocess.run(["openssl", "dgst", "-sha256", "-sign", self.key],
+                              input=signed.encode(), capture_output=True, check=True)
+        return f"{signed}.{pack(made.stdout)}"
+
+    def registry_configuration(self):
+        return (f"auth: {{token: {{realm: '{self.url}/token', service: registry.test, "
+                f"issuer: tokens.test, rootcertbundle: {self.certificate}}}}}\n")
+
+    def seen(self):
+        return self.log.read_text().splitlines()
