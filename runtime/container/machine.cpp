@@ -10,6 +10,7 @@
 #include <csignal>
 
 #include "runtime/container/namespaces.hpp"
+#include "runtime/shim/entrance.hpp"
 #include "runtime/sys/memfd.hpp"
 #include "runtime/sys/mount.hpp"
 #include "schema/host/file.hpp"
@@ -130,10 +131,10 @@ Result<Child> ShimProgram::start(const std::string& pod_directory, cgroup::Tree&
   // start.
   request.program = "/proc/self/fd/" + std::to_string(file_.get());
   request.arguments = {"moored-shim", pod_directory};
-  const auto entrance = tree.entrance(kShimGroup);
-  request.arguments.insert(request.arguments.end(), entrance.tasks_files.begin(),
-                           entrance.tasks_files.end());
   request.descriptors = {{write_end.get(), kSyncDescriptor}, {log.get(), 2}};
+  MOORED_TRY(const auto entrances, shim::open_entrances(tree.entrance(kShimGroup).tasks_files));
+  int number = kSyncDescriptor;
+  for (const auto& entrance : entrances) request.descriptors.emplace_back(entrance.get(), ++number);
   request.new_session = true;
   MOORED_TRY(auto child, spawn(request));
   // Now only the shim holds the writing end, so its death reads as end of file.

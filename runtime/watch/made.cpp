@@ -87,7 +87,9 @@ std::optional<MadeContainer> read_attempt(const std::string& directory) {
   made.directory = directory;
   made.own_processes = order->pid_namespace == "new";
   made.group = order->cgroup;
-  made.procs_files = order->procs_files;
+  for (const auto& tasks : order->tasks_files) {
+    made.procs_files.push_back(tasks.substr(0, tasks.find_last_of('/')) + "/cgroup.procs");
+  }
   if (!made.group.empty()) made.procs_files.push_back(made.group + "/cgroup.procs");
   take_steps(*order, made);
   made.start = read_start(directory);

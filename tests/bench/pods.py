@@ -114,7 +114,7 @@ def sleepers(argument):
     for pid in processes("sleep"):
         try:
             with open(f"/proc/{pid}/cmdline", "rb") as words:
-                if words.read().split(b"\0")[1] == argument.encode():
+                if argument.encode() in words.read().split(b"\0"):
                     found.append(pid)
         except OSError:
             pass
