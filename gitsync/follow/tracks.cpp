@@ -237,8 +237,9 @@ std::optional<Look> Tracks::plan_one(const StateView& view, const Object& source
   for (const auto& wish : look.all_units) {
     if (is_wanted(wish, units, look, track, asked)) look.units.push_back(wish);
   }
-  // Without a look of this process the mirror is not known to have the revision.
-  if (!look.fetch && (look.units.empty() || track.revision.empty())) return std::nullopt;
+  // Without a look of this process the mirror is not known to have the revision; and what another
+  // remote or reference had says nothing of this one.
+  if (!look.fetch && (look.units.empty() || track.revision.empty() || other)) return std::nullopt;
   look.source_key = source.key();
   look.source.id = id_of(source.key());
   look.source.url = spec.url;

@@ -25,14 +25,15 @@ std::optional<Error> check_url(std::string_view url) {
                "write https://host/path or ssh://git@host/path, without a password"};
 }
 
-// As git itself refuses names: no part that is empty, hidden or looks like an option.
+// As git itself refuses names. One that looks like an option is a name like others: references are
+// only ever looked up by their full name.
 std::optional<Error> check_ref_name(std::string_view name) {
   const auto bad = [](char c) {
     return static_cast<unsigned char>(c) <= 0x20 || c == 0x7f ||
            std::string_view("~^:?*[\\").find(c) != std::string_view::npos;
   };
-  const bool shaped = !name.empty() && name.size() <= 255 && name.front() != '-' &&
-                      name.front() != '/' && name.back() != '/' && name.back() != '.' &&
+  const bool shaped = !name.empty() && name.size() <= 255 && name.front() != '/' &&
+                      name.back() != '/' && name.back() != '.' &&
                       name.find("..") == std::string_view::npos &&
                       name.find("//") == std::string_view::npos &&
                       name.find("@{") == std::string_view::npos &&

@@ -459,3 +459,20 @@ TEST_CASE("a Secret of the store goes with the look", "[follower]") {
   REQUIRE(seen->secret->values);
   CHECK(seen->secret->values->at("password") == "pw");
 }
+
+TEST_CASE("nothing is loaded for a reference that was never found", "[follower]") {
+  World world;
+  world.step();
+  world.sink.take();
+  world.reader.take();
+  GitRepository repository = repository_named("shop", kUrl);
+  repository.metadata.generation = 2;
+  repository.spec.ref = GitRepositoryRef{"missing", {}, {}, {}};
+  world.state.put(repository);
+  world.broken(Error{Code::not_found, "no reference", "RefNotFound", {}, {}});
+  // Twice at one moment: the second plan finds units that were not tried at the new reference.
+  world.step();
+  world.step();
+  CHECK(world.sink.take() == Lines{"source shop error RefNotFound"});
+  for (const auto& asked : world.reader.take()) CHECK(asked.find("load") == std::string::npos);
+}

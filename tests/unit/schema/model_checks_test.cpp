@@ -389,7 +389,8 @@ TEST_CASE("sources and units are checked") {
         std::vector<std::string>{"spec.url URLNotAllowed"});
   CHECK(source("{url: \"ftp://x/y\", interval: 0s}") ==
         std::vector<std::string>{"spec.url URLNotAllowed", "spec.interval InvalidValue"});
-  CHECK(source("{url: \"https://git.test/a\", interval: 1m, ref: {branch: \"-x\"}}") ==
+  CHECK(source("{url: \"https://git.test/a\", interval: 1m, ref: {branch: \"-x\"}}").empty());
+  CHECK(source("{url: \"https://git.test/a\", interval: 1m, ref: {branch: \"a..b\"}}") ==
         std::vector<std::string>{"spec.ref.branch InvalidValue"});
   CHECK(source("{url: \"https://git.test/a\", interval: 1m, ref: {name: main}}") ==
         std::vector<std::string>{"spec.ref.name InvalidValue"});
