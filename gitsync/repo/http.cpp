@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <mutex>
 #include <optional>
@@ -52,6 +53,7 @@ struct HttpStream {
   bool done = false;
   bool judged = false;            // status and type of the answer were looked at
   CURLcode result = CURLE_OK;
+  std::array<char, CURL_ERROR_SIZE> detail{};  // curl's words for a failure
   std::string received;
   std::size_t taken = 0;          // bytes of received that were handed on
   int redirects = 0;
@@ -222,6 +224,7 @@ void set_rules(CURL* easy, HttpStream& stream) {
   curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, kSilentSeconds);
   curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, &take_bytes);
   curl_easy_setopt(easy, CURLOPT_WRITEDATA, &stream);
+  curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, stream.detail.data());
   curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, &open_socket);
   curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, &stream);
   // Servers give Git's answers to what calls itself git.
@@ -263,6 +266,7 @@ int start(HttpStream& stream) {
   stream.started = true;
   stream.done = false;
   stream.judged = false;
+  stream.detail.fill('\0');
   return 0;
 }
 
@@ -317,12 +321,21 @@ int explain(HttpStream& stream) {
     code = row.ours;
     reason = row.reason;
   }
+  const std::string_view detail = stream.detail.data();
+  // In TLS 1.3 a server refuses our certificate when the handshake is over for us already.
+  if (reason == "FetchFailed" && detail.find(" alert ") != std::string_view::npos) {
+    code = Code::denied;
+    reason = "TlsRefused";
+  }
   // An answer that began well and broke off is no matter of reaching the server.
   if (reason == "FetchFailed" && stream.judged && !stream.listing) {
     code = Code::corrupt;
     reason = "PackCorrupt";
   }
-  return refuse(meter, code, reason, show_text(curl_easy_strerror(stream.result), 200));
+  // Elsewhere the detail holds times, and the same failure would be news at every look.
+  const bool tell = reason == "TlsRefused" && !detail.empty();
+  return refuse(meter, code, reason,
+                show_text(tell ? detail : curl_easy_strerror(stream.result), 200));
 }
 
 // Only a redirect of the listing is followed, and only within the origin: what is asked next, and

@@ -237,8 +237,7 @@ class Https(Server):
         port = self.serve(client_ca=str(self.world.directory / "authority.crt"), **self.tls())
         self.secret("git", ca_dot_crt=self.read("authority.crt"))
         daemon = self.follow(self.url(port), "  secret: git\n")
-        # In TLS 1.3 the server says no only when it is asked for something.
-        self.wait_for_reason(daemon, "TlsRefused", "FetchFailed")
+        self.wait_for_reason(daemon, "TlsRefused")
         self.secret("git", tls_dot_crt=self.read("authority-client.crt"),
                     tls_dot_key=self.read("authority-client.key"))
         daemon.sync()
