@@ -9,9 +9,9 @@
 #include <sys/vfs.h>
 
 #include <cerrno>
-#include <thread>
 
 #include "schema/host/file.hpp"
+#include "schema/host/own_thread.hpp"
 
 namespace moored::net {
 namespace {
@@ -20,14 +20,6 @@ constexpr const char* kOwnNamespace = "/proc/thread-self/ns/net";
 
 Status failed(const std::string& what) {
   return Unexpected(system_error(what, errno));
-}
-
-// Runs on a thread of its own, because a thread's namespace must not leak into the daemon.
-Status run_on_thread(const std::function<Status()>& work) {
-  Status status;
-  std::thread thread([&] { status = work(); });
-  thread.join();
-  return status;
 }
 
 // The thread's entry of /proc, not the process's: only this thread is in the new namespace.
@@ -45,7 +37,7 @@ Status pin_own_namespace(const std::string& pin) {
 // Pinned last: a namespace that can be found has everything in it.
 Status make_namespace(const std::string& pin, const std::function<Status()>& inside) {
   if (open_namespace(pin)) return fail(Code::conflict, pin + " already pins a namespace");
-  return run_on_thread([&]() -> Status {
+  return run_on_own_thread([&]() -> Status {
     if (unshare(CLONE_NEWNET) < 0) return failed("make a network namespace");
     MOORED_CHECK(inside());
     return pin_own_namespace(pin);
@@ -63,14 +55,14 @@ Result<UniqueFd> open_namespace(const std::string& pin) {
 }
 
 Status run_inside(int network_namespace, const std::function<Status()>& inside) {
-  return run_on_thread([&]() -> Status {
+  return run_on_own_thread([&]() -> Status {
     if (setns(network_namespace, CLONE_NEWNET) < 0) return failed("enter a network namespace");
     return inside();
   });
 }
 
 Status run_in_empty_namespace(const std::function<Status()>& inside) {
-  return run_on_thread([&]() -> Status {
+  return run_on_own_thread([&]() -> Status {
     if (unshare(CLONE_NEWNET) < 0) return failed("make a network namespace");
     return inside();
   });

@@ -37,6 +37,7 @@ class AddressPool {
 
   const std::map<std::string, Allocation>& allocations() const { return allocations_; }
   const Allocation* find(const std::string& uid) const;
+  bool is_used(Ipv4 address) const { return used_.count(address) != 0; }
   // The node's own address: the first one of the prefix.
   Ipv4 node_address() const { return {prefix_.first().value + 1}; }
 

@@ -1,6 +1,8 @@
 #include "net/pod/routed_veth_network.hpp"
 
 #include <algorithm>
+#include <cstdio>
+#include <optional>
 #include <set>
 #include <thread>
 
@@ -61,6 +63,7 @@ class RoutedVethNetwork::State {
   Status save(const Inner& in) const { return write_file_durably(address_file(), in.pool.text()); }
 
   Status prepare(Inner& in);
+  Status adopt_pins(Inner& in);
   Status put_rules(Inner& in);
   // repair: what differs is put right; else it is only told.
   Status correct_node(Inner& in, bool repair, std::vector<NetworkDrift>& drift);
@@ -85,14 +88,47 @@ class RoutedVethNetwork::State {
 
 namespace {
 
-// Reads the address file; none means that no pod was ever given an address.
-Result<AddressPool> read_pool(const PodNetworkOptions& options) {
+// Reads the address file; none means that no pod was ever given an address. A damaged one is set
+// aside under a name with the date: what pods have is in the kernel as well.
+Result<AddressPool> read_pool(const PodNetworkOptions& options, const Clock& clock) {
   const auto prefix = link_prefix(options.instance);
   const auto path = options.state_directory + "/network/addresses";
   const auto text = read_file(path);
   if (!text && text.error().code == Code::not_found) return AddressPool(options.pods, prefix);
-  if (!text) return Unexpected(text.error());
-  return AddressPool::parse(*text, options.pods, prefix);
+  if (!text && text.error().code != Code::exhausted) return Unexpected(text.error());
+  auto pool = text ? AddressPool::parse(*text, options.pods, prefix)
+                   : Result<AddressPool>(Unexpected(text.error()));
+  if (pool) return pool;
+  std::string date = format_time(clock.now().wall);
+  std::erase_if(date, [](char letter) { return letter == '-' || letter == ':'; });
+  const auto aside = path + ".lost-" + date;
+  if (::rename(path.c_str(), aside.c_str()) != 0) return Unexpected(system_error(path, errno));
+  log(LogLevel::error, "the address file is damaged; addresses are read off the running pods",
+      {{"error", pool.error().text()}, {"setAside", aside}});
+  return AddressPool(options.pods, prefix);
+}
+
+// The host's end of a pod's pair, by the index that the pod's end knows; empty: there is none.
+std::string find_host_link(const HostTables& host, const InsideTables& inside) {
+  if (!inside.link || inside.link->peer_index == 0) return {};
+  for (const auto& [name, link] : host.links) {
+    if (link.index == inside.link->peer_index) return name;
+  }
+  return {};
+}
+
+// What a pod has, as its own namespace says; nothing when it is not whole.
+std::optional<Allocation> read_allocation(const HostTables& host, const InsideTables& inside,
+                                          Ipv4Prefix pods) {
+  const auto link = find_host_link(host, inside);
+  if (link.empty()) return std::nullopt;
+  for (const auto& row : inside.addresses) {
+    const Ipv4 address = row.address.address;
+    const bool ours = row.index == inside.link->index && pods.first() < address &&
+                      address < pods.last();
+    if (ours) return Allocation{address, link};
+  }
+  return std::nullopt;
 }
 
 Result<int> find_loopback(RouteSocket& host) {
@@ -122,6 +158,7 @@ bool RoutedVethNetwork::State::changed_while_away(const Inner&) {
 Status RoutedVethNetwork::State::prepare(Inner& in) {
   MOORED_CHECK(make_directories(pin_directory()));
   MOORED_CHECK(make_directories(options.state_directory + "/network"));
+  MOORED_CHECK(adopt_pins(in));
   MOORED_TRY(const auto opened, claim_node(rule_options(), in.host, *rules));
   // The first daemon of a boot finds nothing, which is as it should be.
   const bool again = path_exists(options.run_directory + kRulesFile);
@@ -135,6 +172,29 @@ Status RoutedVethNetwork::State::prepare(Inner& in) {
   MOORED_TRY(const auto tables, read_host_tables(in.host));
   mtu_bytes = choose_mtu(tables);
   return {};
+}
+
+// Pods whose namespace is pinned and whom the address file does not know, because it was lost or is
+// an old copy: they keep what they have, and nobody else is given it.
+Status RoutedVethNetwork::State::adopt_pins(Inner& in) {
+  MOORED_TRY(const auto pins, list_directory(pin_directory()));
+  std::optional<HostTables> host;
+  bool adopted = false;
+  for (const auto& uid : pins) {
+    if (!is_pod_uid(uid) || in.pool.find(uid) != nullptr) continue;
+    if (!host) {
+      MOORED_TRY(host, read_host_tables(in.host));
+    }
+    const auto inside = read_inside_tables(pin(uid));
+    if (!inside) continue;  // a crash in the middle of its making: the next create completes it
+    const auto found = read_allocation(*host, *inside, options.pods);
+    if (!found || in.pool.is_used(found->address)) continue;
+    in.pool.adopt(uid, *found);
+    adopted = true;
+    log(LogLevel::warning, "an address was read off a running pod",
+        {{"uid", uid}, {"address", format(found->address)}});
+  }
+  return adopted ? save(in) : Status();
 }
 
 // Own address and routes; whatever is missing is put in place and told.
@@ -286,7 +346,7 @@ Result<std::unique_ptr<RoutedVethNetwork>> RoutedVethNetwork::open(PodNetworkOpt
     return fail(Code::invalid, "an instance is six hexadecimal digits, not " + options.instance);
   }
   if (options.pods.length > 28) return fail(Code::invalid, "the range of pods is smaller than /28");
-  MOORED_TRY(auto pool, read_pool(options));
+  MOORED_TRY(auto pool, read_pool(options, clock));
   MOORED_TRY(auto host, RouteSocket::open());
   auto state = std::make_unique<State>(std::move(options), clock, std::move(host), std::move(pool));
   MOORED_CHECK(state->inner.with([&](Inner& in) { return state->prepare(in); }));

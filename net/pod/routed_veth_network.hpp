@@ -26,8 +26,9 @@ struct PodNetworkOptions {
 class RoutedVethNetwork final : public PodNetwork {
  public:
   // Reads the address file and prepares the node: own address, routes, rules, forwarding.
-  // Pods of an earlier daemon keep all they have.
-  // Errors: conflict (RangeInUse), denied, unavailable; corrupt (address file).
+  // Pods of an earlier daemon keep all they have; those that the address file does not know, or
+  // all if it is damaged and set aside, are read off the kernel.
+  // Errors: conflict (RangeInUse), denied, unavailable.
   static Result<std::unique_ptr<RoutedVethNetwork>> open(PodNetworkOptions options,
                                                          const Clock& clock);
   ~RoutedVethNetwork() override;

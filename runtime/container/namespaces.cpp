@@ -10,11 +10,11 @@
 #include <algorithm>
 #include <cerrno>
 #include <functional>
-#include <thread>
 
 #include "runtime/sys/mount.hpp"
 #include "runtime/sys/process.hpp"
 #include "schema/host/file.hpp"
+#include "schema/host/own_thread.hpp"
 
 namespace moored::container {
 namespace {
@@ -25,14 +25,6 @@ constexpr const char* kRunDirSize = "256m";
 
 Unexpected failed(const std::string& what) {
   return Unexpected(system_error(what, errno));
-}
-
-// Runs on a thread that may change its namespaces, because it ends afterwards.
-Status on_own_thread(const std::function<Status()>& work) {
-  Status status;
-  std::thread thread([&] { status = work(); });
-  thread.join();
-  return status;
 }
 
 // Other words give nothing: network namespaces are made by the network's own part.
@@ -87,7 +79,7 @@ Status make_namespaces(const std::string& directory, const std::vector<std::stri
   for (const auto& kind : kinds)
     wanted |= kind_of(kind);
   if (wanted == 0) return {};
-  return on_own_thread([&]() -> Status {
+  return run_on_own_thread([&]() -> Status {
     MOORED_CHECK(sys::unshare_namespaces(wanted));
     const bool named = (wanted & CLONE_NEWUTS) != 0 && !hostname.empty();
     if (named && ::sethostname(hostname.data(), hostname.size()) != 0) {
@@ -110,7 +102,7 @@ Status drop_namespaces(const std::string& directory, const std::vector<std::stri
 // mount namespace stays ours: only paths of ours are opened.
 Status write_sysctls(const std::string& directory, const std::string& net_namespace,
                      const std::vector<std::string>& settings) {
-  return on_own_thread([&]() -> Status {
+  return run_on_own_thread([&]() -> Status {
     if (!net_namespace.empty()) MOORED_CHECK(enter(net_namespace, CLONE_NEWNET));
     const std::string ipc = directory + "/ipc";
     if (path_exists(ipc)) MOORED_CHECK(enter(ipc, CLONE_NEWIPC));

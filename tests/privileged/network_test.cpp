@@ -1,5 +1,7 @@
 // Pods, their node and their rules in the kernel, inside network namespaces of the test's own.
 #include <catch2/catch.hpp>
+#include <filesystem>
+#include <map>
 
 #include <poll.h>
 
@@ -118,6 +120,43 @@ TEST_CASE("a pod's network is made once and can be taken away twice", "[network]
   CHECK(network->remove_all());
   CHECK(kernel_state() == before);
   CHECK_FALSE(path_exists(options.run_directory + "/net"));
+}
+
+TEST_CASE("a lost or damaged address file is read off the running pods", "[network]") {
+  REQUIRE_ROOT();
+  const OwnNamespace place;
+  const auto options = make_options(place, "a1b2c3");
+  const auto file = options.state_directory + "/network/addresses";
+  std::map<std::string, std::string> before;
+  std::string text;
+  {
+    auto network = open_network(options);
+    for (const char* uid : {"pod-1", "pod-2", "pod-3"}) {
+      before[uid] = make_pod(*network, uid).address;
+    }
+    text = *read_file(file);
+  }
+  SECTION("garbage") { REQUIRE(write_file(file, "no addresses here\n")); }
+  SECTION("half of it") { REQUIRE(write_file(file, text.substr(0, text.size() / 2))); }
+  SECTION("an address twice") { REQUIRE(write_file(file, text + "pod x 10.209.0.2 m0\n")); }
+  SECTION("gone") { REQUIRE(std::filesystem::remove(file)); }
+  SECTION("an old copy") { REQUIRE(write_file(file, "moored-addresses 1\nnext 10.209.0.2\n")); }
+  auto network = open_network(options);
+  std::map<std::string, std::string> after;
+  for (const auto& report : *network->list()) {
+    after[report.uid] = report.address;
+    CHECK_FALSE(report.namespace_path.empty());
+  }
+  CHECK(after == before);
+  // Nothing is put right, since nothing was touched, and nobody gets what is taken.
+  CHECK(network->correct()->empty());
+  CHECK(network->correct()->empty());
+  const auto fresh = make_pod(*network, "pod-4").address;
+  for (const auto& [uid, address] : before) CHECK(fresh != address);
+  // What was read is written down again.
+  network.reset();
+  CHECK(open_network(options)->list()->size() == 4);
+  REQUIRE(open_network(options)->remove_all());
 }
 
 TEST_CASE("what somebody changes in the kernel is told and put back", "[network]") {
