@@ -65,11 +65,12 @@ void accept_source(GitRepository& source, Time now) {
                 now);
 }
 
-// An answer that was overtaken by a later one.
-bool is_overtaken(const GitRepository& source, const SourceObserved& fact) {
+// An answer that was overtaken by a later one. An artifact from the future says only that the clock
+// was set back since: believing it would leave the source behind until that time comes.
+bool is_overtaken(const GitRepository& source, const SourceObserved& fact, Time now) {
   const auto& artifact = source.status.artifact;
   return artifact && artifact->last_update_time && artifact->revision != fact.revision &&
-         fact.fetched_at < *artifact->last_update_time;
+         fact.fetched_at < *artifact->last_update_time && *artifact->last_update_time <= now;
 }
 
 }  // namespace
@@ -83,7 +84,7 @@ Plan reduce_source(const SourceObserved& fact, const PlanContext& context) {
   const Time now = stamp(context.now);
   if (fact.error) {
     fail_source(plan, *recorded, source, *fact.error, now);
-  } else if (fact.revision.empty() || is_overtaken(source, fact)) {
+  } else if (fact.revision.empty() || is_overtaken(source, fact, now)) {
     return plan;
   } else {
     take_artifact(plan, *recorded, source, fact);

@@ -75,6 +75,17 @@ TEST_CASE("The same revision again is no news") {
   CHECK(world.post(seen(world, kSha1)).empty());
 }
 
+TEST_CASE("A clock that was set back does not leave a source behind") {
+  World world;
+  world.now += std::chrono::hours(24 * 3650);
+  world.post(seen(world, kSha1));
+  REQUIRE(source_of(world).status.artifact->revision == revision_of(kSha1));
+  world.now -= std::chrono::hours(24 * 3650 + 1);
+  world.post(seen(world, kSha2));
+  CHECK(source_of(world).status.artifact->revision == revision_of(kSha2));
+  CHECK(source_of(world).status.artifact->last_update_time == world.now);
+}
+
 TEST_CASE("The receipt has when it was seen and when it was fetched") {
   World world;
   SourceObserved fact = seen(world, kSha1);
