@@ -9,7 +9,9 @@
 #include <atomic>
 #include <cerrno>
 #include <list>
+#include <memory>
 #include <mutex>
+#include <system_error>
 #include <thread>
 
 #include "reconciler/admin/line_socket.hpp"
@@ -110,7 +112,7 @@ struct AdminServer::State {
   void join_done();
   void serve(int socket);
   void carry_out(int socket, const Peer& peer, const AdminVerb& verb);
-  void post(const Peer& peer, const AdminVerb& verb, std::string result);
+  Status record(const Peer& peer, const AdminVerb& verb, std::string result);
 
   Options options;
   AdminVerbs& verbs;
@@ -154,11 +156,19 @@ void AdminServer::State::start(UniqueFd socket) {
     return;
   }
   Connection& connection = connections.emplace_back();
-  connection.thread = std::thread([this, &connection, held = std::move(socket)]() mutable {
-    serve(held.get());
-    held.reset();
-    connection.done = true;
-  });
+  const auto held = std::make_shared<UniqueFd>(std::move(socket));
+  try {
+    connection.thread = std::thread([this, &connection, held]() mutable {
+      serve(held->get());
+      held->reset();
+      connection.done = true;
+    });
+  } catch (const std::system_error& refused) {
+    connections.pop_back();
+    const Error none{Code::exhausted, std::string("no thread can be started: ") + refused.what(),
+                     "NoThread", {}, "raise the limit of tasks"};
+    if (!reply(held->get(), refusal(none))) log(LogLevel::debug, "an admin client has gone");
+  }
 }
 
 // Run before each accept, which keeps the threads that have ended but are not joined few.
@@ -190,13 +200,19 @@ void AdminServer::State::serve(int socket) {
   carry_out(socket, *peer, *verb);
 }
 
-// A verb that acts is told before it acts and again with its result: one that never ends leaves a
-// trace of who asked.
+// A verb that acts is on record before it acts and again with its result: one that never ends
+// leaves a trace of who asked. On a full disk what makes room goes on without.
 void AdminServer::State::carry_out(int socket, const Peer& peer, const AdminVerb& verb) {
-  if (admin_verb_acts(verb)) post(peer, verb, "asked");
   SocketProgress progress(socket, stopping);
-  auto result = dispatch(verb, verbs, progress);
-  post(peer, verb, result ? "done" : "failed: " + result.error().text());
+  Status intent = admin_verb_acts(verb) ? record(peer, verb, "asked") : Status();
+  const bool refused = !intent && !admin_verb_makes_room(verb);
+  Result<Value> result =
+      refused ? Result<Value>(Unexpected(std::move(intent).error().context("nothing was done")))
+              : dispatch(verb, verbs, progress);
+  const auto outcome = record(peer, verb, result ? "done" : "failed: " + result.error().text());
+  if (!outcome && result && std::holds_alternative<ConfirmVerb>(verb)) {
+    result = Unexpected(Error(outcome.error()).context("the confirmation"));
+  }
   AdminReply last;
   if (result) {
     last.result = *std::move(result);
@@ -207,7 +223,7 @@ void AdminServer::State::carry_out(int socket, const Peer& peer, const AdminVerb
 }
 
 // The fact goes through the loop like all others, so the audit log has one writer.
-void AdminServer::State::post(const Peer& peer, const AdminVerb& verb, std::string result) {
+Status AdminServer::State::record(const Peer& peer, const AdminVerb& verb, std::string result) {
   OperatorActed acted;
   acted.verb = admin_verb_name(verb);
   acted.subject = admin_verb_subject(verb);
@@ -216,7 +232,16 @@ void AdminServer::State::post(const Peer& peer, const AdminVerb& verb, std::stri
   acted.result = std::move(result);
   Cause cause{Cause::Actor::operator_, "uid:" + std::to_string(peer.uid) + "(" + peer.process + ")",
               acted.verb + " " + acted.subject};
+  if (options.record) {
+    const auto recorded = options.record(std::move(acted), std::move(cause));
+    if (!recorded) {
+      log(LogLevel::warning, "what an operator asked for is not on record yet",
+          {{"verb", admin_verb_name(verb)}, {"error", recorded.error().text()}});
+    }
+    return recorded;
+  }
   facts.post(std::move(acted), std::move(cause));
+  return {};
 }
 
 Result<std::unique_ptr<AdminServer>> AdminServer::create(Options options, AdminVerbs& verbs,

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -13,7 +14,8 @@ namespace moored {
 
 // Listens on run-dir/admin.sock (mode 0600). Only root and the daemon's own user are heard. Every
 // verb is posted as OperatorActed with the peer's uid and process: verbs that act once before they
-// run (result "asked") and all of them once after ("done" or "failed: …").
+// run (result "asked") and all of them once after ("done" or "failed: …"). What cannot be recorded
+// is not begun, unless it makes room; and nobody is told of a success that is not on record.
 class AdminServer {
  public:
   // Connections served at once; one more is answered with exhausted.
@@ -23,6 +25,9 @@ class AdminServer {
     std::string path;                                // at most 107 bytes
     std::chrono::milliseconds request_time{10'000};  // for the request line
     std::chrono::milliseconds write_time{10'000};    // for a reader that does not read
+    // Posts a fact and returns when it is durable, or with the reason why it is not; empty: facts
+    // are posted and not waited for.
+    std::function<Status(Fact, Cause)> record{};
   };
   // Takes over the path: a socket that nobody listens on any more is replaced.
   // Errors: conflict (another daemon listens there), invalid (path too long), denied.

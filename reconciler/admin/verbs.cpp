@@ -56,6 +56,10 @@ bool admin_verb_acts(const AdminVerb& verb) {
          !std::holds_alternative<ConfirmVerb>(verb);
 }
 
+bool admin_verb_makes_room(const AdminVerb& verb) {
+  return std::holds_alternative<ImageRemoveVerb>(verb) || std::holds_alternative<DownVerb>(verb);
+}
+
 Result<Value> dispatch(const AdminVerb& verb, AdminVerbs& verbs, AdminProgress& progress) {
   return std::visit(
       Overloaded{[&](const SyncVerb& v) { return verbs.sync(v, progress); },

@@ -101,6 +101,8 @@ std::string admin_verb_subject(const AdminVerb& verb);
 // True when the verb acts on the machine: it is recorded before it runs as well as after. A
 // confirmation is carried out by its record and has only that one.
 bool admin_verb_acts(const AdminVerb& verb);
+// True when the verb takes away what fills a disk: it goes on although nothing can be recorded.
+bool admin_verb_makes_room(const AdminVerb& verb);
 // Calls the member of verbs that carries the verb out.
 Result<Value> dispatch(const AdminVerb& verb, AdminVerbs& verbs, AdminProgress& progress);
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "schema/base/assert.hpp"
+
 namespace moored {
 namespace {
 
@@ -35,30 +37,74 @@ void keep_start(PodObserved& newer, const PodObserved& older) {
 
 }  // namespace
 
+// Called with the lock. False: there is no room, and the fact is left out.
+bool Inbox::push(PostedFact posted) {
+  news_waiting_ = true;
+  const auto older =
+      is_level(posted.fact)
+          ? std::find_if(
+                facts_.rbegin(), facts_.rend(),
+                [&](const PostedFact& waiting) { return replaces(posted.fact, waiting.fact); })
+          : facts_.rend();
+  if (older != facts_.rend()) {
+    if (auto* pod = std::get_if<PodObserved>(&posted.fact)) {
+      keep_start(*pod, std::get<PodObserved>(older->fact));
+    }
+    *older = std::move(posted);
+    return true;
+  }
+  const bool story = std::holds_alternative<EventObserved>(posted.fact);
+  if (facts_.size() >= (story ? kMaxStories : kMaxFacts)) {
+    ++left_out_;
+    return false;
+  }
+  facts_.push_back(std::move(posted));
+  return true;
+}
+
 void Inbox::post(Fact fact, Cause cause) {
   {
     const std::lock_guard lock(mutex_);
-    news_waiting_ = true;
-    const auto older =
-        is_level(fact)
-            ? std::find_if(facts_.rbegin(), facts_.rend(),
-                           [&](const PostedFact& waiting) { return replaces(fact, waiting.fact); })
-            : facts_.rend();
-    if (older != facts_.rend()) {
-      if (auto* pod = std::get_if<PodObserved>(&fact)) {
-        keep_start(*pod, std::get<PodObserved>(older->fact));
-      }
-      *older = {std::move(fact), std::move(cause)};
-    } else {
-      const bool story = std::holds_alternative<EventObserved>(fact);
-      if (facts_.size() >= (story ? kMaxStories : kMaxFacts)) {
-        ++left_out_;
-        return;
-      }
-      facts_.push_back({std::move(fact), std::move(cause)});
-    }
+    if (!push({std::move(fact), std::move(cause)})) return;
   }
   news_.notify_one();
+}
+
+// A level is not waited for: a newer one may take its place.
+Status Inbox::post_and_wait(Fact fact, Cause cause, std::chrono::milliseconds longest) {
+  MOORED_ASSERT(!is_level(fact));
+  std::unique_lock lock(mutex_);
+  const std::uint64_t ticket = ++last_ticket_;
+  if (!push({std::move(fact), std::move(cause), ticket})) {
+    return fail(Code::exhausted, std::to_string(kMaxFacts) + " facts wait to be recorded already");
+  }
+  tickets_[ticket];
+  news_.notify_one();
+  settled_.wait_for(lock, longest, [&] { return closed_ || tickets_[ticket].has_value(); });
+  const auto outcome = tickets_.extract(ticket).mapped();
+  if (outcome) return *outcome;
+  return Unexpected(Error{Code::unavailable,
+                          closed_ ? "the daemon is ending" : "the store does not take it",
+                          "NotRecorded", {}, "look into the daemon's log, then try again"});
+}
+
+void Inbox::settle(const std::vector<PostedFact>& facts, const Status& outcome) {
+  {
+    const std::lock_guard lock(mutex_);
+    for (const PostedFact& posted : facts) {
+      const auto waiting = tickets_.find(posted.ticket);
+      if (waiting != tickets_.end() && !waiting->second) waiting->second = outcome;
+    }
+  }
+  settled_.notify_all();
+}
+
+void Inbox::close() {
+  {
+    const std::lock_guard lock(mutex_);
+    closed_ = true;
+  }
+  settled_.notify_all();
 }
 
 std::vector<PostedFact> Inbox::take(std::size_t limit) {

@@ -1,13 +1,17 @@
 // Where facts wait for the loop.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
+#include <cstdint>
 #include <deque>
+#include <map>
 #include <mutex>
 #include <optional>
 #include <stop_token>
 #include <vector>
 
+#include "schema/base/result.hpp"
 #include "schema/ports/fact.hpp"
 
 namespace moored {
@@ -16,6 +20,7 @@ namespace moored {
 struct PostedFact {
   Fact fact;
   Cause cause;
+  std::uint64_t ticket = 0;  // somebody waits until it is recorded; 0: nobody
 };
 
 // Bounded and thread safe. Facts come out in the order in which they were posted; a newer status of
@@ -29,6 +34,15 @@ class Inbox final : public FactSink {
   static constexpr std::size_t kMaxFacts = 20'000;
 
   void post(Fact fact, Cause cause) override;
+  // Posts and waits until the fact is durable: for what must be on record before it is done, or
+  // before anybody is told that it was. Not for the loop's own thread. Errors: those of recording
+  // it; unavailable (NotRecorded: not within the time, or the loop has ended; it waits on, and is
+  // recorded when that is possible); exhausted.
+  Status post_and_wait(Fact fact, Cause cause, std::chrono::milliseconds longest);
+  // Tells whoever waits for these facts what became of them.
+  void settle(const std::vector<PostedFact>& facts, const Status& outcome);
+  // Nobody takes facts any more: who waits is told so at once, now and later.
+  void close();
   // The oldest facts, at most limit; empty when none waits.
   std::vector<PostedFact> take(std::size_t limit);
   // Puts facts back to the front, in their order, when they could not be recorded. A level that a
@@ -44,11 +58,17 @@ class Inbox final : public FactSink {
   std::size_t left_out() const;
 
  private:
+  bool push(PostedFact posted);
+
   mutable std::mutex mutex_;
   std::condition_variable_any news_;
   std::deque<PostedFact> facts_;
   std::size_t left_out_ = 0;
   bool news_waiting_ = false;
+  std::condition_variable settled_;
+  std::map<std::uint64_t, std::optional<Status>> tickets_;  // of those who wait
+  std::uint64_t last_ticket_ = 0;
+  bool closed_ = false;
 };
 
 }  // namespace moored

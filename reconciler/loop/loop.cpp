@@ -68,6 +68,7 @@ void Loop::take_facts(Now now) {
     add_commit_step(posted.fact, plan);
     if (auto added = batch.add(with_events(plan, batch.view(), now), posted.cause); !added) {
       log_failure("a fact cannot be recorded and is left out", added.error());
+      inbox_.settle({posted}, added);
     }
     schedule_any(plan, now);
   }
@@ -78,6 +79,7 @@ void Loop::take_facts(Now now) {
     return inbox_.put_back(std::move(facts));
   }
   failed_commits_ = 0;
+  inbox_.settle(facts, {});
   wake_owners(*recorded);
 }
 

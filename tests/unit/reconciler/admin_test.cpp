@@ -266,6 +266,51 @@ TEST_CASE("reading verbs and confirmations are recorded once, failures with thei
   REQUIRE(acted[2].result.rfind("failed: ", 0) == 0);
 }
 
+// What a full disk makes of records; wanted: how many facts are taken before.
+AdminServer::Options refuse_after(std::shared_ptr<std::vector<std::string>> told, int taken) {
+  AdminServer::Options options;
+  options.record = [told, left = taken](Fact fact, const Cause&) mutable -> Status {
+    told->push_back(std::get<OperatorActed>(fact).result);
+    if (left-- > 0) return {};
+    return fail(Code::exhausted, "the store cannot grow");
+  };
+  return options;
+}
+
+TEST_CASE("what cannot be put on record is not begun, unless it makes room") {
+  const auto told = std::make_shared<std::vector<std::string>>();
+  Desk desk(refuse_after(told, 0));
+  SECTION("exec") {
+    const auto refused =
+        desk.client().ask(ExecVerb{"shop", "web", "main", {"id"}, milliseconds(1)});
+    REQUIRE(refused.error().code == Code::exhausted);
+    REQUIRE(refused.error().text().find("nothing was done") != std::string::npos);
+    REQUIRE(told->size() == 2);
+    REQUIRE(told->at(0) == "asked");
+    REQUIRE(told->at(1).rfind("failed: nothing was done", 0) == 0);
+  }
+  SECTION("an image that goes") {
+    REQUIRE(desk.client().ask(ImageRemoveVerb{"app"})->find("removed")->scalar == "app");
+    REQUIRE(*told == std::vector<std::string>{"asked", "done"});
+  }
+  SECTION("a look") { REQUIRE(desk.client().ask(ImageListVerb{})); }
+}
+
+TEST_CASE("a confirmation is its record: without one it is none") {
+  const auto told = std::make_shared<std::vector<std::string>>();
+  Desk desk(refuse_after(told, 0));
+  const auto refused = desk.client().ask(ConfirmVerb{"4f1c0000", "a/b"});
+  REQUIRE(refused.error().code == Code::exhausted);
+  REQUIRE(*told == std::vector<std::string>{"done"});
+}
+
+TEST_CASE("an act that was done is told so even if its end is not on record") {
+  const auto told = std::make_shared<std::vector<std::string>>();
+  Desk desk(refuse_after(told, 1));
+  REQUIRE(desk.client().ask(ExecVerb{"shop", "web", "main", {"id"}, milliseconds(1)}));
+  REQUIRE(*told == std::vector<std::string>{"asked", "done"});
+}
+
 TEST_CASE("nonsense on the socket is answered and not recorded") {
   Desk desk;
   REQUIRE(desk.say("nonsense\n").find("\"error\"") != std::string::npos);

@@ -1,6 +1,7 @@
 // The loop with small controllers: what it takes, records, wakes and repeats.
 #include "reconciler/loop/loop.hpp"
 
+#include <atomic>
 #include <catch2/catch.hpp>
 #include <condition_variable>
 #include <mutex>
@@ -504,6 +505,88 @@ TEST_CASE("the inbox is bounded: stories give way first") {
   }
   REQUIRE(inbox.size() == Inbox::kMaxFacts);
   REQUIRE(inbox.left_out() == 15);
+}
+
+OperatorActed asked(const std::string& subject) {
+  return {"exec", subject, 0, "moorctl[1]", "asked"};
+}
+
+TEST_CASE("who waits for a fact is told when it is durable, and not before") {
+  Inbox inbox;
+  std::atomic<int> returned{0};
+  std::thread first([&] {
+    if (inbox.post_and_wait(asked("one"), test_cause(), std::chrono::seconds(60))) ++returned;
+  });
+  while (inbox.size() == 0) std::this_thread::yield();
+  auto facts = inbox.take(10);
+  REQUIRE(facts.size() == 1);
+  // The store did not take it: it goes back with whoever waits for it.
+  inbox.put_back(std::move(facts));
+  REQUIRE(inbox.size() == 1);
+  REQUIRE(returned == 0);
+  facts = inbox.take(10);
+  REQUIRE(std::get<OperatorActed>(facts[0].fact).subject == "one");
+  inbox.settle(facts, {});
+  first.join();
+  REQUIRE(returned == 1);
+  inbox.settle(facts, {});  // nobody waits any more
+}
+
+TEST_CASE("a refused fact, a silent store and an ended loop are told apart") {
+  Inbox inbox;
+  SECTION("refused") {
+    std::thread loop([&] {
+      while (inbox.size() == 0) std::this_thread::yield();
+      inbox.settle(inbox.take(10), fail(Code::invalid, "not like this"));
+    });
+    const auto outcome = inbox.post_and_wait(asked("x"), test_cause(), std::chrono::seconds(60));
+    loop.join();
+    REQUIRE(outcome.error().message == "not like this");
+  }
+  SECTION("silent") {
+    const auto outcome =
+        inbox.post_and_wait(asked("x"), test_cause(), std::chrono::milliseconds(1));
+    REQUIRE(outcome.error().reason == "NotRecorded");
+    REQUIRE(inbox.size() == 1);  // it is recorded when that is possible
+  }
+  SECTION("ended") {
+    std::thread loop([&] {
+      while (inbox.size() == 0) std::this_thread::yield();
+      inbox.close();
+    });
+    const auto outcome = inbox.post_and_wait(asked("x"), test_cause(), std::chrono::seconds(60));
+    loop.join();
+    REQUIRE(outcome.error().reason == "NotRecorded");
+    REQUIRE_FALSE(inbox.post_and_wait(asked("y"), test_cause(), std::chrono::seconds(60)));
+  }
+  SECTION("full") {
+    for (std::size_t i = 0; i < Inbox::kMaxFacts; ++i) inbox.post(asked("x"), test_cause());
+    REQUIRE(inbox.post_and_wait(asked("x"), test_cause(), std::chrono::seconds(60)).error().code ==
+            Code::exhausted);
+  }
+}
+
+TEST_CASE("the loop answers who waits with the row on the disk") {
+  const TestDirectory directory;
+  auto store = open_store(store_options(directory));
+  Inbox inbox;
+  SeededRandom random(1);
+  LoopOptions options;
+  options.relook.reset();
+  options.compact.reset();
+  const auto keep = [](const Fact& fact, const PlanContext&, const ReduceOptions&) {
+    Plan plan;
+    plan.operators.push_back(std::get<OperatorActed>(fact));
+    return plan;
+  };
+  Loop loop(*store, inbox, {}, keep, random, std::move(options));
+  SystemClock clock;
+  std::jthread running([&](std::stop_token stop) { loop.run(clock, stop); });
+  for (const char* subject : {"one", "two"}) {
+    REQUIRE(inbox.post_and_wait(asked(subject), test_cause(), std::chrono::seconds(60)));
+    const auto rows = store->read_audit("", 1);
+    REQUIRE(rows->at(0).canonical_json.find(subject) != std::string::npos);
+  }
 }
 
 }  // namespace
