@@ -13,6 +13,7 @@ std::vector<std::unique_ptr<Controller>> make_controllers() {
   all.push_back(make_service_controller());
   all.push_back(make_kustomization_controller());
   all.push_back(make_event_controller());
+  all.push_back(make_recovery_controller());
   return all;
 }
 

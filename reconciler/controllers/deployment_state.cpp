@@ -75,6 +75,24 @@ OwnedSet read_set(const Object& object, const PlanContext& context) {
   return owned;
 }
 
+// Sets that nobody declares or controls and that the Deployment selects, with it as their owner:
+// left when the store was lost, or when their Deployment was.
+std::vector<OwnedSet> adopt_sets(const Object& deployment, const PlanContext& context) {
+  std::vector<OwnedSet> adopted;
+  const ObjectMeta& meta = deployment.meta();
+  const auto selector = deployment.as<Deployment>().spec.selector;
+  if (!selector) return adopted;
+  for (const Object& set : context.view.list(kind_of<ReplicaSet>(), meta.namespace_name)) {
+    const bool free = find_controller(set.meta()) == nullptr && set.provenance().unit.empty() &&
+                      !set.meta().deletion_timestamp;
+    if (!free || !matches(*selector, set.meta().labels)) continue;
+    OwnedSet owned = read_set(set, context);
+    owned.next.metadata.owner_references.push_back(controller_reference(deployment));
+    adopted.push_back(std::move(owned));
+  }
+  return adopted;
+}
+
 }  // namespace
 
 std::int64_t get_revision(const ObjectMeta& meta) {
@@ -94,8 +112,11 @@ DeploymentState read_deployment(const Object& object, const PlanContext& context
   state.object = object;
   state.deployment = object.as<Deployment>();
   state.bounds = get_bounds(state.deployment.spec);
+  std::vector<OwnedSet> sets = adopt_sets(object, context);
   for (const Object& set : list_sets(object, context.view)) {
-    OwnedSet owned = read_set(set, context);
+    sets.push_back(read_set(set, context));
+  }
+  for (OwnedSet& owned : sets) {
     if (!state.newest && has_template(owned.next, state.deployment.spec.pod_template)) {
       state.newest = std::move(owned);
     } else {

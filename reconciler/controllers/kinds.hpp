@@ -12,6 +12,7 @@ std::unique_ptr<Controller> make_event_controller();
 std::unique_ptr<Controller> make_kustomization_controller();
 std::unique_ptr<Controller> make_namespace_controller();
 std::unique_ptr<Controller> make_pod_controller();
+std::unique_ptr<Controller> make_recovery_controller();
 std::unique_ptr<Controller> make_replica_set_controller();
 std::unique_ptr<Controller> make_replication_controller();
 std::unique_ptr<Controller> make_service_controller();

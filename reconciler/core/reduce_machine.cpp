@@ -3,6 +3,7 @@
 
 #include "reconciler/core/conditions.hpp"
 #include "reconciler/core/identity.hpp"
+#include "reconciler/core/recovery.hpp"
 #include "reconciler/core/reduce.hpp"
 #include "reconciler/core/reduce_parts.hpp"
 #include "reconciler/diff/merge.hpp"
@@ -143,12 +144,32 @@ std::vector<Object> list_held(const StateView& view, const std::string& subject)
   return held;
 }
 
+namespace {
+
+// An annotation on the Node, which its controller takes as the word of an operator.
+void confirm_recovered(Plan& plan, const PlanContext& context) {
+  const auto node = context.view.find(key_of<Node>({}, context.node_name));
+  if (!node) return;
+  plan.put(with_meta(*node,
+                     [&](ObjectMeta& meta) {
+                       meta.annotations[std::string(kConfirmedAnnotation)] =
+                           std::string(kRecoveredSubject);
+                     }),
+           "removal of recovered pods confirmed");
+}
+
+}  // namespace
+
 Plan reduce_operator(const OperatorActed& fact, const PlanContext& context) {
   Plan plan;
   plan.operators.push_back(fact);
   // Only a confirmation that was carried out counts, not one that was asked for or failed.
   const bool done = fact.result.empty() || fact.result == "done";
   if (fact.verb != "confirm" || !done) return plan;
+  if (fact.subject == kRecoveredSubject) {
+    confirm_recovered(plan, context);
+    return plan;
+  }
   for (const Object& object : list_held(context.view, fact.subject)) {
     const std::string& revision = object.as<Kustomization>().status.last_attempted_revision;
     plan.put(with_meta(object,

@@ -10,6 +10,7 @@
 #include "reconciler/ctl/doctor.hpp"
 #include "reconciler/ctl/members.hpp"
 #include "reconciler/ctl/render.hpp"
+#include "reconciler/ctl/safekeeping.hpp"
 #include "schema/codec/text.hpp"
 #include "schema/host/file.hpp"
 
@@ -51,6 +52,23 @@ class Session {
   Result<int> run(const DownCommand& command) const;
   Result<int> run(const VersionCommand&) const;
   Result<int> run(const DoctorCommand& command) const;
+  Result<int> run(const AuditVerifyCommand& command) const {
+    MOORED_TRY(const Value verdict, verify_audit(command));
+    return print(verdict, render_audit(verdict, look()));
+  }
+  Result<int> run(const AuditHeadCommand& command) const {
+    MOORED_TRY(const Value head, read_audit_head(command));
+    return print(head, text_in(head, "head") + '\n');
+  }
+  Result<int> run(const AuditExportCommand& command) const;
+  Result<int> run(const BackupCommand& command) const {
+    MOORED_TRY(const Value report, make_backup(command));
+    return print(report, render_backup(report, look()));
+  }
+  Result<int> run(const RestoreCommand& command) const {
+    MOORED_TRY(const Value report, put_back(command));
+    return print(report, render_backup(report, look()));
+  }
 
  private:
   using Render = std::string (*)(const Value&, const Look&);
@@ -212,6 +230,16 @@ Result<int> Session::run(const DoctorCommand& command) const {
   const Value result = findings_value(judge_machine(look_at_machine(command, options_.run_dir)));
   print(result, render_findings(result, look()));
   return truth_in(result, "healthy") ? 0 : kFailed;
+}
+
+// A reader that goes away ends it; what was written so far is whole lines.
+Result<int> Session::run(const AuditExportCommand& command) const {
+  MOORED_CHECK(export_audit(command, [&](std::string_view line) -> Status {
+    const bool written = std::fwrite(line.data(), 1, line.size(), console_.out) == line.size() &&
+                         std::fputc('\n', console_.out) != EOF;
+    return written ? Status() : fail(Code::unavailable, "the output cannot be written");
+  }));
+  return 0;
 }
 
 // Everything in an error may be foreign text.

@@ -24,6 +24,8 @@ class Grammar {
     add_pods();
     add_images();
     add_machine();
+    add_audit();
+    add_backup();
   }
 
   // The parser prints help and complaints itself and says with which code to leave.
@@ -156,6 +158,42 @@ class Grammar {
     doctor->add_option("--state-dir", doctor_to->state_dir, "durable state (/var/lib/moored)");
     doctor->add_option("--log-dir", doctor_to->log_dir, "container logs (/var/log/moored)");
     add<VersionCommand>(app_, "version", "Versions of moorctl and of the daemon");
+  }
+
+  // What is read off the state directory itself, with or without a daemon.
+  void add_audit() {
+    CLI::App* audit = app_.add_subcommand("audit", "The audit chain in the state directory");
+    audit->require_subcommand(1);
+    audit->fallthrough();
+    const auto [verify, verify_to] = add<AuditVerifyCommand>(
+        *audit, "verify", "Find a row that was edited, removed, reordered or cut off");
+    add_state_dir(*verify, verify_to->state_dir);
+    verify->add_option("--head", verify_to->heads, "SEQ:HASH noted earlier; may be repeated");
+    const auto [head, head_to] =
+        add<AuditHeadCommand>(*audit, "head", "The newest row, to be noted elsewhere");
+    add_state_dir(*head, head_to->state_dir);
+    const auto [exported, export_to] =
+        add<AuditExportCommand>(*audit, "export", "Every row as a line of JSON");
+    add_state_dir(*exported, export_to->state_dir);
+    exported->add_option("--from", export_to->from, "first row (1)");
+  }
+
+  void add_backup() {
+    const auto [backup, backup_to] =
+        add<BackupCommand>(app_, "backup", "Copy what Git does not hold into one new file");
+    backup->add_option("file", backup_to->file, "the file to write")->required();
+    add_state_dir(*backup, backup_to->state_dir);
+    backup->add_option("--config", backup_to->config, "configuration (/etc/moored/moored.yaml)");
+    const auto [restore, restore_to] =
+        add<RestoreCommand>(app_, "restore", "Put a backup back into an empty state directory");
+    restore->add_option("file", restore_to->file, "the backup")->required();
+    add_state_dir(*restore, restore_to->state_dir);
+    restore->add_option("--config", restore_to->config, "where an absent configuration goes");
+    restore->add_flag("--replace", restore_to->replace, "move a store that is there aside");
+  }
+
+  static void add_state_dir(CLI::App& sub, std::string& target) {
+    sub.add_option("--state-dir", target, "durable state (/var/lib/moored)");
   }
 
   // One word of a few; the help and the error name them all.

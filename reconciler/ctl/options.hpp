@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <variant>
@@ -76,12 +77,35 @@ struct DoctorCommand {
   std::string state_dir = "/var/lib/moored";
   std::string log_dir = "/var/log/moored";
 };
+struct AuditVerifyCommand {
+  std::string state_dir = "/var/lib/moored";
+  std::vector<std::string> heads;  // SEQ:HASH, as audit head printed them earlier
+};
+struct AuditHeadCommand {
+  std::string state_dir = "/var/lib/moored";
+};
+struct AuditExportCommand {
+  std::string state_dir = "/var/lib/moored";
+  std::int64_t from = 1;
+};
+struct BackupCommand {
+  std::string file;
+  std::string state_dir = "/var/lib/moored";
+  std::string config = "/etc/moored/moored.yaml";
+};
+struct RestoreCommand {
+  std::string file;
+  std::string state_dir = "/var/lib/moored";
+  std::string config = "/etc/moored/moored.yaml";
+  bool replace = false;  // what is there is moved aside
+};
 
 using Command =
     std::variant<StatusCommand, SyncCommand, HistoryCommand, TraceCommand, DriftCommand,
                  PlanCommand, ValidateCommand, LogsCommand, ExecCommand, ImageImportCommand,
                  ImageListCommand, ImageRemoveCommand, ConfirmCommand, KubeconfigCommand,
-                 DownCommand, VersionCommand, DoctorCommand>;
+                 DownCommand, VersionCommand, DoctorCommand, AuditVerifyCommand, AuditHeadCommand,
+                 AuditExportCommand, BackupCommand, RestoreCommand>;
 
 struct Options {
   std::string server;                   // empty: as run-dir says, else the default address

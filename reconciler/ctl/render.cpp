@@ -239,6 +239,12 @@ std::string render_status(const Value& status, const Look& look) {
     return page.text();
   }
   page.rows(rows);
+  if (const Value* recovering = status.find("recovering")) {
+    page.blank();
+    page.line({{"after a loss of the store, " + text_in(*recovering, "reason") + ": ",
+                Tone::warning},
+               {text_in(*recovering, "message")}});
+  }
   put_reasons(status, page);
   put_not_ready(status, page);
   if (truth_in(status, "ready")) {

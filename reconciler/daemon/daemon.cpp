@@ -14,6 +14,7 @@
 #include "reconciler/admin/server.hpp"
 #include "reconciler/daemon/meter.hpp"
 #include "reconciler/daemon/parts.hpp"
+#include "reconciler/daemon/recovery.hpp"
 #include "reconciler/daemon/supervisor.hpp"
 #include "reconciler/daemon/teardown.hpp"
 #include "reconciler/daemon/verbs.hpp"
@@ -33,6 +34,9 @@ namespace moored {
 
 namespace {
 
+// A person waits at the other end of the admin socket: longer than a slow disk, shorter than that.
+constexpr std::chrono::seconds kLongestRecording{10};
+
 // A supervisor that does not listen is no reason to stop.
 void tell(const std::string& message) {
   if (const auto told = notify_supervisor(message); !told) {
@@ -45,13 +49,11 @@ void tell(const std::string& message) {
 struct Daemon::State {
   explicit State(std::unique_ptr<Parts> made)
       : parts(std::move(made)),
-        main_thread(pthread_self()),
         meter(*parts),
         // SIGUSR1 ends the wait of the daemon's thread; nobody outside has a use for it.
-        verbs(*parts, down, [this] { pthread_kill(main_thread, SIGUSR1); }) {}
+        verbs(*parts, down, [this] { pthread_kill(parts->main_thread, SIGUSR1); }) {}
 
   std::unique_ptr<Parts> parts;
-  pthread_t main_thread;
   DownRequest down;
   DaemonMeter meter;
   DaemonVerbs verbs;
@@ -77,7 +79,10 @@ void Daemon::State::start_threads() {
   auto& p = *parts;
   agent_wake = p.store->subscribe(&Agent::on_revision, p.agent.get());
   loop_thread = std::jthread([&p](std::stop_token stop) { p.loop->run(p.clock, stop); });
-  proxy_thread = std::jthread([&p](std::stop_token stop) { p.proxy->run(stop); });
+  proxy_thread = std::jthread([&p](std::stop_token stop) {
+    wait_until_recovered(*p.store, *p.store, p.configuration.node_name, stop);
+    if (!stop.stop_requested()) p.proxy->run(stop);
+  });
   follower_thread = std::jthread([&p](std::stop_token stop) { p.follower->run(stop); });
   keeper_thread = std::jthread([&p](std::stop_token stop) { p.keeper->run(stop); });
   agent_thread = std::thread([this, &p] { p.agent->run(agent_stop); });
@@ -95,6 +100,7 @@ void Daemon::State::stop_deciding() {
   if (follower_thread.joinable()) follower_thread.join();
   loop_thread.request_stop();
   if (loop_thread.joinable()) loop_thread.join();
+  parts->inbox.close();
 }
 
 void Daemon::State::stop_acting() {
@@ -143,6 +149,7 @@ Result<Daemon::End> Daemon::State::serve(const std::function<Status()>& check_co
       MOORED_CHECK(take_down(*verb));
       return End::down;
     }
+    if (parts->store_damaged) return End::start_anew;
     if (number == SIGUSR1) continue;  // not from us
     if (number == SIGHUP) {
       const auto checked = check_configuration();
@@ -178,6 +185,9 @@ Result<std::unique_ptr<Daemon>> Daemon::create(const Configuration& configuratio
                                                p.clock));
   AdminServer::Options admin;
   admin.path = configuration.run_dir + "/admin.sock";
+  admin.record = [&p](Fact fact, Cause cause) {
+    return p.inbox.post_and_wait(std::move(fact), std::move(cause), kLongestRecording);
+  };
   MOORED_TRY(state->admin, AdminServer::create(std::move(admin), state->verbs, p.inbox));
   const auto listen =
       configuration.listen_address + ":" + std::to_string(state->api->port());
@@ -195,7 +205,7 @@ Result<std::unique_ptr<Daemon>> Daemon::create(const Configuration& configuratio
 Result<Daemon::End> Daemon::run(const std::function<Status()>& check_configuration) {
   tell("READY=1\nSTATUS=keeps node " + state_->parts->configuration.node_name);
   auto end = state_->serve(check_configuration);
-  tell("STOPPING=1");
+  if (!end || *end != End::start_anew) tell("STOPPING=1");
   return end;
 }
 

@@ -20,10 +20,11 @@ class Daemon {
   Daemon& operator=(const Daemon&) = delete;
 
   // Why run() came to its end.
-  enum class End { asked, down, reload };
+  enum class End { asked, down, reload, start_anew };
   // Serves until SIGTERM or SIGINT (asked), until `moorctl down` was carried out (down), or until
   // SIGHUP finds a configuration that holds (reload: it is taken by a new start). Pods go on
-  // running, except after down. The signals must be blocked in every thread before create().
+  // running, except after down. start_anew: the database is damaged, and only a start can replace
+  // it. The signals must be blocked in every thread before create().
   Result<End> run(const std::function<Status()>& check_configuration);
 
  private:

@@ -27,7 +27,14 @@ int fail_with(const moored::Error& error) {
   return moored::traits(error.code).exit_code;
 }
 
-int run(const moored::ConfigurationFlags& flags) {
+// The same program with the same arguments: it needs no supervisor for that, and the locks that it
+// holds end with its descriptors.
+int start_anew(char** arguments) {
+  ::execv("/proc/self/exe", arguments);
+  return fail_with(moored::Error(moored::Code::internal, "cannot start anew", {}, {}, {}));
+}
+
+int run(const moored::ConfigurationFlags& flags, char** arguments) {
   // Signals are taken by sigwait in the main thread; every thread made later inherits this mask.
   sigset_t signals;
   sigemptyset(&signals);
@@ -47,6 +54,8 @@ int run(const moored::ConfigurationFlags& flags) {
     return next ? Status() : Status(Unexpected(next.error()));
   });
   if (!end) return fail_with(end.error());
+  daemon->reset();
+  if (*end == moored::Daemon::End::start_anew) return start_anew(arguments);
   return *end == moored::Daemon::End::reload ? kStartAgain : 0;
 }
 
@@ -98,5 +107,5 @@ int main(int argc, char** argv) {
     return app.exit(failure) == 0 ? 0 : 1;
   }
   if (verbose) moored::set_log_level(moored::LogLevel::debug);
-  return trial->parsed() ? check(flags) : run(flags);
+  return trial->parsed() ? check(flags) : run(flags, argv);
 }

@@ -8,6 +8,7 @@
 #include "net/pod/routed_veth_network.hpp"
 #include "net/proxy/service_proxy.hpp"
 #include "reconciler/core/reduce.hpp"
+#include "reconciler/daemon/recovery.hpp"
 #include "reconciler/daemon/sources.hpp"
 #include "reconciler/loop/loop.hpp"
 #include "reconciler/loop/reports.hpp"
@@ -86,9 +87,7 @@ Status open_network(Parts& parts) {
 // Called once the network is open, because the plan of the start needs the range of Services that
 // was settled on. The configured source is recorded with the operator as its cause.
 Status open_store(Parts& parts) {
-  StoreOptions options;
-  options.directory = parts.configuration.state_dir + "/store";
-  MOORED_TRY(parts.store, Store::open(options));
+  MOORED_CHECK(open_surviving_store(parts));
   parts.reports = std::make_unique<StoreReports>(*parts.store);
   const auto view = parts.store->view();
   const Now now = parts.clock.now();

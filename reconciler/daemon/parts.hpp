@@ -1,6 +1,9 @@
 // The parts of a running daemon, in the order in which they are made.
 #pragma once
 
+#include <pthread.h>
+
+#include <atomic>
 #include <memory>
 
 #include "reconciler/daemon/identity.hpp"
@@ -44,6 +47,8 @@ struct Parts {
   AddressRanges ranges;
   UniqueFd api_listener;  // until the API takes it
   int api_port = 0;
+  const pthread_t main_thread = pthread_self();  // made on it; SIGUSR1 ends its wait
+  std::atomic<bool> store_damaged{false};        // the database is to be set aside: start anew
   std::unique_ptr<Store> store;
   Inbox inbox;
   std::unique_ptr<Reports> reports;

@@ -6,6 +6,7 @@
 
 #include "gitsync/follow/follower.hpp"
 #include "gitsync/follow/worker_reader.hpp"
+#include "reconciler/core/recovery.hpp"
 #include "reconciler/core/reduce.hpp"
 #include "reconciler/daemon/parts.hpp"
 #include "reconciler/daemon/sources.hpp"
@@ -15,6 +16,7 @@
 #include "runtime/agent/agent.hpp"
 #include "runtime/container/shim_sandbox.hpp"
 #include "runtime/image/content_store.hpp"
+#include "schema/model/cluster.hpp"
 #include "schema/model/flux.hpp"
 #include "schema/model/pod.hpp"
 #include "schema/ports/reports.hpp"
@@ -347,8 +349,23 @@ Result<Value> DaemonVerbs::plan(const PlanVerb& verb, AdminProgress&) {
   return out;
 }
 
+// After a loss of the store: pods that no source asks for, waiting for this word.
+Result<Value> DaemonVerbs::confirm_recovered() {
+  const auto node = parts_.store->view()->find(key_of<Node>({}, parts_.configuration.node_name));
+  const Condition* found =
+      node ? find_condition(node->as<Node>().status.conditions, kRecoveringCondition) : nullptr;
+  if (found == nullptr || found->status != "True" || found->reason != "PruneGuard") {
+    return Unexpected(Error{Code::not_found, "no recovered pods are held", "NotFound", {},
+                            "see moorctl status"});
+  }
+  Value out = Value::make_map();
+  out.put("revision", Value::of_text(std::string(kRecoveredSubject)));
+  return out;
+}
+
 // What is held here is what the record of this verb will allow: both ask list_held().
 Result<Value> DaemonVerbs::confirm(const ConfirmVerb& verb, AdminProgress&) {
+  if (verb.revision == kRecoveredSubject) return confirm_recovered();
   const auto held = list_held(*parts_.store->view(), admin_verb_subject(verb));
   if (verb.revision.empty() || held.empty()) {
     const std::string unit = verb.unit.empty() ? "" : " in " + verb.unit;

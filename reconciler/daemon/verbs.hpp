@@ -50,6 +50,7 @@ class DaemonVerbs final : public AdminVerbs {
   Result<Value> wait_for_outcome(const LookReport& look,
                                  std::chrono::steady_clock::time_point end,
                                  AdminProgress& progress);
+  Result<Value> confirm_recovered();
   Result<TreeLoaded> load_tree(const PlanVerb& verb, const Kustomization& unit);
 
   Parts& parts_;

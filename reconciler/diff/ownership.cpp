@@ -6,6 +6,7 @@
 #include "reconciler/diff/inventory.hpp"
 #include "schema/base/result.hpp"
 #include "schema/model/core.hpp"
+#include "schema/model/recovered.hpp"
 
 namespace moored {
 namespace {
@@ -20,9 +21,10 @@ Error make_conflict(std::string message, std::string_view fix) {
   return error;
 }
 
-// Kinds that moored makes for everybody and a repository may take over.
+// Kinds that moored makes for everybody and a repository may take over, and what was recorded again
+// from what runs: whose it was is lost.
 bool may_be_adopted(const Object& object) {
-  return object.is<Namespace>() || object.is<ServiceAccount>();
+  return object.is<Namespace>() || object.is<ServiceAccount>() || is_recovered(object.meta());
 }
 
 // Calls for every recorded object of a namespace that people declared.

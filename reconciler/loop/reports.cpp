@@ -5,9 +5,11 @@
 #include <cctype>
 
 #include "reconciler/controllers/health.hpp"
+#include "reconciler/core/recovery.hpp"
 #include "reconciler/loop/receipts.hpp"
 #include "reconciler/store/store.hpp"
 #include "schema/codec/text.hpp"
+#include "schema/model/cluster.hpp"
 #include "schema/model/flux.hpp"
 
 namespace moored {
@@ -197,6 +199,20 @@ Value items_of(Value list) {
   return out;
 }
 
+// What is still open after a loss of the store.
+std::optional<Value> recovering_row(const StateView& view) {
+  for (const Object& node : view.list(kind_of<Node>())) {
+    const Condition* found =
+        find_condition(node.as<Node>().status.conditions, kRecoveringCondition);
+    if (found == nullptr || found->status != "True") continue;
+    Value row = Value::make_map();
+    put_text(row, "reason", found->reason);
+    put_text(row, "message", found->message);
+    return row;
+  }
+  return std::nullopt;
+}
+
 // The declared objects that a commit touched, as its audit rows say.
 Value touched_objects(const std::vector<AuditEntry>& rows) {
   Value out = Value::make_list();
@@ -298,7 +314,9 @@ Result<Value> StoreReports::read_status() const {
            home                  ? home->as<Kustomization>().status.last_applied_revision
            : units.items.empty() ? ""
                                  : text_in(units.items[0], "revision"));
-  out.put("ready", Value::of_boolean(ready && unwell.empty()));
+  auto recovering = recovering_row(*view);
+  out.put("ready", Value::of_boolean(ready && unwell.empty() && !recovering));
+  if (recovering) out.put("recovering", *std::move(recovering));
   out.put("sources", std::move(sources));
   out.put("units", std::move(units));
   out.put("notReady", std::move(not_ready));

@@ -21,7 +21,9 @@ std::string file_name(std::int64_t first, std::int64_t last) {
   return text;
 }
 
-std::string line_of(const Row& row) {
+}  // namespace
+
+std::string archive_line(const Row& row) {
   Value line = Value::make_map();
   line.put("seq", Value::of_integer(row.integer(0)));
   line.put("version", Value::of_integer(row.integer(1)));
@@ -30,6 +32,8 @@ std::string line_of(const Row& row) {
   line.put("json", Value::of_text(row.text(3)));
   return write_json(line) + "\n";
 }
+
+namespace {
 
 std::int64_t number_in(const Value& map, std::string_view name) {
   const Value* value = map.find(name);
@@ -54,6 +58,21 @@ Status check_line(std::string_view line, const AuditEnd& last, AuditEnd& end) {
   if (seq <= end.seq || seq > last.seq) return {};
   return check_link(seq, number_in(*row, "version"), text_in(*row, "prev"), text_in(*row, "json"),
                     text_in(*row, "hash"), end);
+}
+
+// Every line of every file, oldest first.
+Status visit_lines(const std::string& directory,
+                   const std::function<Status(std::string_view line)>& visit) {
+  MOORED_TRY(const auto names, list_directory(directory));
+  for (const std::string& name : names) {
+    MOORED_TRY(const auto text, read_file(directory + "/" + name, kMaxArchiveBytes));
+    for (std::size_t begin = 0; begin < text.size();) {
+      const std::size_t line_end = std::min(text.find('\n', begin), text.size());
+      MOORED_CHECK(visit(std::string_view(text).substr(begin, line_end - begin)));
+      begin = line_end + 1;
+    }
+  }
+  return {};
 }
 
 // The last of the rows that may go: they are from before the time, and not the newest.
@@ -89,7 +108,7 @@ Result<bool> archive_audit(Connection& connection, const std::string& directory,
       "SELECT seq, hash_version, prev_hash, canonical_json, hash FROM audit WHERE seq <= ? "
       "ORDER BY seq LIMIT ?",
       {last_old, static_cast<std::int64_t>(max_rows)}, [&](const Row& row) -> Status {
-        text += line_of(row);
+        text += archive_line(row);
         last = {row.integer(0), row.text(4)};
         if (first == 0) first = last.seq;
         return {};
@@ -109,22 +128,33 @@ Result<AuditEnd> read_archived(Connection& connection) {
   return end;
 }
 
-Result<AuditEnd> verify_archive(const std::string& directory, const AuditEnd& last) {
+Result<AuditEnd> verify_archive(const std::string& directory, const AuditEnd& last,
+                                const RowSeen& seen) {
   AuditEnd end;
   if (last.seq == 0) return end;
-  MOORED_TRY(const auto names, list_directory(directory));
-  for (const std::string& name : names) {
-    MOORED_TRY(const auto text, read_file(directory + "/" + name, kMaxArchiveBytes));
-    for (std::size_t begin = 0; begin < text.size();) {
-      const std::size_t line_end = std::min(text.find('\n', begin), text.size());
-      const std::string_view line = std::string_view(text).substr(begin, line_end - begin);
-      MOORED_CHECK(check_line(line, last, end));
-      begin = line_end + 1;
-    }
-  }
+  const auto check = [&](std::string_view line) -> Status {
+    const std::int64_t before = end.seq;
+    MOORED_CHECK(check_line(line, last, end));
+    return end.seq == before ? Status() : seen(end);
+  };
+  MOORED_CHECK(visit_lines(directory, check));
   if (end.seq != last.seq) return audit_broken(end.seq + 1, "is missing in the archive");
   if (end.hash != last.hash) return audit_broken(end.seq, "is not the one that was archived");
   return end;
+}
+
+Status visit_archive(const std::string& directory, const AuditEnd& last,
+                     const std::function<Status(std::string_view line)>& visit) {
+  if (last.seq == 0) return {};
+  std::int64_t newest = 0;
+  return visit_lines(directory, [&](std::string_view line) -> Status {
+    const auto row = read_json(line);
+    if (!row || !row->is_map()) return audit_broken(newest + 1, "cannot be read in the archive");
+    const std::int64_t seq = number_in(*row, "seq");
+    if (seq <= newest || seq > last.seq) return {};
+    newest = seq;
+    return visit(line);
+  });
 }
 
 Status check_link(std::int64_t seq, std::int64_t version, const std::string& prev_hash,

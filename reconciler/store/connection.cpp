@@ -1,5 +1,6 @@
 #include "reconciler/store/connection.hpp"
 
+#include <SQLiteCpp/Backup.h>
 #include <SQLiteCpp/Database.h>
 #include <SQLiteCpp/Statement.h>
 #include <SQLiteCpp/Transaction.h>
@@ -32,6 +33,10 @@ Unexpected store_error(int code, int extended, std::string_view text) {
       return made(Code::corrupt, "the store is damaged: " + said, "StoreCorrupt",
                   "set the database aside; a new one is made and filled from Git");
     case SQLITE_IOERR:
+      if (extended == SQLITE_IOERR_FSYNC || extended == SQLITE_IOERR_DIR_FSYNC) {
+        return made(Code::unavailable, "the disk did not keep what was written: " + said,
+                    "StoreSync", "check the disk of the state directory; the file is read anew");
+      }
       return made(
           Code::unavailable,
           "the disk failed under the store: " + said + " (" + std::to_string(extended) + ")",
@@ -195,6 +200,18 @@ Status Connection::read_together(const std::function<Status()>& body) {
   try {
     SQLite::Transaction transaction(state_->database, SQLite::TransactionBehavior::DEFERRED);
     return body();  // the transaction ends without a commit: nothing was written
+  } catch (const SQLite::Exception& exception) {
+    return store_error(exception);
+  }
+}
+
+// All pages in one step, which is one read transaction: a writer cannot make it begin again.
+Status Connection::copy_into(Connection& other) {
+  try {
+    SQLite::Backup copy(other.state_->database, state_->database);
+    const int code = copy.executeStep(-1);
+    if (code != SQLITE_DONE) return store_error(code, code, sqlite3_errstr(code));
+    return {};
   } catch (const SQLite::Exception& exception) {
     return store_error(exception);
   }

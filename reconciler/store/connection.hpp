@@ -48,7 +48,7 @@ class Connection {
   };
   // Errors: those of every call here. corrupt (StoreCorrupt: not a database or damaged),
   // exhausted (StoreFull: no space), unavailable (StoreBusy: locked by another process;
-  // StoreIo: the disk failed), not_found, denied, internal.
+  // StoreIo: the disk failed; StoreSync: a sync failed), not_found, denied, internal.
   static Result<Connection> open(const Options& options);
   Connection(Connection&&) noexcept;
   Connection& operator=(Connection&&) noexcept;
@@ -70,6 +70,8 @@ class Connection {
   Status transact(const std::function<Status()>& body);
   // Runs body inside one read transaction, so that all its queries see the same state.
   Status read_together(const std::function<Status()>& body);
+  // Makes the other one a copy of this one as it is at one moment, whoever writes meanwhile.
+  Status copy_into(Connection& other);
   // Leaves the log as it is when the connection closes, as a crash would.
   Status skip_checkpoint_on_close();
 

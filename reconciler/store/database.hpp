@@ -32,6 +32,9 @@ std::string_view schema_sql();
 Status upgrade(Connection& connection, std::int64_t version = kSchemaVersion,
                std::span<const Migration> steps = all_migrations());
 
+// Reads every page of a file of at most 256 MiB. Errors: corrupt (StoreCorrupt).
+Status check_pages(Connection& connection);
+
 struct DatabaseOptions {
   std::string path;
   std::string vfs;

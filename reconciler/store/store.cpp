@@ -1,18 +1,22 @@
 #include "reconciler/store/store.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <map>
 #include <mutex>
 
+#include "reconciler/store/anchor.hpp"
 #include "reconciler/store/archive.hpp"
 #include "reconciler/store/compaction.hpp"
 #include "reconciler/store/database.hpp"
 #include "reconciler/store/records.hpp"
+#include "reconciler/store/rescue.hpp"
 #include "reconciler/store/revisions.hpp"
 #include "reconciler/store/seal.hpp"
 #include "reconciler/store/stage.hpp"
 #include "reconciler/store/verify.hpp"
 #include "schema/base/guarded.hpp"
+#include "schema/base/log.hpp"
 #include "schema/base/random.hpp"
 #include "schema/host/file.hpp"
 #include "schema/host/unique_fd.hpp"
@@ -26,6 +30,9 @@ namespace {
 
 // Closed drift records that are remembered over a restart, beside all open ones.
 constexpr std::size_t kRememberedDrift = 2'000;
+// Versions that nobody may have noted before they were lost: no reader can hold one that is given
+// again.
+constexpr std::int64_t kVersionGap = 1'000'000;
 
 // Writer and readers open the same file in the same way; only the mode differs.
 DatabaseOptions database_options(const StoreOptions& options) {
@@ -63,6 +70,20 @@ Result<UniqueFd> take_lock(const std::string& directory) {
 std::string make_store_id(const StoreOptions& options) {
   SystemRandom random;
   return options.store_id.empty() ? make_uuid(random) : options.store_id;
+}
+
+// A store that is behind what was given out goes on well beyond it, and readers of what is missing
+// are told to list anew.
+Status skip_given_versions(Connection& writer, std::int64_t given) {
+  MOORED_TRY(const auto recorded, read_meta_number(writer, "resource_version", 0));
+  if (recorded >= given) return {};
+  const std::string next = std::to_string(given + kVersionGap);
+  return writer.transact([&]() -> Status {
+    for (const char* name : {"resource_version", "compacted", "compacted_events"}) {
+      MOORED_CHECK(write_meta(writer, name, next));
+    }
+    return {};
+  });
 }
 
 // The id of a new store is written together with the digest that its key gives of it.
@@ -103,13 +124,24 @@ struct Store::State {
   Status load();
   Status reload_after_failure();
   void publish(const Snapshot& next);
+  void drop_anchor(std::int64_t resource_version) const;
+  void notice(const Error& error) const;
+  // Reads with a connection of the pool: Result<T>(Connection&).
+  template <class Body>
+  auto read(Body&& body) const {
+    auto out = readers.get(std::forward<Body>(body));
+    if (!out) notice(out.error());
+    return out;
+  }
 
   StoreOptions options;
   Sealer sealer;
   UniqueFd lock;
   std::optional<Connection> writer;
+  std::optional<AnchorFile> anchor;
   Ledger ledger;
   bool must_reopen = false;
+  mutable std::atomic<bool> damaged{false};
   mutable ReaderPool readers;
   Guarded<std::shared_ptr<const Snapshot>> current;
   struct Listeners {
@@ -124,6 +156,7 @@ Status Store::State::load() {
   writer.reset();
   MOORED_TRY(auto opened, open_writer(database_options(options)));
   MOORED_TRY(ledger.store_id, settle_store_id(opened, options, sealer));
+  MOORED_CHECK(skip_given_versions(opened, options.given_version));
   MOORED_TRY(ledger.audit.seq, read_meta_number(opened, "audit_seq", 0));
   MOORED_TRY(auto hash, read_meta(opened, "audit_hash"));
   if (!hash.empty()) ledger.audit.hash = std::move(hash);
@@ -145,12 +178,35 @@ Status Store::State::reload_after_failure() {
   MOORED_CHECK(load());
   const auto found = current.with([](auto& now) { return now->resource_version(); });
   if (found < acknowledged) {
-    return fail(Code::corrupt, "the store has lost acknowledged records: it ends at version " +
-                                   std::to_string(found) + " instead of " +
-                                   std::to_string(acknowledged));
+    return Unexpected(Error{
+        Code::corrupt,
+        "the store has lost acknowledged records: it ends at version " + std::to_string(found) +
+            " instead of " + std::to_string(acknowledged),
+        "StoreCorrupt",
+        {},
+        {}});
   }
   must_reopen = false;
   return {};
+}
+
+// A commit that is durable stays one even if its anchor cannot be written.
+void Store::State::drop_anchor(std::int64_t resource_version) const {
+  const auto written = anchor->write({ledger.store_id, ledger.audit, resource_version});
+  if (written) return;
+  log(LogLevel::warning, "the end of the audit chain is not noted beside the database",
+      {{"error", written.error().text()}});
+}
+
+// Once: the note for the next start, then whoever runs this store. Without the note a restart would
+// check the pages again and, finding them well by chance, go on with a file that was not.
+void Store::State::notice(const Error& error) const {
+  if (error.reason != "StoreCorrupt" || damaged.exchange(true)) return;
+  if (auto marked = mark_damaged(options.directory, error.text()); !marked) {
+    log(LogLevel::error, "the damaged database cannot be marked",
+        {{"error", marked.error().text()}});
+  }
+  if (options.on_damage) options.on_damage(error);
 }
 
 // First the snapshot, then the listeners: whoever is woken finds the version that woke it. Called
@@ -177,6 +233,7 @@ Result<std::unique_ptr<Store>> Store::open(const StoreOptions& options) {
   if (auto loaded = state->load(); !loaded) {
     return Unexpected(std::move(loaded).error().context(options.directory + "/moored.db"));
   }
+  MOORED_TRY(state->anchor, AnchorFile::open(options.directory));
   return std::unique_ptr<Store>(new Store(std::move(state)));
 }
 
@@ -209,7 +266,10 @@ Result<RecordResult> Store::Batch::commit() {
   if (stage.empty()) return result;
   if (state.must_reopen) {
     // The state that the plans were made on may no longer be the recorded one.
-    MOORED_CHECK(state.reload_after_failure());
+    if (auto reloaded = state.reload_after_failure(); !reloaded) {
+      state.notice(reloaded.error());
+      return Unexpected(std::move(reloaded).error());
+    }
     return fail(Code::unavailable, "the store was opened anew; try again");
   }
   auto written =
@@ -217,9 +277,11 @@ Result<RecordResult> Store::Batch::commit() {
   if (!written) {
     const std::string& reason = written.error().reason;
     state.must_reopen = reason != "StoreFull" && reason != "StoreBusy";
+    state.notice(written.error());
     return Unexpected(std::move(written).error());
   }
   state.ledger = stage.ledger();
+  state.drop_anchor(result.resource_version);
   for (const StagedRevision& row : stage.revisions())
     result.changes.push_back(row.change);
   state.publish(stage.state());
@@ -279,7 +341,7 @@ std::shared_ptr<const StateView> Store::view() const {
 Result<std::vector<Change>> Store::changes_since(const Kind* kind, std::int64_t after,
                                                  std::size_t limit) const {
   using Changes = Result<std::vector<Change>>;
-  return state_->readers.get([&](Connection& connection) -> Changes {
+  return state_->read([&](Connection& connection) -> Changes {
     MOORED_CHECK(check_kept(connection, kind, after));
     return read_changes(connection, state_->sealer, kind, after, limit);
   });
@@ -294,7 +356,7 @@ Result<std::shared_ptr<const StateView>> Store::view_at(std::int64_t resource_ve
     return fail(Code::timeout, "too large resource version: " + std::to_string(resource_version) +
                                    ", current: " + std::to_string(newest->resource_version()));
   }
-  return state_->readers.get([&](Connection& connection) -> Result<View> {
+  return state_->read([&](Connection& connection) -> Result<View> {
     MOORED_CHECK(check_kept(connection, &kind_of<Kustomization>(), resource_version));
     MOORED_TRY(auto state, read_heads_at(connection, state_->sealer, resource_version));
     return View(std::make_shared<const Snapshot>(std::move(state)));
@@ -313,36 +375,29 @@ void Store::unsubscribe(int token) {
 }
 
 Result<AuditVerdict> Store::verify_audit() const {
-  return state_->readers.get([&](Connection& connection) {
+  return state_->read([&](Connection& connection) {
     return verify_chain(connection, archive_directory(state_->options));
   });
 }
 
+AuditVerdict Store::audit_end() const {
+  return {state_->ledger.audit.seq, state_->ledger.audit.hash};
+}
+
 Result<std::vector<DriftRecord>> Store::read_drift(std::size_t limit) const {
-  return state_->readers.get(
+  return state_->read(
       [&](Connection& connection) { return read_drift_rows(connection, limit); });
 }
 
 Result<std::vector<ReceiptEntry>> Store::read_receipt(const std::string& sha) const {
-  return state_->readers.get(
+  return state_->read(
       [&](Connection& connection) { return read_receipt_rows(connection, sha); });
 }
 
 Result<std::vector<AuditEntry>> Store::read_audit(const std::string& subject,
                                                   std::size_t limit) const {
-  return state_->readers.get(
+  return state_->read(
       [&](Connection& connection) { return read_audit_rows(connection, subject, limit); });
-}
-
-// Takes no lock and no key, since the chain is verified beside a running daemon and by others than
-// its owner. The application id keeps it from judging some other SQLite file.
-Result<AuditVerdict> verify_audit_offline(const std::string& directory) {
-  StoreOptions options;
-  options.directory = directory;
-  MOORED_TRY(auto connection, open_reader(database_options(options)));
-  MOORED_TRY(const auto owner, connection.read_integer("PRAGMA application_id"));
-  if (owner != kApplicationId) return fail(Code::conflict, directory + " holds no store");
-  return verify_chain(connection, archive_directory(options));
 }
 
 }  // namespace moored

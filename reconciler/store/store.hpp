@@ -1,6 +1,7 @@
 // The store: one writer, one transaction per story, many readers.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -28,9 +29,13 @@ struct StoreOptions {
   std::string directory;            // holds moored.db, its log, its lock and seal.key; mode 0700
   std::string vfs;                  // an SQLite VFS; empty: the system's
   std::string store_id;             // for a new store; empty: by chance
+  std::int64_t given_version = 0;   // known to have been given out: a store behind it skips it
   bool durable = true;              // false: no fsync, for simulations on a tmpfs
   bool checkpoint_on_close = true;  // false: close as a crash would
   std::chrono::milliseconds busy_wait{5'000};  // for another program that holds the file
+  // Told once, on any thread, when a read or a write finds the database damaged: the next start
+  // will set it aside. Must neither block nor use the store.
+  std::function<void(const Error&)> on_damage;
 };
 
 // Owns the database and the newest state in memory. One writer's thread; everything const may be
@@ -77,6 +82,8 @@ class Store final : public StateSource, public RevisionSignal {
   // Every row of the chain, and each recorded revision against the digest in its row.
   // Errors: corrupt (AuditBroken) naming the first row that was edited, removed or reordered.
   Result<AuditVerdict> verify_audit() const;
+  // The newest row of the chain. Writer's thread.
+  AuditVerdict audit_end() const;
 
  private:
   struct State;
@@ -106,7 +113,15 @@ class Store::Batch {
   std::unique_ptr<Pending> pending_;
 };
 
-// Checks the chain of a store that no daemon has open. Errors: as Store::verify_audit.
-Result<AuditVerdict> verify_audit_offline(const std::string& directory);
+// Checks the chain in a store's directory, also beside a running daemon, against audit.head and the
+// ends that somebody noted elsewhere. Errors: as Store::verify_audit.
+Result<AuditVerdict> verify_audit_offline(const std::string& directory,
+                                          std::vector<AuditVerdict> noted = {});
+// The newest row, unchecked: to be noted elsewhere.
+Result<AuditVerdict> read_audit_head(const std::string& directory);
+// Every row from a number on, the archived ones first, as a line of JSON each:
+// {seq, version, prev, hash, json}. Errors: those of visit, and of reading.
+Status export_audit(const std::string& directory, std::int64_t from,
+                    const std::function<Status(std::string_view line)>& visit);
 
 }  // namespace moored

@@ -34,7 +34,7 @@ struct AuditEntry {
 
 // The chain as it was found.
 struct AuditVerdict {
-  std::int64_t rows = 0;
+  std::int64_t rows = 0;  // the number of the last one
   std::string hash;  // of the last row: note it elsewhere to prove that nothing was cut off
 };
 

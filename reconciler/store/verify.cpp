@@ -47,22 +47,46 @@ Status check_revisions(Connection& connection, std::int64_t archived) {
       });
 }
 
+// A chain may hold by itself and yet not be the one that was: cut off, or made anew from some row.
+Status check_noted(const AuditEnd& row, std::span<const AuditVerdict> noted) {
+  for (const AuditVerdict& known : noted) {
+    if (known.rows != row.seq || known.hash == row.hash) continue;
+    return audit_broken(row.seq, "is not the one that was noted, whose hash is " + known.hash);
+  }
+  return {};
+}
+
+// A noted row behind the end is one that somebody, or a disk, took away.
+Status check_end(const AuditEnd& end, std::span<const AuditVerdict> noted) {
+  for (const AuditVerdict& known : noted) {
+    if (known.rows <= end.seq) continue;
+    return audit_broken(end.seq + 1, "is missing at the end of the chain: row " +
+                                         std::to_string(known.rows) + " was written");
+  }
+  return {};
+}
+
 }  // namespace
 
-Result<AuditVerdict> verify_chain(Connection& connection, const std::string& archive) {
+Result<AuditVerdict> verify_chain(Connection& connection, const std::string& archive,
+                                  std::span<const AuditVerdict> noted) {
   MOORED_TRY(const auto archived, read_archived(connection));
-  MOORED_TRY(AuditEnd end, verify_archive(archive, archived));
+  const auto seen = [&](const AuditEnd& row) { return check_noted(row, noted); };
+  MOORED_TRY(AuditEnd end, verify_archive(archive, archived, seen));
+  const auto check = [&](const Row& row) -> Status {
+    MOORED_CHECK(check_link(row.integer(0), row.integer(1), row.text(2), row.text(3), row.text(4),
+                            end));
+    return seen(end);
+  };
   MOORED_CHECK(connection.query(
       "SELECT seq, hash_version, prev_hash, canonical_json, hash FROM audit ORDER BY seq", {},
-      [&](const Row& row) {
-        return check_link(row.integer(0), row.integer(1), row.text(2), row.text(3), row.text(4),
-                          end);
-      }));
+      check));
   MOORED_TRY(const auto seq, read_meta_number(connection, "audit_seq", 0));
   if (seq != end.seq) return audit_broken(end.seq + 1, "is missing at the end of the chain");
   MOORED_TRY(const auto hash, read_meta(connection, "audit_hash"));
   if (seq != 0 && hash != end.hash)
     return audit_broken(seq, "is not the one that was written last");
+  MOORED_CHECK(check_end(end, noted));
   MOORED_CHECK(check_revisions(connection, archived.seq));
   return AuditVerdict{end.seq, end.hash};
 }

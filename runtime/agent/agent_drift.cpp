@@ -8,6 +8,7 @@
 #include "runtime/agent/resources.hpp"
 #include "schema/base/log.hpp"
 #include "schema/host/file.hpp"
+#include "schema/model/recovered.hpp"
 
 namespace moored {
 namespace {
@@ -129,6 +130,8 @@ void Agent::sweep(Now now) {
 // Volumes that changed and cgroup values that are due, when nothing else is done to the pod.
 void Agent::submit_upkeep(Entry& entry) {
   if (entry.memory.busy || entry.memory.sandbox != agent::SandboxStage::ready) return;
+  // After a lost store what a volume should hold is not known before Git was read.
+  if (is_recovered(entry.object.meta())) entry.volumes_stale = false;
   if (!entry.volumes_stale && !entry.limits_due) return;
   const bool volumes = std::exchange(entry.volumes_stale, false);
   const bool limits = std::exchange(entry.limits_due, false);

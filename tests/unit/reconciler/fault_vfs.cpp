@@ -52,6 +52,7 @@ int sync_file(sqlite3_file* file, int flags) {
   if (const int code = disk.before_change(); code != SQLITE_OK) {
     return code == SQLITE_FULL ? SQLITE_FULL : SQLITE_IOERR_FSYNC;
   }
+  if (disk.take_sync_failure()) return SQLITE_IOERR_FSYNC;
   disk.remember({DiskStep::Type::sync, mine(file)->name, 0, {}});
   return real(file)->pMethods->xSync(real(file), flags);
 }

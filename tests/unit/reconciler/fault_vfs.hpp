@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace moored::test {
@@ -31,6 +32,10 @@ class FaultDisk {
   // Lets the n-th changing call from now on fail (0: the next one), and every later one too when
   // it is to last.
   void fail_at(int n, Fault fault, bool lasting);
+  // The next sync fails, and only that: what was written before stays in the cache, as the kernel
+  // leaves it.
+  void fail_sync() { sync_fails_ = true; }
+  bool take_sync_failure() { return std::exchange(sync_fails_, false); }
   void heal() { fault_ = Fault::none; }
   bool has_failed() const { return failed_; }
 
@@ -50,6 +55,7 @@ class FaultDisk {
   int countdown_ = 0;
   bool lasting_ = false;
   bool failed_ = false;
+  bool sync_fails_ = false;
   bool recording_ = false;
   std::vector<DiskStep> steps_;
 };

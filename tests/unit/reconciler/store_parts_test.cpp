@@ -287,6 +287,85 @@ TEST_CASE("an edited, removed or reordered audit row is found, offline too") {
   REQUIRE(verdict.error().message.find(tampering.first_broken) != std::string::npos);
 }
 
+// A forger who can hash: the chain holds by itself, and its end is told nowhere inside.
+void cut_off(const TestDirectory& directory, std::int64_t last) {
+  const std::string seq = std::to_string(last);
+  tamper(directory, "DELETE FROM audit WHERE seq > " + seq +
+                        "; DELETE FROM revision WHERE cause > " + seq +
+                        "; UPDATE meta SET value = " + seq +
+                        " WHERE name = 'audit_seq'; UPDATE meta SET value = (SELECT hash FROM "
+                        "audit WHERE seq = " + seq + ") WHERE name = 'audit_hash'");
+}
+
+TEST_CASE("a chain that was cut off neatly is told by what was noted outside") {
+  const TestDirectory directory;
+  std::vector<AuditVerdict> heads;
+  {
+    auto store = open_store(store_options(directory));
+    for (int i = 0; i < 5; ++i) {
+      record(*store, put_plan(make_config("a", std::to_string(i))));
+      heads.push_back(store->audit_end());
+    }
+  }
+  CHECK(read_audit_head(directory.path())->hash == heads[4].hash);
+  cut_off(directory, 3);
+  SECTION("by audit.head") {
+    const auto verdict = verify_audit_offline(directory.path());
+    REQUIRE_FALSE(verdict.has_value());
+    CHECK(verdict.error().message ==
+          "audit row 4 is missing at the end of the chain: row 5 was written");
+  }
+  std::filesystem::remove(directory.file("audit.head"));
+  SECTION("by a head noted elsewhere") {
+    const auto verdict = verify_audit_offline(directory.path(), {heads[0], heads[3]});
+    REQUIRE_FALSE(verdict.has_value());
+    CHECK(verdict.error().message.find("audit row 4 is missing") == 0);
+  }
+  SECTION("by the hash of a row in between") {
+    auto other = heads[1];
+    other.hash[0] = other.hash[0] == 'a' ? 'b' : 'a';
+    const auto verdict = verify_audit_offline(directory.path(), {other});
+    REQUIRE_FALSE(verdict.has_value());
+    CHECK(verdict.error().message.find("audit row 2 is not the one that was noted") == 0);
+  }
+  SECTION("and by nothing else") {
+    CHECK(verify_audit_offline(directory.path(), {heads[2]})->rows == 3);
+  }
+}
+
+TEST_CASE("an export has every row once, archived or not, and holds by itself") {
+  const TestDirectory directory;
+  {
+    auto store = open_store(store_options(directory));
+    for (int i = 0; i < 6; ++i) record(*store, put_plan(make_config("a", std::to_string(i))), at(i));
+    REQUIRE(store->compact(CompactOptions{}, at(200 * 86'400)));
+    record(*store, put_plan(make_config("a", "late")), at(200 * 86'400));
+  }
+  std::vector<Value> rows;
+  const auto keep = [&](std::string_view line) -> Status {
+    rows.push_back(*read_json(line));
+    return {};
+  };
+  REQUIRE(export_audit(directory.path(), 1, keep));
+  REQUIRE(rows.size() == 7);
+  store::AuditEnd end;
+  for (const Value& row : rows) {
+    const std::string& json = row.find("json")->scalar;
+    CHECK(row.find("prev")->scalar == end.hash);
+    end = {end.seq + 1, store::audit_hash(end.hash, end.seq + 1, json)};
+    CHECK(row.find("seq")->scalar == std::to_string(end.seq));
+    CHECK(row.find("hash")->scalar == end.hash);
+    CHECK(read_json(json)->find("actor") != nullptr);
+  }
+  rows.clear();
+  REQUIRE(export_audit(directory.path(), 6, keep));
+  CHECK(rows.size() == 2);
+  CHECK_FALSE(export_audit(directory.path(), 1, [](std::string_view) -> Status {
+    return fail(Code::unavailable, "nobody reads");
+  }));
+  CHECK_FALSE(export_audit(directory.file("nowhere"), 1, keep));
+}
+
 TEST_CASE("a flipped bit in a recorded object is found at the start") {
   const TestDirectory directory;
   { record(*open_store(store_options(directory)), put_plan(make_config("a", "hello"))); }
