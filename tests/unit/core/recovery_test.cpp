@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <catch2/catch.hpp>
+#include <set>
 
 #include "reconciler/diff/merge.hpp"
 #include "schema/codec/codec.hpp"
@@ -536,6 +537,63 @@ TEST_CASE("A machine on which nothing runs is told of the loss all the same") {
   after.converge();
   CHECK(recovering(after).reason == "Recovered");
   CHECK(after.active_pods().size() == 2);
+}
+
+TEST_CASE("Every way of rolling out claims what runs without ending it") {
+  const auto more_spec = GENERATE(as<std::string>{}, "  paused: true\n",
+                                  "  strategy: {type: Recreate}\n", "  minReadySeconds: 30\n",
+                                  "  revisionHistoryLimit: 0\n");
+  INFO(more_spec);
+  const auto left = left_of(make_shop(deployment_yaml("web", 3, "web:1")));
+  World after = lose(left);
+  std::size_t fewest = 3;
+  after.after_each = [&] { fewest = std::min(fewest, after.active_pods().size()); };
+  after.commit(deployment_yaml("web", 3, "web:1", more_spec));
+  after.converge();
+  after.advance(std::chrono::minutes(2));
+  after.converge();
+  CHECK(fewest == 3);
+  CHECK(uids_of(after.active_pods()) == uids_of(left));
+  CHECK(recovering(after).status == "False");
+  REQUIRE(after.all<ReplicaSet>().size() == 1);
+  CHECK(after.all<ReplicaSet>()[0].metadata.owner_references.size() == 1);
+}
+
+TEST_CASE("Workloads side by side get back their own pods, each its number") {
+  const std::string yaml = deployment_yaml("web", 2, "web:1") + "---\n" +
+                           deployment_yaml("api", 3, "web:1") + alone_yaml("alone");
+  const auto left = left_of(make_shop(yaml));
+  REQUIRE(left.size() == 6);
+  World after = lose(left);
+  CHECK(after.all<ReplicaSet>().size() == 2);
+  after.commit(yaml);
+  after.converge();
+  CHECK(uids_of(after.active_pods()) == uids_of(left));
+  CHECK(after.get<Deployment>("web").status.ready_replicas == 2);
+  CHECK(after.get<Deployment>("api").status.ready_replicas == 3);
+  CHECK(find_controller(after.get<Pod>("alone").metadata) == nullptr);
+  CHECK(recovering(after).reason == "Recovered");
+}
+
+TEST_CASE("A rollout that was under way when the store was lost goes on") {
+  World before = make_shop(deployment_yaml("web", 4, "web:1"));
+  before.commit(deployment_yaml("web", 4, "web:2"), kSha2);
+  before.settle();
+  before.run_agent();
+  before.settle();
+  const auto left = left_of(before);
+  std::set<std::string> images;
+  for (const Object& pod : left) images.insert(pod.as<Pod>().spec.containers[0].image);
+  REQUIRE(images.size() == 2);
+  World after = lose(left);
+  CHECK(uids_of(after.active_pods()) == uids_of(left));
+  CHECK(after.all<ReplicaSet>().size() == 2);
+  after.commit(deployment_yaml("web", 4, "web:2"), kSha2);
+  after.converge();
+  REQUIRE(after.active_pods().size() == 4);
+  for (const Object& pod : after.active_pods()) {
+    CHECK(pod.as<Pod>().spec.containers[0].image == "web:2");
+  }
 }
 
 }  // namespace
