@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <filesystem>
 
 #include "runtime/sys/mount.hpp"
 #include "schema/host/file.hpp"
@@ -143,6 +144,18 @@ void fold_children(std::map<pid_t, Intruder>& intruders, std::vector<Finding>& f
   }
 }
 
+// Probes and hooks have groups of their own below the container's.
+void add_members_below(const std::string& directory, std::vector<pid_t>& pids) {
+  std::error_code error;
+  for (std::filesystem::directory_iterator at(directory, error), end; !error && at != end;
+       at.increment(error)) {
+    std::error_code unknown;
+    if (!at->is_directory(unknown)) continue;
+    const auto text = read_file(at->path().string() + "/cgroup.procs", kMaxText);
+    for (const pid_t pid : parse_pids(text.value_or(""))) pids.push_back(pid);
+  }
+}
+
 // What the cgroup files say now; a file that cannot be read belongs to a group that is going.
 std::optional<std::vector<std::vector<pid_t>>> read_members(
     const std::vector<std::string>& procs_files) {
@@ -151,6 +164,7 @@ std::optional<std::vector<std::vector<pid_t>>> read_members(
     const auto text = read_file(file, kMaxText);
     if (!text) return std::nullopt;
     members.push_back(parse_pids(*text));
+    add_members_below(file.substr(0, file.find_last_of('/')), members.back());
   }
   return members;
 }

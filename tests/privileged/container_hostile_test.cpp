@@ -71,7 +71,7 @@ TEST_CASE("T03 a process on its way in is never seen with the shim's things", "[
     REQUIRE(result);
     CHECK(result->outcome == ProbeResult::Outcome::success);
   }
-  CHECK(fixture.log_text(spec).find("SEEN") == std::string::npos);
+  CHECK_THAT(fixture.log_text(spec), !Catch::Contains("SEEN"));
 }
 
 TEST_CASE("T17 sockets have no abstract names, directories are for root only", "[vm]") {
@@ -174,7 +174,7 @@ TEST_CASE("T39 calls that reach deep into the kernel are refused in a real conta
       "chroot / true && echo chroot; "
       "dmesg 2>/dev/null | head -1; swapoff -a 2>/dev/null && echo SWAP; "
       "hostname other 2>/dev/null && echo HOSTNAME; reboot -f 2>/dev/null && echo REBOOT; "
-      "date -s 2001-01-01 2>/dev/null && echo TIME; echo end");
+      "date -s 2001-01-01 2>&1 >/dev/null | grep -q . || echo TIME; echo end");
   CHECK(out == "chroot\nend\n");
 }
 

@@ -386,7 +386,7 @@ TEST_CASE("network probes come from inside the pod", "[vm]") {
     CHECK(missing->outcome == ProbeResult::Outcome::failure);
     CHECK(contains(missing->output, "404"));
     probe.https = true;
-    CHECK(fixture.sandbox().run_probe(pod.uid, probe)->outcome == ProbeResult::Outcome::unknown);
+    CHECK(fixture.sandbox().run_probe(pod.uid, probe)->outcome == ProbeResult::Outcome::failure);
   }
   SECTION("grpc against a server that does not speak it") {
     probe.type = ProbeRequest::Type::grpc;

@@ -149,8 +149,8 @@ TEST_CASE("a lost or damaged address file is read off the running pods", "[netwo
   }
   CHECK(after == before);
   // Nothing is put right, since nothing was touched, and nobody gets what is taken.
-  CHECK(network->correct()->empty());
-  CHECK(network->correct()->empty());
+  CHECK(network->correct({})->empty());
+  CHECK(network->correct({})->empty());
   const auto fresh = make_pod(*network, "pod-4").address;
   for (const auto& [uid, address] : before) CHECK(fresh != address);
   // What was read is written down again.
