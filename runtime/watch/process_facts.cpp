@@ -18,6 +18,8 @@ namespace moored::watch {
 namespace {
 
 constexpr std::size_t kMaxText = 16U << 10U;
+// PF_EXITING of the kernel's linux/sched.h.
+constexpr std::uint64_t kExiting = 4;
 
 // What is no number at all reads as 0, as an absent line does.
 std::uint64_t number_in(std::string_view text, int base) {
@@ -77,6 +79,7 @@ std::optional<ProcessFacts> parse_process(std::string_view stat, std::string_vie
   facts.name = std::string(stat.substr(open + 1, close - open - 1));
   facts.parent = static_cast<pid_t>(number_in(field_of(rest, 4), 10));
   facts.start_time = number_in(field_of(rest, 22), 10);
+  facts.ending = (number_in(field_of(rest, 9), 10) & kExiting) != 0;
   facts.uid = static_cast<std::uint32_t>(number_in(line_of(status, "Uid"), 10));
   facts.permitted = number_in(line_of(status, "CapPrm"), 16);
   facts.effective = number_in(line_of(status, "CapEff"), 16);
@@ -93,7 +96,8 @@ std::optional<ProcessFacts> find_process(pid_t pid) {
   const auto status = read_file(path_of(pid, "status"), kMaxText);
   if (!stat || !status) return std::nullopt;
   if (line_of(*status, "State").find('Z') != std::string_view::npos) return std::nullopt;
-  return parse_process(*stat, *status);
+  auto facts = parse_process(*stat, *status);
+  return facts && facts->ending ? std::nullopt : std::move(facts);
 }
 
 std::string describe_process(pid_t pid) {

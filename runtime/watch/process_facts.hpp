@@ -24,6 +24,7 @@ struct ProcessFacts {
   std::uint64_t bounding = 0;
   bool no_new_privileges = false;
   bool filtered = false;  // a seccomp filter is loaded
+  bool ending = false;    // on its way out: it is in no group any more
 };
 
 // From the texts of /proc/PID/stat and /proc/PID/status; nothing when they are not whole.

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <catch2/catch.hpp>
 #include <csignal>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -52,6 +53,19 @@ struct Bench {
     return found[0];
   }
 };
+
+// Waits for news about a pod; others on the machine make news as well.
+std::optional<WatchHint> await_hint(watch::KernelWatch& look_out, const std::string& uid) {
+  constexpr int kTries = 100;
+  for (int i = 0; i < kTries; ++i) {
+    for (const auto& hint : look_out.take_hints()) {
+      if (hint.uid == uid) return hint;
+    }
+    pollfd news{look_out.descriptor(), POLLIN, 0};
+    ::poll(&news, 1, 50);
+  }
+  return std::nullopt;
+}
 
 // Runs a program of the machine to its end; its exit code.
 int run(const std::vector<std::string>& arguments) {
@@ -167,7 +181,6 @@ TEST_CASE("mounts that somebody changed are put back where that is possible", "[
   bench.spec.mounts.push_back({volume, "/room", true, ""});
   bench.start();
   const auto pid = bench.made().pid;
-  pollfd news{bench.look_out.descriptor(), POLLIN, 0};
   bench.look_out.take_hints();
   SECTION("other options") {
     REQUIRE(run(enter(pid, {"mount", "-o", "remount,bind,rw", "/room"})) == 0);
@@ -184,16 +197,13 @@ TEST_CASE("mounts that somebody changed are put back where that is possible", "[
     CHECK(bench.look(false).empty());
   }
   SECTION("one less") {
-    REQUIRE(run(enter(pid, {"umount", "/room"})) == 0);
+    REQUIRE(run(enter(pid, {"busybox", "umount", "/room"})) == 0);
     const auto drift = bench.look_for_one(true);
     CHECK(drift.remedy == SandboxDrift::Remedy::restart);
     CHECK(drift.correction.empty());
   }
   // The kernel said so by itself.
-  CHECK(::poll(&news, 1, 5000) == 1);
-  const auto hints = bench.look_out.take_hints();
-  REQUIRE_FALSE(hints.empty());
-  CHECK(hints[0].uid == bench.pod.uid);
+  CHECK(await_hint(bench.look_out, bench.pod.uid));
 }
 
 TEST_CASE("a write to a group's file is told with its writer", "[vm]") {
@@ -203,15 +213,12 @@ TEST_CASE("a write to a group's file is told with its writer", "[vm]") {
   bench.look_out.take_hints();
   const auto pod = bench.made().group;
   REQUIRE(run({"/bin/sh", "-c", "echo 0 > " + pod + "/cgroup.freeze"}) == 0);
-  pollfd news{bench.look_out.descriptor(), POLLIN, 0};
-  REQUIRE(::poll(&news, 1, 5000) == 1);
-  const auto hints = bench.look_out.take_hints();
-  REQUIRE(hints.size() == 1);
-  CHECK(hints[0].uid == bench.pod.uid);
-  CHECK_FALSE(hints[0].actor.empty());
+  const auto hint = await_hint(bench.look_out, bench.pod.uid);
+  REQUIRE(hint);
+  CHECK_FALSE(hint->actor.empty());
   // Our own writes are no news.
   REQUIRE(write_file(pod + "/cgroup.freeze", "0"));
-  CHECK(bench.look_out.take_hints().empty());
+  for (const auto& other : bench.look_out.take_hints()) CHECK(other.uid != bench.pod.uid);
 }
 
 TEST_CASE("a lost pin is made again from the shim", "[vm]") {

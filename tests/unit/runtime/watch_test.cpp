@@ -79,6 +79,10 @@ TEST_CASE("a process is read whatever its name holds", "[watch]") {
   CHECK(facts->bounding == 0xa80425fb);
   CHECK(facts->no_new_privileges);
   CHECK(facts->filtered);
+  CHECK_FALSE(facts->ending);
+  std::string going = kStat;
+  going.replace(going.find("4194560"), 7, "4194564");
+  CHECK(parse_process(going, kStatus)->ending);
 }
 
 TEST_CASE("half a process is none", "[watch]") {
