@@ -27,7 +27,8 @@ class Server {
   Server(const SandboxFixture& fixture, const std::string& command) {
     SpawnRequest request;
     request.program = "/usr/bin/nsenter";
-    request.arguments = {"nsenter", "--net=" + fixture.net_namespace(), "/bin/sh", "-c", command};
+    request.arguments = {"nsenter", "--net=" + fixture.net_namespace(), "/bin/sh", "-c",
+                         "ip link set lo up; " + command};
     request.environment = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=" + fixture.scratch()};
     auto child = spawn(request);
     REQUIRE(child);
