@@ -47,8 +47,9 @@ std::string find_pod_uid(const std::string& path) {
 }
 
 bool is_telling_path(const std::string& path) {
-  return !find_pod_uid(path).empty() || ends_with(path, "/cgroup.procs") ||
-         ends_with(path, "/tasks") || ends_with(path, "/cgroup.threads");
+  const bool membership = ends_with(path, "/cgroup.procs") || ends_with(path, "/tasks") ||
+                          ends_with(path, "/cgroup.threads");
+  return membership == find_pod_uid(path).empty();
 }
 
 Hints::Hints() : epoll_(::epoll_create1(EPOLL_CLOEXEC)) {

@@ -16,8 +16,9 @@ namespace moored::watch {
 
 // The uid of the pod whose group or directory a path lies in ("…/pod<uid>/…"); empty: none.
 std::string find_pod_uid(const std::string& path);
-// Whether a write to a cgroup file may concern us: a file of a pod's group, or the membership of
-// any group, since a process is moved away by a write elsewhere.
+// Whether a write to a cgroup file may concern us: a value of a pod's group, or the membership of a
+// group of others, since a process is moved away by a write elsewhere. Containers and probes enter
+// their own groups all the time; who enters with them is found by the sweep.
 bool is_telling_path(const std::string& path);
 
 // Not thread safe. A kernel or right that is missing means fewer hints, never a failure: the sweep

@@ -81,13 +81,19 @@ class Subject:
     def spec(self):
         return json.loads((self.attempt() / "spec.json").read_text().splitlines()[0])
 
+    def groups(self):
+        """The cgroup.procs files of all hierarchies that the container is in."""
+        spec = self.spec()
+        doors = [pathlib.Path(path).parent for path in spec.get("tasksFiles", [])]
+        return [f"{group}/cgroup.procs" for group in [spec["cgroup"], *doors]]
+
     def upper(self):
         return (self.daemon.state_dir / "containers" / self.uid /
                 f"main-{self.attempt().name}" / "upper")
 
     def procs(self, controller):
         """The cgroup.procs file of a controller, or of version 2."""
-        for path in [self.spec()["cgroup"] + "/cgroup.procs"] + self.spec().get("procsFiles", []):
+        for path in self.groups():
             if path.startswith(MOUNTS.get(controller, MOUNTS[""]) + "/"):
                 return pathlib.Path(path)
         raise AssertionError(f"no group of {controller}")
@@ -159,8 +165,7 @@ class Drift(unittest.TestCase):
         """Runs a program in the namespaces of a pod."""
         prefix = []
         if joined:
-            files = " ".join(f"'{path}'" for path in [subject.spec()["cgroup"] + "/cgroup.procs",
-                                                      *subject.spec().get("procsFiles", [])])
+            files = " ".join(f"'{path}'" for path in subject.groups())
             prefix = ["sh", "-c", f'for f in {files}; do echo $$ > $f; done; exec "$@"', "sh"]
         child = subprocess.Popen([*prefix, "nsenter", "-t", str(subject.pid()), "-m", "-u", "-i",
                                   "-n", "-p", *command])
@@ -215,9 +220,7 @@ class Drift(unittest.TestCase):
         keep = next(line.split()[1] for line in status.splitlines() if line.startswith("CapBnd"))
         names = [f"+cap_{number}" for number in range(64) if int(keep, 16) >> number & 1]
         self.intruders.append(subprocess.Popen(
-            ["sh", "-c", "for f in " + " ".join(
-                [five.spec()["cgroup"] + "/cgroup.procs", *five.spec().get("procsFiles", [])]) +
-             "; do echo $$ > $f; done; exec nsenter -t " + str(five.pid()) + " -i -n -p " +
+            ["sh", "-c", "for f in " + " ".join(five.groups()) + "; do echo $$ > $f; done; exec nsenter -t " + str(five.pid()) + " -i -n -p " +
              "setpriv --nnp --inh-caps=-all --bounding-set=-all," + ",".join(names) +
              " sh -c 'sleep 602 & exit 0'"]))
         self.intruders[-1].wait(10)

@@ -256,6 +256,8 @@ TEST_CASE("which writes to cgroup files may concern a pod", "[watch]") {
   const Row rows[] = {
       {"/sys/fs/cgroup/memory/moored-1/pods/burstable/pod" + uid + "/main-0/memory.max", uid, true},
       {"/sys/fs/cgroup/moored-1/pods/pod" + uid + "/pids.max", uid, true},
+      {"/sys/fs/cgroup/moored-1/pods/pod" + uid + "/main-0/cgroup.procs", uid, false},
+      {"/sys/fs/cgroup/cpu/moored-1/pods/pod" + uid + "/main-0/tasks", uid, false},
       {"/sys/fs/cgroup/system.slice/cgroup.procs", "", true},
       {"/sys/fs/cgroup/cpu/tasks", "", true},
       {"/sys/fs/cgroup/system.slice/memory.max", "", false},
