@@ -253,7 +253,7 @@ class World:
                 if daemon.process is not None and daemon.process.poll() is None:
                     daemon.kill()
         for child in self.children:
-            with contextlib.suppress(ProcessLookupError):
+            if child.poll() is None:
                 os.killpg(child.pid, signal.SIGKILL)
             child.wait(10)
         run("ip", "netns", "del", self.namespace, check=False)
@@ -291,7 +291,8 @@ print(json.dumps({"good": good, "bad": bad, "seen": seen}))
         self.stop_file = world.directory / ("stop-" + uuid.uuid4().hex[:8])
         self.child = subprocess.Popen(
             world.inside("python3", "-c", self.CODE, host, str(port), path, self.stop_file),
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+        world.children.append(self.child)  # ends with the world when a test fails before stop()
 
     def stop(self):
         self.stop_file.touch()
