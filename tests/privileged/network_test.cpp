@@ -143,7 +143,9 @@ TEST_CASE("a lost or damaged address file is read off the running pods", "[netwo
   SECTION("an old copy") { REQUIRE(write_file(file, "moored-addresses 1\nnext 10.209.0.2\n")); }
   auto network = open_network(options);
   std::map<std::string, std::string> after;
-  for (const auto& report : *network->list()) {
+  const auto reports = network->list();
+  REQUIRE(reports);
+  for (const auto& report : *reports) {
     after[report.uid] = report.address;
     CHECK_FALSE(report.namespace_path.empty());
   }
