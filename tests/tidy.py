@@ -51,8 +51,9 @@ ADAPTERS = {
     r"^curl/": {"gitsync/repo", "runtime/registry"},
     r"^seccomp\.h": {"runtime/container", "runtime/image", "runtime/registry", "runtime/sys",
                      "gitsync/follow"},
-    r"^(archive|archive_entry|zlib|zstd)\.h": {"runtime/image"},
+    r"^(archive|archive_entry|zstd)\.h": {"runtime/image"},
     r"^openssl/": {"schema/host", "reconciler/store", "net/api", "runtime/container"},
+    r"^zlib\.h": {"runtime/image", "net/api"},
     r"^spdlog/": {"schema/base"},
     r"^CLI/": {"reconciler/ctl", "reconciler/daemon"},
 }

@@ -4,29 +4,24 @@
 
 #include <algorithm>
 #include <array>
-#include <ctime>
 #include <optional>
 #include <utility>  // before Asio, which forgets it
 
-#include <boost/asio/buffer.hpp>
+#include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/dispatch.hpp>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/asio/strand.hpp>
-#include <boost/asio/write.hpp>
-#include <boost/beast/core/tcp_stream.hpp>
 
-#include "net/api/failure.hpp"
+#include "net/api/answer_head.hpp"
 #include "net/api/head.hpp"
+#include "net/api/tls.hpp"
+#include "net/api/wire.hpp"
 
 namespace moored::net::api {
 namespace {
 
 namespace asio = boost::asio;
-namespace beast = boost::beast;
 using boost::system::error_code;
 
 // How much of a body goes out under one write timer.
@@ -36,44 +31,38 @@ constexpr std::size_t kReadBytes = 8U << 10U;
 constexpr std::size_t kDrainBytes = 1U << 20U;
 constexpr std::chrono::seconds kDrainTime{2};
 
-std::string http_date(Time now) {
-  const auto seconds = std::chrono::floor<std::chrono::seconds>(now).time_since_epoch().count();
-  const std::time_t when = static_cast<std::time_t>(seconds);
-  std::tm parts{};
-  ::gmtime_r(&when, &parts);
-  std::array<char, 40> text{};
-  const auto size = std::strftime(text.data(), text.size(), "%a, %d %b %Y %H:%M:%S GMT", &parts);
-  return std::string(text.data(), size);
-}
-
-// A header value cannot start another line, whoever wrote it.
-void append_header(std::string& out, std::string_view name, std::string_view value) {
-  out.append(name).append(": ");
-  for (const char c : value)
-    out.push_back(c == '\r' || c == '\n' || c == '\0' ? ' ' : c);
-  out += "\r\n";
-}
-
-std::string_view reason_of(int status) {
-  switch (status) {
-    case 403:
-      return "Forbidden";
-    case 413:
-      return "RequestEntityTooLarge";
-    case 421:
-      return "MisdirectedRequest";
-    case 505:
-      return "HTTPVersionNotSupported";
-    default:
-      return "BadRequest";
+// Counts a body among those that are being sent, for as long as it lives.
+class Held {
+ public:
+  Held() = default;
+  Held(std::shared_ptr<std::atomic<std::size_t>> sum, std::size_t bytes)
+      : sum_(std::move(sum)), bytes_(bytes) {
+    *sum_ += bytes_;
   }
-}
+  ~Held() { release(); }
+  Held(const Held&) = delete;
+  Held& operator=(const Held&) = delete;
+  Held& operator=(Held&& other) noexcept {
+    release();
+    sum_ = std::exchange(other.sum_, nullptr);
+    bytes_ = other.bytes_;
+    return *this;
+  }
 
-Response refusal(int status, const std::string& why) {
-  auto failure = bad_request(why);
-  failure.code = status;
-  failure.reason = reason_of(status);
-  return refuse(failure);
+ private:
+  void release() {
+    if (sum_) *sum_ -= bytes_;
+    sum_.reset();
+  }
+  std::shared_ptr<std::atomic<std::size_t>> sum_;  // a last connection may outlive the rest
+  std::size_t bytes_ = 0;
+};
+
+// Whoever asks for much and reads slowly must not fill the memory with answers.
+Response too_much_held() {
+  auto refused = make_refusal(429, "too many large answers are being sent, please try again later");
+  refused.headers.push_back({"Retry-After", "1"});
+  return refused;
 }
 
 class LiveConnection final : public Connection,
@@ -81,8 +70,8 @@ class LiveConnection final : public Connection,
  public:
   using Closed = std::function<void(std::uint64_t id)>;
 
-  LiveConnection(asio::ip::tcp::socket socket, const Accepted& accepted, ConnectionShared& shared,
-                 Closed closed);
+  LiveConnection(std::shared_ptr<Wire> wire, std::shared_ptr<const Tls> tls,
+                 const Accepted& accepted, ConnectionShared& shared, Closed closed);
   ~LiveConnection() override;
 
   void start() override;
@@ -95,13 +84,15 @@ class LiveConnection final : public Connection,
   bool streaming() const override { return streaming_; }
 
  private:
+  const asio::any_io_executor& strand() const {
+    return *static_cast<const asio::any_io_executor*>(wire_->executor());
+  }
   void read_more();
-  void on_bytes(error_code error, std::size_t size);
+  void on_bytes(bool failed, std::size_t size);
   void look();
   void take_request();
-  std::optional<Response> judge(const Request& request) const;
+  std::optional<Response> judge(Request& request) const;
   void respond(Response response);
-  void write_head(const Response& response);
   void write_body();
   void next_request();
   void refuse_and_close(int status, const std::string& why);
@@ -118,9 +109,11 @@ class LiveConnection final : public Connection,
   void arm_timer();
 
   std::uint64_t id_;
-  beast::tcp_stream stream_;
+  std::shared_ptr<Wire> wire_;
+  std::shared_ptr<const Tls> tls_;  // absent: plain
   std::string remote_;
   std::string local_;
+  std::string peer_;  // of the client's certificate
   ConnectionShared& shared_;
   Closed closed_;
   std::string in_;  // received and not yet taken
@@ -138,6 +131,7 @@ class LiveConnection final : public Connection,
   std::string out_;  // head of an answer, or a chunk
   Body body_;
   std::size_t written_ = 0;  // of body_
+  Held held_;
 
   std::unique_ptr<Stream> source_;
   asio::steady_timer timer_;
@@ -149,38 +143,42 @@ class LiveConnection final : public Connection,
   std::size_t drained_ = 0;
 };
 
-LiveConnection::LiveConnection(asio::ip::tcp::socket socket, const Accepted& accepted,
-                               ConnectionShared& shared, Closed closed)
+LiveConnection::LiveConnection(std::shared_ptr<Wire> wire, std::shared_ptr<const Tls> tls,
+                               const Accepted& accepted, ConnectionShared& shared, Closed closed)
     : id_(accepted.id),
-      stream_(std::move(socket)),
+      wire_(std::move(wire)),
+      tls_(std::move(tls)),
       remote_(accepted.remote),
       local_(accepted.local),
       shared_(shared),
       closed_(std::move(closed)),
       reader_(shared.options.limits.head),
-      timer_(stream_.get_executor()),
-      changes_(stream_.get_executor()) {}
+      timer_(strand()),
+      changes_(strand()) {}
 
 LiveConnection::~LiveConnection() {
   closed_(id_);
 }
 
 void LiveConnection::start() {
-  asio::dispatch(stream_.get_executor(), [self = shared_from_this()] {
-    error_code ignored;
-    self->stream_.socket().set_option(asio::ip::tcp::no_delay(true), ignored);
-    self->next_request();
+  asio::dispatch(strand(), [self = shared_from_this()] {
+    self->wire_->expires_after(self->shared_.options.limits.header_time);
+    self->wire_->greet([self](bool failed) {
+      if (failed) return self->close();
+      self->peer_ = self->wire_->peer_name();
+      self->next_request();
+    });
   });
 }
 
 void LiveConnection::wake() {
-  asio::post(stream_.get_executor(), [self = shared_from_this()] {
+  asio::post(strand(), [self = shared_from_this()] {
     if (self->streaming_) self->pump();
   });
 }
 
 void LiveConnection::shut(bool at_once) {
-  asio::post(stream_.get_executor(), [self = shared_from_this(), at_once] {
+  asio::post(strand(), [self = shared_from_this(), at_once] {
     self->keep_alive_ = false;
     if (at_once || self->waiting_ || self->streaming_) self->close();
   });
@@ -190,9 +188,10 @@ void LiveConnection::close() {
   error_code ignored;
   timer_.cancel();
   if (changes_.is_open()) changes_.close(ignored);
-  stream_.close();
+  wire_->close();
   source_.reset();
   streaming_ = false;
+  // The body stays with the connection: a write under way may still look at it.
 }
 
 // ---- requests -----------------------------------------------------------------------------------
@@ -204,7 +203,7 @@ void LiveConnection::next_request() {
   first_byte_ = false;
   body_wanted_ = false;
   const auto& limits = shared_.options.limits;
-  stream_.expires_after(served_ ? limits.idle_time : limits.header_time);
+  wire_->expires_after(served_ ? limits.idle_time : limits.header_time);
   if (in_.empty()) return read_more();
   look();
 }
@@ -212,16 +211,15 @@ void LiveConnection::next_request() {
 void LiveConnection::read_more() {
   const auto old_size = in_.size();
   in_.resize(old_size + kReadBytes);
-  stream_.async_read_some(
-      asio::buffer(in_.data() + old_size, kReadBytes),
-      [self = shared_from_this(), old_size](error_code error, std::size_t size) {
-        self->in_.resize(old_size + size);
-        self->on_bytes(error, size);
-      });
+  wire_->read_some(in_.data() + old_size, kReadBytes,
+                   [self = shared_from_this(), old_size](bool failed, std::size_t size) {
+                     self->in_.resize(old_size + size);
+                     self->on_bytes(failed, size);
+                   });
 }
 
-void LiveConnection::on_bytes(error_code error, std::size_t size) {
-  if (error || size == 0) return close();
+void LiveConnection::on_bytes(bool failed, std::size_t size) {
+  if (failed || size == 0) return close();
   silent_ = false;
   look();
 }
@@ -229,7 +227,7 @@ void LiveConnection::on_bytes(error_code error, std::size_t size) {
 void LiveConnection::look() {
   if (!first_byte_) {
     first_byte_ = true;
-    stream_.expires_after(shared_.options.limits.header_time);
+    wire_->expires_after(shared_.options.limits.header_time);
   }
   if (!body_wanted_) {
     switch (reader_.read(in_)) {
@@ -247,19 +245,32 @@ void LiveConnection::look() {
     }
     body_wanted_ = true;
     if (in_.size() < reader_.size() + reader_.head().body_bytes) {
-      stream_.expires_after(shared_.options.limits.body_time);
+      wire_->expires_after(shared_.options.limits.body_time);
     }
   }
   if (in_.size() < reader_.size() + reader_.head().body_bytes) return read_more();
   take_request();
 }
 
-std::optional<Response> LiveConnection::judge(const Request& request) const {
-  if (!is_known_host(reader_.head().host, local_, shared_.options.allowed_hosts)) {
-    return refusal(421, "this server does not answer for host " + reader_.head().host);
+// Which machine is meant, which page asks, and who: in this order, so that a stranger's page learns
+// nothing about tokens.
+std::optional<Response> LiveConnection::judge(Request& request) const {
+  const auto& options = shared_.options;
+  const auto& host = reader_.head().host;
+  const bool known = is_known_host(host, local_, options.allowed_hosts) ||
+                     (tls_ && is_known_host(host, local_, tls_->names()));
+  if (!known) return make_refusal(421, "this server does not answer for host " + host);
+  if (is_foreign_site(request)) {
+    return make_refusal(403, "requests from other sites are not answered");
   }
-  if (is_foreign_site(request)) return refusal(403, "requests from other sites are not answered");
-  return std::nullopt;
+  if (!options.admit) return std::nullopt;
+  if (auto user = options.admit(request, peer_)) {
+    request.user = *std::move(user);
+    return std::nullopt;
+  }
+  auto refused = make_refusal(401, "a valid token is needed: Authorization: Bearer TOKEN");
+  refused.headers.push_back({"WWW-Authenticate", "Bearer realm=\"moored\""});
+  return refused;
 }
 
 void LiveConnection::take_request() {
@@ -277,7 +288,7 @@ void LiveConnection::take_request() {
   head_only_ = head.method == "HEAD";
   keep_alive_ = head.keep_alive;
   old_ = head.old;
-  stream_.expires_never();
+  wire_->expires_never();
   if (auto refused = judge(request)) {
     keep_alive_ = false;
     shared_.refused(refused->status);
@@ -285,7 +296,7 @@ void LiveConnection::take_request() {
   }
   shared_.carry(std::move(request), [self = shared_from_this()](Response response) {
     // Usually still on the strand: dispatch then goes straight on.
-    asio::dispatch(self->stream_.get_executor(),
+    asio::dispatch(self->strand(),
                    [self, shared = std::make_shared<Response>(std::move(response))]() mutable {
                      self->respond(std::move(*shared));
                    });
@@ -295,11 +306,15 @@ void LiveConnection::take_request() {
 // Who sends what is no request, or a write, gets one answer for each connection.
 void LiveConnection::respond(Response response) {
   if (shared_.stopping || response.status == 400 || response.status == 405) keep_alive_ = false;
-  source_ = std::move(response.stream);
-  if (source_) keep_alive_ = false;  // what watches for the client's end cannot be taken back
+  // What watches for the client's end cannot be taken back.
+  if (response.stream) keep_alive_ = false;
+  const auto size = response.body ? response.body->size() : 0;
+  if (*shared_.held_bytes + size > shared_.options.limits.held_bytes) response = too_much_held();
   body_ = response.body;
+  held_ = Held(shared_.held_bytes, body_ ? body_->size() : 0);
   written_ = 0;
-  write_head(response);
+  out_ = make_answer_head(response, {old_, keep_alive_, shared_.clock->now().wall});
+  source_ = std::move(response.stream);
   if (head_only_) {
     source_.reset();
     body_.reset();
@@ -308,44 +323,21 @@ void LiveConnection::respond(Response response) {
   write_body();
 }
 
-void LiveConnection::write_head(const Response& response) {
-  out_ = "HTTP/1.1 " + std::to_string(response.status) + " ";
-  out_ += status_words(response.status);
-  out_ += "\r\n";
-  append_header(out_, "Date", http_date(shared_.clock->now().wall));
-  append_header(out_, "Content-Type", response.content_type);
-  append_header(out_, "Cache-Control", "no-cache, private");
-  append_header(out_, "X-Content-Type-Options", "nosniff");
-  for (const auto& [name, value] : response.headers)
-    append_header(out_, name, value);
-  if (!source_) {
-    append_header(out_, "Content-Length", std::to_string(body_ ? body_->size() : 0));
-  } else if (!old_) {
-    append_header(out_, "Transfer-Encoding", "chunked");
-  }
-  if (!keep_alive_) append_header(out_, "Connection", "close");
-  if (keep_alive_ && old_) append_header(out_, "Connection", "keep-alive");
-  out_ += "\r\n";
-}
-
 void LiveConnection::write_body() {
   const auto left = body_ ? body_->size() - written_ : 0;
   const auto piece = std::min(left, kPieceBytes);
-  const std::array<asio::const_buffer, 2> buffers{
-      asio::buffer(out_), asio::buffer(left > 0 ? body_->data() + written_ : "", piece)};
-  stream_.expires_after(shared_.options.limits.write_time);
-  asio::async_write(stream_, buffers,
-                    [self = shared_from_this(), piece](error_code error, std::size_t) {
-                      if (error) return self->close();
-                      self->out_.clear();
-                      self->written_ += piece;
-                      if (self->body_ && self->written_ < self->body_->size()) {
-                        return self->write_body();
-                      }
-                      self->body_.reset();
-                      if (self->keep_alive_) return self->next_request();
-                      self->linger();
-                    });
+  const std::string_view part(left > 0 ? body_->data() + written_ : "", piece);
+  wire_->expires_after(shared_.options.limits.write_time);
+  wire_->write(out_, part, [self = shared_from_this(), piece](bool failed, std::size_t) {
+    if (failed) return self->close();
+    self->out_.clear();
+    self->written_ += piece;
+    if (self->body_ && self->written_ < self->body_->size()) return self->write_body();
+    self->body_.reset();
+    self->held_ = Held();
+    if (self->keep_alive_) return self->next_request();
+    self->linger();
+  });
 }
 
 void LiveConnection::refuse_and_close(int status, const std::string& why) {
@@ -353,26 +345,25 @@ void LiveConnection::refuse_and_close(int status, const std::string& why) {
   keep_alive_ = false;
   head_only_ = false;
   shared_.refused(status);
-  respond(refusal(status, why));
+  respond(make_refusal(status, why));
 }
 
 // Closes our side first and reads the rest away: closing with unread bytes would reset the
 // connection and could take the answer with it.
 void LiveConnection::linger() {
-  error_code ignored;
-  stream_.socket().shutdown(asio::ip::tcp::socket::shutdown_send, ignored);
-  stream_.expires_after(kDrainTime);
-  drain();
+  wire_->expires_after(kDrainTime);
+  wire_->end_writing([self = shared_from_this()](bool failed) {
+    if (failed) return self->close();
+    self->drain();
+  });
 }
 
 void LiveConnection::drain() {
-  in_.resize(kReadBytes);
-  stream_.async_read_some(asio::buffer(in_.data(), in_.size()),
-                          [self = shared_from_this()](error_code error, std::size_t size) {
-                            self->drained_ += size;
-                            if (error || self->drained_ > kDrainBytes) return self->close();
-                            self->drain();
-                          });
+  wire_->discard_some([self = shared_from_this()](bool failed, std::size_t size) {
+    self->drained_ += size;
+    if (failed || self->drained_ > kDrainBytes) return self->close();
+    self->drain();
+  });
 }
 
 // ---- streams ------------------------------------------------------------------------------------
@@ -387,22 +378,20 @@ void LiveConnection::start_stream() {
     changes_.assign(::fcntl(fd, F_DUPFD_CLOEXEC, 0), ignored);
   }
   watch_peer();
-  stream_.expires_after(shared_.options.limits.write_time);
-  asio::async_write(stream_, asio::buffer(out_),
-                    [self = shared_from_this()](error_code error, std::size_t) {
-                      if (error) return self->close();
-                      self->writing_ = false;
-                      self->pump();
-                    });
+  wire_->expires_after(shared_.options.limits.write_time);
+  wire_->write(out_, {}, [self = shared_from_this()](bool failed, std::size_t) {
+    if (failed) return self->close();
+    self->writing_ = false;
+    self->pump();
+  });
 }
 
 // A client that goes makes the socket readable; so does one that sends more, which a stream never
 // gets to: both end the stream.
 void LiveConnection::watch_peer() {
-  stream_.socket().async_wait(asio::ip::tcp::socket::wait_read,
-                              [self = shared_from_this()](error_code error) {
-                                if (!error && self->streaming_) self->close();
-                              });
+  wire_->wait_readable([self = shared_from_this()](bool failed) {
+    if (!failed && self->streaming_) self->close();
+  });
 }
 
 // Waits for the descriptor only while nothing is being written: it stays readable until the next
@@ -439,19 +428,18 @@ void LiveConnection::write_chunk() {
   if (!old_) out_ += "\r\n";
   writing_ = true;
   news_ = news_ || full;
-  stream_.expires_after(shared_.options.limits.write_time);
-  asio::async_write(stream_, asio::buffer(out_),
-                    [self = shared_from_this()](error_code error, std::size_t) {
-                      self->writing_ = false;
-                      if (error || !self->source_) return self->close();
-                      if (!self->more_) return self->end_stream();
-                      if (self->news_) return self->pump();
-                      self->arm_timer();
-                    });
+  wire_->expires_after(shared_.options.limits.write_time);
+  wire_->write(out_, {}, [self = shared_from_this()](bool failed, std::size_t) {
+    self->writing_ = false;
+    if (failed || !self->source_) return self->close();
+    if (!self->more_) return self->end_stream();
+    if (self->news_) return self->pump();
+    self->arm_timer();
+  });
 }
 
 void LiveConnection::arm_timer() {
-  stream_.expires_never();
+  wire_->expires_never();
   watch_changes();
   const auto wait = source_->next_due() - shared_.clock->now().mono;
   timer_.expires_after(std::max<Duration>(wait, std::chrono::milliseconds(1)));
@@ -475,13 +463,11 @@ void LiveConnection::end_stream() {
 std::shared_ptr<Connection> make_connection(asio::io_context& io, Accepted accepted,
                                             ConnectionShared& shared,
                                             std::function<void(std::uint64_t)> closed) {
-  error_code error;
-  asio::ip::tcp::socket socket(asio::make_strand(io));
-  const auto protocol = accepted.six ? asio::ip::tcp::v6() : asio::ip::tcp::v4();
-  socket.assign(protocol, accepted.socket.get(), error);
-  if (error) return nullptr;
-  accepted.socket.release();
-  return std::make_shared<LiveConnection>(std::move(socket), accepted, shared, std::move(closed));
+  auto tls = shared.options.tls ? shared.options.tls->get() : nullptr;
+  auto wire = make_wire(io, std::move(accepted.socket), accepted.six, tls);
+  if (!wire) return nullptr;
+  return std::make_shared<LiveConnection>(std::move(wire), std::move(tls), accepted, shared,
+                                          std::move(closed));
 }
 
 }  // namespace moored::net::api

@@ -22,6 +22,9 @@ struct ConnectionShared {
   Transport::Carry carry;
   Transport::Refused refused;
   std::atomic<bool> stopping{false};
+  // Of bodies that are being sent.
+  std::shared_ptr<std::atomic<std::size_t>> held_bytes =
+      std::make_shared<std::atomic<std::size_t>>(0);
 };
 
 // Reads a request, has it answered, writes the answer, and so on. Its work runs on a strand of its

@@ -13,6 +13,11 @@
 #include "schema/ports/reports.hpp"
 #include "schema/ports/state_view.hpp"
 
+namespace moored {
+class Preview;
+class UsageReader;
+}
+
 namespace moored::net::api {
 
 // How many watches and followed logs may be open at once. Above it: 429.
@@ -49,6 +54,8 @@ class StreamPlace {
   StreamCount* count_;
 };
 
+class CpuRates;
+
 // Everything an answer is made from. All members outlive the answers and their streams.
 struct ApiContext {
   const StateSource& state;
@@ -59,6 +66,9 @@ struct ApiContext {
   ChangeFeed& feed;
   std::string address;  // HOST:PORT, for the old discovery document
   std::string log_dir;  // where container logs are; empty: this process keeps none
+  CpuRates* rates = nullptr;
+  UsageReader* usage = nullptr;       // null: nothing is measured here
+  const Preview* preview = nullptr;   // null: dry runs are refused like writes
   std::vector<MetricSource*> meters{};  // measured for /metrics, in this order
 };
 

@@ -12,12 +12,14 @@ namespace {
 // No writing verbs: what is desired comes from the repository, and kubectl must know
 // beforehand.
 constexpr std::string_view kReadVerbs = R"(["get","list","watch"])";
+constexpr std::string_view kMeasureVerbs = R"(["get","list"])";
 constexpr std::string_view kGetVerb = R"(["get"])";
 constexpr std::string_view kCreateVerb = R"(["create"])";
 
-// What is not stored is a review: it is answered when posted and never kept.
+// A review is answered when posted and never kept; usage is measured when it is asked for.
 std::string_view verbs_of(const Resource& row) {
-  return row.stored != nullptr ? kReadVerbs : kCreateVerb;
+  if (row.usage) return kMeasureVerbs;
+  return row.review() ? kCreateVerb : kReadVerbs;
 }
 
 // The groups in order, each once; old versions that are not advertised do not make a group.

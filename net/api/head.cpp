@@ -203,8 +203,13 @@ bool is_known_host(std::string_view host, std::string_view local_address,
   if (same_name(name, "localhost") || is_loopback_address(name) || name == local_address) {
     return true;
   }
-  return std::any_of(allowed.begin(), allowed.end(),
-                     [&](const std::string& known) { return same_name(known, name); });
+  return std::any_of(allowed.begin(), allowed.end(), [&](const std::string& known) {
+    if (known.substr(0, 2) != "*.") return same_name(known, name);
+    // One more label in front, as in certificates.
+    const auto dot = name.find('.');
+    return dot != std::string_view::npos && dot > 0 &&
+           same_name(name.substr(dot), std::string_view(known).substr(1));
+  });
 }
 
 // Browsers send these headers by themselves and no script can leave them out or change

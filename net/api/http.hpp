@@ -23,6 +23,7 @@ struct Request {
   std::string query;  // as sent, without the question mark
   std::vector<Header> headers;
   std::string body;
+  std::string user;  // who asks; empty: nobody was asked to say
 
   // The first header of that name in any case, or empty.
   std::string_view header(std::string_view name) const;

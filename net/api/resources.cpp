@@ -69,6 +69,19 @@ void add_review(std::vector<Resource>& rows, std::string_view group, std::string
   rows.push_back(row);
 }
 
+// Without singular names, as metrics-server lists them: `kubectl get node` must mean the other one.
+void add_usage(std::vector<Resource>& rows, std::string_view plural, std::string_view kind,
+               bool namespaced) {
+  Resource row;
+  row.group = "metrics.k8s.io";
+  row.version = "v1beta1";
+  row.plural = plural;
+  row.kind = kind;
+  row.namespaced = namespaced;
+  row.usage = true;
+  rows.push_back(row);
+}
+
 std::vector<Resource> make_rows() {
   std::vector<Resource> rows;
   for (const auto* kind : all_kinds())
@@ -80,6 +93,8 @@ std::vector<Resource> make_rows() {
   add_review(rows, "authorization.k8s.io", "selfsubjectaccessreviews", "SelfSubjectAccessReview");
   add_review(rows, "authorization.k8s.io", "selfsubjectrulesreviews", "SelfSubjectRulesReview");
   add_review(rows, "authentication.k8s.io", "selfsubjectreviews", "SelfSubjectReview");
+  add_usage(rows, "nodes", "NodeMetrics", false);
+  add_usage(rows, "pods", "PodMetrics", true);
   return rows;
 }
 

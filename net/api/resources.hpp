@@ -30,9 +30,11 @@ struct Resource {
   bool listed = true;  // in discovery
   std::span<const std::string_view> short_names;
   std::span<const std::string_view> subresources;
-  const Kind* stored = nullptr;  // null: an access review
+  const Kind* stored = nullptr;  // null: an access review, or usage
+  bool usage = false;            // measured when asked for, never stored
   Rewrite rewrite = Rewrite::none;
 
+  bool review() const { return stored == nullptr && !usage; }
   std::string api_version() const;
   // "pods" or "deployments.apps", as messages name it.
   std::string qualified() const;

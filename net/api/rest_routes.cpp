@@ -28,7 +28,10 @@ std::atomic<std::int64_t> reply_count{0};
 // What travels with a request through the library and comes back with its response.
 class Exchange final : public http::details::_http_server_context {
  public:
-  explicit Exchange(RestRoutes::Done done) : done_(std::move(done)) {}
+  Exchange(RestRoutes::Done done, std::string asker)
+      : user(std::move(asker)), done_(std::move(done)) {}
+
+  std::string user;  // the library has no place for it
 
   // The body is sent from where it lies; the stream goes on after the head.
   Body body;
@@ -123,6 +126,7 @@ Request take_request(const http::http_request& message) {
   request.method = message.method();
   request.path = message.request_uri().path();
   request.query = message.request_uri().query();
+  request.user = static_cast<const Exchange*>(message._get_server_context())->user;
   for (const auto& [name, value] : message.headers())
     request.headers.push_back({name, value});
   if (!message.body().is_valid()) return request;
@@ -221,7 +225,8 @@ void RestRoutes::carry(Request request, Done done) {
   if (!request.query.empty()) target += "?" + request.query;
   try {
     const web::uri uri(target);
-    auto message = http::http_request::_create_request(std::make_unique<Exchange>(finish));
+    auto message = http::http_request::_create_request(
+        std::make_unique<Exchange>(finish, std::move(request.user)));
     message.set_method(request.method);
     message.set_request_uri(uri);
     message._set_listener_path("/");

@@ -171,11 +171,12 @@ Value rules_status() {
   return status;
 }
 
-// There are no accounts: every client is the anonymous one, as Kubernetes calls it.
-Value identity_status() {
+// Without tokens every client is the anonymous one, as Kubernetes calls it.
+Value identity_status(const std::string& name) {
   Value user = Value::make_map();
-  user.put("username", Value::of_text("system:anonymous"));
-  user.put("groups", texts({"system:unauthenticated"}));
+  const bool known = !name.empty();
+  user.put("username", Value::of_text(known ? name : "system:anonymous"));
+  user.put("groups", texts({known ? "system:authenticated" : "system:unauthenticated"}));
   Value status = Value::make_map();
   status.put("userInfo", std::move(user));
   return status;
@@ -223,7 +224,7 @@ Response answer_review(const Resource& resource, const Request& request) {
   review.put("apiVersion", Value::of_text(resource.api_version()));
   review.put("metadata", Value::make_map()).put("creationTimestamp", Value{});
   if (identity) {
-    review.put("status", identity_status());
+    review.put("status", identity_status(request.user));
     return make_json(write_json(review), 201);
   }
   Value status = rules ? rules_status() : access_status(*spec);

@@ -5,15 +5,18 @@
 #include <span>
 
 #include "net/api/discovery.hpp"
+#include "net/api/dry_run.hpp"
 #include "net/api/health.hpp"
 #include "net/api/json_text.hpp"
 #include "net/api/logs.hpp"
 #include "net/api/metrics.hpp"
 #include "net/api/openapi.hpp"
+#include "net/api/openapi_v2.hpp"
 #include "net/api/read.hpp"
 #include "net/api/refusal.hpp"
 #include "net/api/report_routes.hpp"
 #include "net/api/reviews.hpp"
+#include "net/api/usage.hpp"
 #include "net/api/watch.hpp"
 
 namespace moored::net::api {
@@ -112,20 +115,38 @@ Response answer_target(const Target& target, const Request& request, const Query
   return start_watch(target, query, *choice, context);
 }
 
+Response answer_usage(const Target& target, const Request& request, const Query& query,
+                      const ApiContext& context) {
+  if (!target.subresource.empty()) return refuse(no_such_resource());
+  if (query.truth("watch")) {
+    Target watched = target;
+    watched.subresource = "watch";
+    return refuse(not_served(watched));
+  }
+  if (!choose(request.header("accept"), Offer::only_plain)) return refuse(not_acceptable());
+  return read_usage(target, query, context);
+}
+
 // A GET below /api/v1 or /apis/GROUP/VERSION, or any other method there.
 Response answer_group(std::string_view group, std::string_view version, Segments rest,
                       const Request& request, const Query& query, const ApiContext& context) {
   const bool reads = request.method == "GET" || request.method == "HEAD";
   const auto target = find_target(group, version, rest);
-  const bool review = target.resource != nullptr && target.resource->stored == nullptr;
+  const bool review = target.resource != nullptr && target.resource->review();
   if (review && request.method == "POST" && target.name.empty()) {
     return answer_review(*target.resource, request);
+  }
+  const bool stored = target.resource != nullptr && target.resource->stored != nullptr;
+  if (stored && target.subresource.empty() && context.preview != nullptr &&
+      is_dry_run(request, query)) {
+    return answer_dry_run(target, request, context);
   }
   if (is_connection(target)) return refuse(not_served(target));
   if (!reads || review) return refuse(refuse_write(target, *context.state.view()));
   if (!serves_group(group, version)) return not_found();
   if (rest.empty()) return discover_version(group, version);
   if (target.resource == nullptr) return refuse(no_such_resource());
+  if (target.resource->usage) return answer_usage(target, request, query, context);
   return answer_target(target, request, query, context);
 }
 
@@ -135,21 +156,26 @@ Response answer_discovery(bool core, const Request& request, const ApiContext& c
   return core ? discover_core(*choice, context.address) : discover_groups(*choice);
 }
 
-// /openapi/v3 and the documents below it. v2 exists as protobuf only for those who ask for it: a
-// readable 404 lets newer clients go on with v3.
-Response answer_openapi(Segments path) {
+// /openapi/v3 and the documents below it. v2 exists as protobuf only, for those who ask for that: a
+// readable 404 tells the others.
+Response answer_openapi(Segments path, const Request& request) {
+  if (path[1] == "v2" && path.size() == 2 &&
+      request.header("accept").find(kOpenapiV2Type) != std::string_view::npos) {
+    return openapi_v2_document();
+  }
   if (path[1] == "v3" && path.size() == 2) return openapi_index();
   if (path[1] == "v3" && path.size() == 4 && path[2] == "api") return openapi_document("", path[3]);
   if (path[1] == "v3" && path.size() == 5 && path[2] == "apis") {
     return openapi_document(path[3], path[4]);
   }
   auto failure = no_such_resource();
-  failure.message = "moored serves OpenAPI v3 only";
+  failure.message = "moored serves OpenAPI v3, and v2 as protobuf alone";
   return refuse(failure);
 }
 
 // Everything that is neither /api nor /apis.
-Response answer_other(Segments path, const Query& query, const ApiContext& context) {
+Response answer_other(Segments path, const Request& request, const Query& query,
+                      const ApiContext& context) {
   if (path.empty()) return list_paths();
   const auto& first = path[0];
   if (first == "version" && path.size() == 1) return discover_release();
@@ -158,7 +184,7 @@ Response answer_other(Segments path, const Query& query, const ApiContext& conte
   }
   if (first == "metrics" && path.size() == 1) return answer_metrics(context);
   if (auto report = answer_report(path, query, context)) return *std::move(report);
-  if (first == "openapi" && path.size() >= 2) return answer_openapi(path);
+  if (first == "openapi" && path.size() >= 2) return answer_openapi(path, request);
   return not_found();
 }
 
@@ -189,7 +215,7 @@ Response answer(const Request& request, const ApiContext& context) {
   if (segments.size() == 2 && segments[0] == "apis") {
     return serves_group(segments[1]) ? discover_group(segments[1]) : not_found();
   }
-  return answer_other(segments, *query, context);
+  return answer_other(segments, request, *query, context);
 }
 
 }  // namespace moored::net::api

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "net/api/compression.hpp"
+#include "net/api/cpu_rates.hpp"
 #include "net/api/request_meter.hpp"
 #include "net/api/rest_routes.hpp"
 #include "net/api/routes.hpp"
@@ -49,6 +51,7 @@ struct ApiServer::State {
   api::ChangeFeed feed;
   api::ApiContext context;
   ServerMeter meter;
+  api::CpuRates rates;
   std::unique_ptr<api::RestRoutes> routes;
   std::unique_ptr<api::Transport> transport;  // dies first: its connections use all the others
   int token = -1;
@@ -72,6 +75,14 @@ Result<std::unique_ptr<ApiServer>> ApiServer::start(ApiOptions options, const St
   transport.threads = options.threads;
   transport.allowed_hosts = std::move(options.allowed_hosts);
   transport.limits = options.limits;
+  transport.tls = std::move(options.tls);
+  if (options.access) {
+    const auto* time = &clock;
+    transport.admit = [access = options.access, time](const api::Request& request,
+                                                      const std::string& peer) {
+      return access->find_user(request, peer, time->now());
+    };
+  }
   MOORED_TRY(made->transport, api::Transport::create(std::move(transport), clock));
   const bool six = options.listen_address.find(':') != std::string::npos;
   made->context.address = (six ? "[" + options.listen_address + "]" : options.listen_address) +
@@ -80,12 +91,15 @@ Result<std::unique_ptr<ApiServer>> ApiServer::start(ApiOptions options, const St
   const auto* context = &made->context;
   MOORED_TRY(made->routes,
              api::RestRoutes::open(made->context.address, [context](const api::Request& request) {
-               return api::answer(request, *context);
+               return api::compress(api::answer(request, *context), request);
              }));
   auto* routes = made->routes.get();
   auto* meter = &made->meter;
   meter->transport = made->transport.get();
   made->context.meters = {meter};
+  made->context.rates = &made->rates;
+  made->context.usage = options.usage;
+  made->context.preview = options.preview;
   for (auto* other : options.meters)
     made->context.meters.push_back(other);
   const auto* watch = &clock;

@@ -5,12 +5,16 @@
 #include <string>
 #include <vector>
 
+#include "net/api/access.hpp"
+#include "net/api/tls.hpp"
 #include "net/api/transport.hpp"
 #include "schema/base/result.hpp"
 #include "schema/base/time.hpp"
 #include "schema/ports/metrics.hpp"
+#include "schema/ports/preview.hpp"
 #include "schema/ports/reports.hpp"
 #include "schema/ports/state_view.hpp"
+#include "schema/ports/usage.hpp"
 
 namespace moored::net {
 
@@ -22,6 +26,10 @@ struct ApiOptions {
   std::string log_dir = "/var/log/moored";  // where container logs are
   std::vector<std::string> allowed_hosts;   // Host names beside loopback and the bound address
   api::TransportLimits limits;
+  std::shared_ptr<api::TlsSource> tls;  // absent: plain HTTP
+  std::shared_ptr<api::Access> access;  // absent: everybody may read
+  const Preview* preview = nullptr;   // for dry runs; it outlives the server
+  UsageReader* usage = nullptr;       // of containers and node; it outlives the server
   std::vector<MetricSource*> meters;  // of the rest of the daemon, for /metrics; they outlive it
 };
 

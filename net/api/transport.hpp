@@ -4,6 +4,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,10 +16,13 @@
 
 namespace moored::net::api {
 
+class TlsSource;
+
 // All can be changed by the operator; reaching one closes the connection it belongs to.
 struct TransportLimits {
   HeadLimits head;
   std::size_t body_bytes = 1U << 20U;
+  std::size_t held_bytes = 256U << 20U;  // bodies being sent over all connections; then 429
   std::size_t connections = 4096;
   std::size_t per_address = 256;
   std::chrono::milliseconds header_time{10'000};  // for a head, and for the first byte of the first
@@ -31,6 +35,10 @@ struct TransportOptions {
   UniqueFd listener;  // of open_listener()
   int threads = 2;
   std::vector<std::string> allowed_hosts;  // names beside loopback and the address connected to
+  std::shared_ptr<TlsSource> tls;          // absent: plain HTTP
+  // Who asks: by the request, or the name in a client's certificate. Nothing: not answered (401).
+  // Absent: everybody is answered. Any thread.
+  std::function<std::optional<std::string>(const Request&, const std::string& peer)> admit;
   TransportLimits limits;
 };
 

@@ -1,6 +1,7 @@
 // cpprest's client towards our own API; the only file that sees the library.
 #include "reconciler/ctl/api_client.hpp"
 
+#include <boost/asio/ssl/context.hpp>
 #include <cpprest/http_client.h>
 #include <pplx/threadpool.h>
 
@@ -34,10 +35,43 @@ void start_pool() {
   static_cast<void>(started);
 }
 
+// True for the one certificate that is trusted, whatever names and dates it has: it is this
+// machine's own daemon's, read from the file that the daemon serves.
+int is_pinned(X509_STORE_CTX* store, void* pin) {
+  auto* memory = BIO_new_mem_buf(static_cast<std::string*>(pin)->data(), -1);
+  auto* wanted = PEM_read_bio_X509(memory, nullptr, nullptr, nullptr);
+  BIO_free(memory);
+  const auto* shown = X509_STORE_CTX_get0_cert(store);
+  const bool same = wanted != nullptr && shown != nullptr && X509_cmp(wanted, shown) == 0;
+  X509_free(wanted);
+  return same ? 1 : 0;
+}
+
+// The library checks against the machine's authorities unless it is told otherwise here.
+void set_trust(const Endpoint& endpoint, boost::asio::ssl::context& context) {
+  if (!endpoint.ca_file.empty()) context.load_verify_file(endpoint.ca_file);
+  if (endpoint.pin.empty()) return;
+  // The context is used while the endpoint, which the client keeps, is there.
+  SSL_CTX_set_cert_verify_callback(context.native_handle(), &is_pinned,
+                                   const_cast<std::string*>(&endpoint.pin));
+}
+
+web::http::http_request make_request(const Endpoint& endpoint, const std::string& path) {
+  web::http::http_request request(web::http::methods::GET);
+  request.set_request_uri(path);
+  if (!endpoint.token.empty()) {
+    request.headers().add("Authorization", "Bearer " + endpoint.token);
+  }
+  return request;
+}
+
 // The timeout is for each read; a followed log is silent for as long as its program.
-http_client_config make_config(bool streaming) {
+http_client_config make_config(const Endpoint& endpoint, bool streaming) {
   http_client_config config;
   config.set_max_redirects(0);
+  config.set_ssl_context_callback([&endpoint](boost::asio::ssl::context& context) {
+    set_trust(endpoint, context);
+  });
   if (streaming) {
     config.set_timeout(std::chrono::duration_cast<std::chrono::seconds>(kStreamTime));
   } else {
@@ -74,6 +108,7 @@ Error error_of(int status, const std::string& body) {
   const std::string message = value && value->is_map() ? text_in(*value, "message") : body;
   if (!message.empty()) error.message = message.substr(0, 1024);
   if (value && value->is_map()) error.reason = text_in(*value, "reason");
+  if (status == 401) error.fix = "run it as root on the machine itself, or give --token-file";
   return error;
 }
 
@@ -103,8 +138,8 @@ struct Answer {
 
 // Every task is waited for with get() inside the callers' try: an error nobody looks at would end
 // the process.
-Answer read_answer(http_client& client, const std::string& path) {
-  const auto response = client.request(web::http::methods::GET, path).get();
+Answer read_answer(http_client& client, const web::http::http_request& request) {
+  const auto response = client.request(request).get();
   Answer answer;
   answer.status = response.status_code();
   answer.whole = read_body(response, [&](std::string_view piece) {
@@ -124,40 +159,44 @@ TextLimits answer_limits() {
 
 }  // namespace
 
-// Plain HTTP alone: the API speaks nothing else, and other schemes reach other servers.
-Result<ApiClient> ApiClient::create(const std::string& url) {
+// A token goes out inside of TLS alone, as with kubectl.
+Result<ApiClient> ApiClient::create(Endpoint endpoint) {
   start_pool();
   try {
-    const web::uri parsed(url);
-    if (parsed.scheme() != "http" || parsed.host().empty()) {
-      return Unexpected(Error{Code::invalid, "the server's URL must be http://HOST:PORT", {}, {},
+    const web::uri parsed(endpoint.url);
+    const bool secure = parsed.scheme() == "https";
+    if ((parsed.scheme() != "http" && !secure) || parsed.host().empty()) {
+      return Unexpected(Error{Code::invalid, "the server's URL must be https://HOST:PORT or "
+                              "http://HOST:PORT", {}, {},
                               "take it from the run directory with --run-dir"});
     }
-    return ApiClient(parsed.authority().to_string());
+    if (!secure) endpoint.token.clear();
+    endpoint.url = parsed.authority().to_string();
+    return ApiClient(std::move(endpoint));
   } catch (const std::exception& failure) {
-    return fail(Code::invalid, "the server's URL " + url + ": " + failure.what());
+    return fail(Code::invalid, "the server's URL " + endpoint.url + ": " + failure.what());
   }
 }
 
 Result<Value> ApiClient::get_json(const std::string& path) const {
   try {
-    http_client client(url_, make_config(false));
-    const Answer answer = read_answer(client, path);
+    http_client client(endpoint_.url, make_config(endpoint_, false));
+    const Answer answer = read_answer(client, make_request(endpoint_, path));
     if (!answer.whole) return fail(Code::exhausted, "the answer is longer than 64 MiB");
     if (answer.status != 200) return Unexpected(error_of(answer.status, answer.body));
     auto value = read_json(answer.body, {}, answer_limits());
-    if (!value) return fail(Code::corrupt, "the answer of " + url_ + " is no JSON");
+    if (!value) return fail(Code::corrupt, "the answer of " + endpoint_.url + " is no JSON");
     return value;
   } catch (const std::exception& failure) {
-    return no_answer(url_, failure.what());
+    return no_answer(endpoint_.url, failure.what());
   }
 }
 
 Status ApiClient::stream(const std::string& path,
                          const std::function<bool(std::string_view)>& take) const {
   try {
-    http_client client(url_, make_config(true));
-    const auto response = client.request(web::http::methods::GET, path).get();
+    http_client client(endpoint_.url, make_config(endpoint_, true));
+    const auto response = client.request(make_request(endpoint_, path)).get();
     if (response.status_code() == 200) {
       read_body(response, take);
       return {};
@@ -169,7 +208,7 @@ Status ApiClient::stream(const std::string& path,
     });
     return Unexpected(error_of(response.status_code(), body));
   } catch (const std::exception& failure) {
-    return no_answer(url_, failure.what());
+    return no_answer(endpoint_.url, failure.what());
   }
 }
 

@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "reconciler/ctl/endpoint.hpp"
 #include "schema/base/result.hpp"
 #include "schema/codec/value.hpp"
 
@@ -17,8 +18,8 @@ class ApiClient {
   // Bytes of one answer that are read; a longer one is an error.
   static constexpr std::size_t kMaxAnswer = 64U << 20U;
 
-  // url such as http://127.0.0.1:6446. Errors: invalid.
-  static Result<ApiClient> create(const std::string& url);
+  // Errors: invalid (no such URL).
+  static Result<ApiClient> create(Endpoint endpoint);
 
   // The JSON answer to a GET of a path with query, such as /history?limit=5.
   // Errors: unavailable (nobody answers), corrupt (not JSON), exhausted, and whatever the daemon's
@@ -28,8 +29,8 @@ class ApiClient {
   Status stream(const std::string& path, const std::function<bool(std::string_view)>& take) const;
 
  private:
-  explicit ApiClient(std::string url) : url_(std::move(url)) {}
-  std::string url_;
+  explicit ApiClient(Endpoint endpoint) : endpoint_(std::move(endpoint)) {}
+  Endpoint endpoint_;
 };
 
 // A text as one part of a path or a value of a query.

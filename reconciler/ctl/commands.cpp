@@ -5,6 +5,7 @@
 #include <variant>
 
 #include "gitsync/repo/names.hpp"
+#include "net/api/tokens.hpp"
 #include "reconciler/admin/client.hpp"
 #include "reconciler/ctl/api_client.hpp"
 #include "reconciler/ctl/doctor.hpp"
@@ -13,11 +14,10 @@
 #include "reconciler/ctl/safekeeping.hpp"
 #include "schema/codec/text.hpp"
 #include "schema/host/file.hpp"
+#include "schema/host/sha256.hpp"
 
 namespace moored::ctl {
 namespace {
-
-constexpr const char* kDefaultServer = "http://127.0.0.1:6446";
 
 // One command under way: its connections, and the ways to answer.
 class Session {
@@ -49,6 +49,7 @@ class Session {
   Result<int> run(const ImageRemoveCommand& command) const;
   Result<int> run(const ConfirmCommand& command) const;
   Result<int> run(const KubeconfigCommand&) const;
+  Result<int> run(const TokenCommand& command) const;
   Result<int> run(const DownCommand& command) const;
   Result<int> run(const VersionCommand&) const;
   Result<int> run(const DoctorCommand& command) const;
@@ -82,9 +83,13 @@ class Session {
     write(options_.output == Output::json ? write_json_pretty(answer) : text);
     return 0;
   }
+  Result<ApiClient> connect() const {
+    MOORED_TRY(auto endpoint, find_endpoint(options_));
+    return ApiClient::create(std::move(endpoint));
+  }
   // Reports are read over HTTP, so they need no rights beyond reaching the port.
   Result<int> report(const std::string& path, Render render) const {
-    MOORED_TRY(const ApiClient client, ApiClient::create(find_server(options_)));
+    MOORED_TRY(const ApiClient client, connect());
     MOORED_TRY(const Value answer, client.get_json(path));
     return print(answer, render(answer, look()));
   }
@@ -142,7 +147,7 @@ Result<int> Session::run(const ValidateCommand& command) const {
 
 // Bytes of a container go out as they come: they are its own, not ours to change.
 Result<int> Session::run(const LogsCommand& command) const {
-  MOORED_TRY(const ApiClient client, ApiClient::create(find_server(options_)));
+  MOORED_TRY(const ApiClient client, connect());
   MOORED_CHECK(client.stream(log_path(command), [&](std::string_view piece) {
     const bool written = std::fwrite(piece.data(), 1, piece.size(), console_.out) == piece.size();
     return std::fflush(console_.out) == 0 && written;
@@ -198,7 +203,35 @@ Result<int> Session::run(const ConfirmCommand& command) const {
 
 // Printed and not merged into ~/.kube/config: whose file that is, is not ours to decide.
 Result<int> Session::run(const KubeconfigCommand&) const {
-  write(make_kubeconfig(find_server(options_)));
+  MOORED_TRY(const Endpoint endpoint, find_endpoint(options_));
+  MOORED_TRY(const std::string authority, find_authority(options_));
+  write(make_kubeconfig(endpoint, authority));
+  if (endpoint.local_token) {
+    std::fprintf(console_.err, "moorctl: the API wants a token and none is in this file: draw one "
+                               "with `moorctl token NAME` and give it with --token-file\n");
+  }
+  return 0;
+}
+
+// The token is shown this once; the file keeps its hash, and the lines that were there.
+Result<int> Session::run(const TokenCommand& command) const {
+  constexpr std::size_t kMaxFile = net::api::TokenFile::kMaxBytes;
+  std::string text;
+  if (path_exists(command.file)) {
+    MOORED_TRY(text, read_file(command.file, kMaxFile));
+  }
+  SystemRandom random;
+  const auto token = net::api::make_token(random);
+  net::api::TokenRow row{command.name, sha256_hex(token), std::nullopt};
+  if (command.lifetime.count() > 0) row.expires = SystemClock().now().wall + command.lifetime;
+  if (!text.empty() && text.back() != '\n') text += '\n';
+  text += net::api::format_token_row(row) + "\n";
+  // Read as the daemon will, so that a bad name or an older mistake is told here.
+  MOORED_CHECK(net::api::parse_tokens(text, command.file));
+  MOORED_CHECK(write_file_durably(command.file, text, 0600));
+  write(token + '\n');
+  std::fprintf(console_.err, "moorctl: %s may read with this token; remove its line from %s to end "
+               "that\n", command.name.c_str(), command.file.c_str());
   return 0;
 }
 
@@ -215,7 +248,7 @@ Result<int> Session::run(const VersionCommand&) const {
   Value result = Value::make_map();
   result.put("client", Value::of_text(MOORED_VERSION));
   std::string text = "moorctl " MOORED_VERSION "\n";
-  MOORED_TRY(const ApiClient client, ApiClient::create(find_server(options_)));
+  MOORED_TRY(const ApiClient client, connect());
   if (const auto server = client.get_json("/version")) {
     result.put("server", *server);
     text += "moored, as Kubernetes " + text_in(*server, "gitVersion") + '\n';
@@ -260,33 +293,6 @@ int carry_out(const Options& options, const Console& console) {
   if (code) return *code;
   print_error(code.error(), console);
   return kFailed;
-}
-
-// The flag, else what the daemon wrote when it was bound (port 0 is chosen by the kernel), else the
-// default. An unreadable file is no error here: the connection will say what is wrong.
-std::string find_server(const Options& options) {
-  if (!options.server.empty()) return options.server;
-  constexpr std::size_t kMaxFile = 4096;
-  const auto text = read_file(options.run_dir + "/api.json", kMaxFile);
-  if (!text) return kDefaultServer;
-  const auto value = read_json(*text);
-  const std::string listen = value && value->is_map() ? text_in(*value, "listen") : "";
-  return listen.empty() ? kDefaultServer : "http://" + listen;
-}
-
-// The skip of TLS matters for one client alone, which refuses plain HTTP without it.
-std::string make_kubeconfig(const std::string& server) {
-  return "apiVersion: v1\n"
-         "kind: Config\n"
-         "clusters:\n"
-         "- name: moored\n"
-         "  cluster:\n"
-         "    server: " + server + "\n"
-         "    insecure-skip-tls-verify: true\n"
-         "contexts:\n"
-         "- name: moored\n"
-         "  context: {cluster: moored, namespace: default, user: \"\"}\n"
-         "current-context: moored\n";
 }
 
 // The path and parameters of the Kubernetes API, so kubectl logs and this command read the same.

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <string>
 
+#include "reconciler/ctl/endpoint.hpp"
 #include "reconciler/ctl/options.hpp"
 #include "schema/base/result.hpp"
 #include "schema/codec/value.hpp"
@@ -24,10 +25,6 @@ struct Console {
 // Does it and prints the answer; errors are printed with their fix. The exit code.
 int carry_out(const Options& options, const Console& console);
 
-// The URL of the API: --server, else run-dir/api.json, else http://127.0.0.1:6446.
-std::string find_server(const Options& options);
-// The smallest kubeconfig that every client accepts, for an API without credentials.
-std::string make_kubeconfig(const std::string& server);
 // Path and query of a log, as Kubernetes has it.
 std::string log_path(const LogsCommand& command);
 

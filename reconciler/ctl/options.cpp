@@ -19,6 +19,8 @@ class Grammar {
     app_.set_version_flag("--version", "moorctl " MOORED_VERSION);
     app_.add_option("--server", options_.server, "URL of the API (from the run directory)");
     app_.add_option("--run-dir", options_.run_dir, "the daemon's run directory (/run/moored)");
+    app_.add_option("--ca-file", options_.ca_file, "certificates to trust, in PEM");
+    app_.add_option("--token-file", options_.token_file, "file with a token, - for standard input");
     add_reports();
     add_plans();
     add_pods();
@@ -150,6 +152,11 @@ class Grammar {
   // The machine as a whole.
   void add_machine() {
     add<KubeconfigCommand>(app_, "kubeconfig", "Print a kubeconfig for the API");
+    const auto [token, token_to] =
+        add<TokenCommand>(app_, "token", "Draw a token that lets its owner read the API");
+    token->add_option("name", token_to->name, "who will have it")->required();
+    token->add_option("--file", token_to->file, "hashed tokens (/etc/moored/tokens)");
+    add_seconds(*token, "--lifetime", token_to->lifetime, "seconds until it ends (never)");
     const auto [down, down_to] =
         add<DownCommand>(app_, "down", "Stop every pod and remove what moored made");
     down->add_flag("--all", down_to->all, "state, images and logs, too");

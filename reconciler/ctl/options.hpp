@@ -69,6 +69,11 @@ struct ConfirmCommand {
   std::string revision;
 };
 struct KubeconfigCommand {};
+struct TokenCommand {
+  std::string name;
+  std::string file = "/etc/moored/tokens";
+  std::chrono::seconds lifetime{0};  // 0: until its line is removed
+};
 struct DownCommand {
   bool all = false;  // images, too
 };
@@ -104,12 +109,14 @@ using Command =
     std::variant<StatusCommand, SyncCommand, HistoryCommand, TraceCommand, DriftCommand,
                  PlanCommand, ValidateCommand, LogsCommand, ExecCommand, ImageImportCommand,
                  ImageListCommand, ImageRemoveCommand, ConfirmCommand, KubeconfigCommand,
-                 DownCommand, VersionCommand, DoctorCommand, AuditVerifyCommand, AuditHeadCommand,
-                 AuditExportCommand, BackupCommand, RestoreCommand>;
+                 TokenCommand, DownCommand, VersionCommand, DoctorCommand, AuditVerifyCommand,
+                 AuditHeadCommand, AuditExportCommand, BackupCommand, RestoreCommand>;
 
 struct Options {
   std::string server;                   // empty: as run-dir says, else the default address
   std::string run_dir = "/run/moored";
+  std::string ca_file;                  // PEM; empty: the machine's, or the daemon's own
+  std::string token_file;               // "-": standard input; empty: root's own, or none
   Output output = Output::text;
   Command command;
 };

@@ -55,6 +55,12 @@ struct ImagesSetting {
   std::string minimum_age;
   std::vector<image::RegistrySetting> registries;
 };
+// Certificates of the API.
+struct TlsSetting {
+  std::string certificate_file;  // JSON name: certificateFile
+  std::string key_file;
+  std::string client_ca_file;    // JSON name: clientCAFile
+};
 // The file moored.yaml, one struct for each of its maps; the rows are in configuration.cpp.
 struct ConfigurationFile {
   std::optional<SourceSetting> source;
@@ -62,6 +68,8 @@ struct ConfigurationFile {
   std::optional<PolicySetting> policy;
   std::optional<ImagesSetting> images;
   std::string drift;
+  std::optional<TlsSetting> tls;
+  std::string token_file;
   std::string listen;
   std::string state_dir;
   std::string run_dir;
@@ -84,6 +92,10 @@ struct Configuration {
   std::string log_dir = "/var/log/moored";
   std::string listen_address = "127.0.0.1";
   int listen_port = 6446;          // 0: any free one
+  std::string tls_certificate;     // empty: plain HTTP, on loopback only
+  std::string tls_key;
+  std::string client_ca;           // empty: clients' certificates are not asked for
+  std::string token_file;          // empty: everybody who reaches the API may read
   std::string node_name;           // default: the host's name
   std::string pod_cidr;            // empty: 10.209.0.0/16, or the next that is free
   std::string service_cidr;        // empty: beside the pods'
@@ -110,6 +122,7 @@ struct ConfigurationFlags {
   std::string config;              // path of the file; empty: the default one, if it exists
   std::optional<std::string> git, branch, path, interval;
   std::optional<std::string> state_dir, run_dir, log_dir, listen;
+  std::optional<std::string> tls_cert, tls_key, client_ca, token_file;
   std::optional<std::string> node_name, pod_cidr, service_cidr, cgroup_root, cgroup_parent;
   std::optional<std::string> libexec_dir;
   std::optional<std::string> drift;         // off, report or correct

@@ -12,8 +12,10 @@
 #include "net/pod/routed_veth_network.hpp"
 #include "net/proxy/service_proxy.hpp"
 #include "reconciler/admin/server.hpp"
+#include "reconciler/daemon/api_access.hpp"
 #include "reconciler/daemon/meter.hpp"
 #include "reconciler/daemon/parts.hpp"
+#include "reconciler/daemon/preview.hpp"
 #include "reconciler/daemon/recovery.hpp"
 #include "reconciler/daemon/supervisor.hpp"
 #include "reconciler/daemon/teardown.hpp"
@@ -27,7 +29,6 @@
 #include "runtime/image/image_keeper.hpp"
 #include "runtime/image/pulling_store.hpp"
 #include "schema/base/log.hpp"
-#include "schema/host/file.hpp"
 #include "schema/ports/reports.hpp"
 
 namespace moored {
@@ -50,12 +51,14 @@ struct Daemon::State {
   explicit State(std::unique_ptr<Parts> made)
       : parts(std::move(made)),
         meter(*parts),
+        preview(parts->configuration.policy),
         // SIGUSR1 ends the wait of the daemon's thread; nobody outside has a use for it.
         verbs(*parts, down, [this] { pthread_kill(parts->main_thread, SIGUSR1); }) {}
 
   std::unique_ptr<Parts> parts;
   DownRequest down;
   DaemonMeter meter;
+  DeclaredPreview preview;
   DaemonVerbs verbs;
   std::unique_ptr<AdminServer> admin;
   std::unique_ptr<net::ApiServer> api;
@@ -173,14 +176,18 @@ Daemon::~Daemon() {
 }
 
 Result<std::unique_ptr<Daemon>> Daemon::create(const Configuration& configuration) {
+  net::ApiOptions api;
+  SystemRandom random;
+  MOORED_TRY(const auto local_token, open_access(configuration, random, api));
   MOORED_TRY(auto parts, make_parts(configuration));
   auto state = std::make_unique<State>(std::move(parts));
   auto& p = *state->parts;
-  net::ApiOptions api;
   api.listen_address = configuration.listen_address;
   api.listener = std::move(p.api_listener);
   api.log_dir = configuration.log_dir;
   api.meters = {&state->meter};
+  api.usage = &state->meter;
+  api.preview = &state->preview;
   MOORED_TRY(state->api, net::ApiServer::start(std::move(api), *p.store, *p.store, *p.reports,
                                                p.clock));
   AdminServer::Options admin;
@@ -189,10 +196,8 @@ Result<std::unique_ptr<Daemon>> Daemon::create(const Configuration& configuratio
     return p.inbox.post_and_wait(std::move(fact), std::move(cause), kLongestRecording);
   };
   MOORED_TRY(state->admin, AdminServer::create(std::move(admin), state->verbs, p.inbox));
-  const auto listen =
-      configuration.listen_address + ":" + std::to_string(state->api->port());
-  MOORED_CHECK(write_file_durably(configuration.run_dir + "/api.json",
-                                  "{\"listen\":\"" + listen + "\"}\n", 0644));
+  const auto listen = format_listen(configuration.listen_address, state->api->port());
+  MOORED_CHECK(write_api_files(configuration, listen, local_token));
   state->start_threads();
   log(LogLevel::info, "moored runs",
       {{"api", listen},

@@ -76,6 +76,10 @@ void add_flags(CLI::App& command, moored::ConfigurationFlags& flags) {
   add_text(command, "--run-dir", flags.run_dir, "sockets and pins (/run/moored)");
   add_text(command, "--log-dir", flags.log_dir, "container logs (/var/log/moored)");
   add_text(command, "--listen", flags.listen, "ADDRESS:PORT of the API (127.0.0.1:6446)");
+  add_text(command, "--tls-cert", flags.tls_cert, "certificate chain of the API in PEM");
+  add_text(command, "--tls-key", flags.tls_key, "its key, readable by root alone");
+  add_text(command, "--token-file", flags.token_file, "hashed tokens of those who may read");
+  add_text(command, "--client-ca", flags.client_ca, "authority of clients with a certificate");
   add_text(command, "--node-name", flags.node_name, "name of this node (host name)");
   add_text(command, "--pod-cidr", flags.pod_cidr, "addresses of pods (10.209.0.0/16)");
   add_text(command, "--service-cidr", flags.service_cidr, "addresses of Services (10.210.0.0/16)");

@@ -1,14 +1,19 @@
 #include "reconciler/daemon/meter.hpp"
 
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <array>
+#include <cstdlib>
+#include <sstream>
 
 #include "reconciler/daemon/parts.hpp"
 #include "reconciler/loop/loop.hpp"
 #include "reconciler/loop/reports.hpp"
 #include "reconciler/store/store.hpp"
 #include "runtime/agent/executor.hpp"
+#include "runtime/container/shim_sandbox.hpp"
+#include "schema/host/file.hpp"
 #include "schema/host/process_usage.hpp"
 #include "schema/model/flux.hpp"
 #include "schema/model/pod.hpp"
@@ -202,6 +207,48 @@ void DaemonMeter::measure_store(std::vector<MetricFamily>& out) const {
 void DaemonMeter::close() {
   const std::lock_guard lock(open_mutex_);
   open_ = false;
+}
+
+Result<Usage> DaemonMeter::read_usage(const std::string& pod_uid, const std::string& container) {
+  const std::lock_guard lock(open_mutex_);
+  if (!open_) return fail(Code::unavailable, "the daemon is being taken down");
+  Usage usage;
+  MOORED_TRY(usage.cpu, parts_.sandbox->read_cpu_time(pod_uid, container));
+  MOORED_TRY(usage.memory_bytes, parts_.sandbox->read_memory_bytes(pod_uid, container));
+  return usage;
+}
+
+Result<Usage> DaemonMeter::read_node_usage() {
+  MOORED_TRY(const auto stat, read_file("/proc/stat"));
+  MOORED_TRY(const auto meminfo, read_file("/proc/meminfo"));
+  return parse_node_usage(stat, meminfo);
+}
+
+// Idle time and waiting for disks are not spent; the time of guests is part of user time already.
+// Source: proc(5).
+Result<Usage> parse_node_usage(const std::string& stat, const std::string& meminfo) {
+  std::istringstream fields(stat);
+  std::string name;
+  std::array<std::uint64_t, 8> ticks{};  // user nice system idle iowait irq softirq steal
+  fields >> name;
+  for (auto& tick : ticks)
+    fields >> tick;
+  if (!fields || name != "cpu") return fail(Code::corrupt, "/proc/stat does not count time");
+  const auto spent = ticks[0] + ticks[1] + ticks[2] + ticks[5] + ticks[6] + ticks[7];
+  const auto line = [&](const std::string& word) -> std::int64_t {
+    const auto at = meminfo.find(word);
+    return at == std::string::npos ? -1
+                                   : std::strtoll(meminfo.c_str() + at + word.size(), nullptr, 10);
+  };
+  const auto total = line("MemTotal:");
+  const auto available = line("\nMemAvailable:");
+  if (total < 0 || available < 0) return fail(Code::corrupt, "/proc/meminfo tells no memory");
+  constexpr std::int64_t kKibibyte = 1024;
+  Usage usage;
+  usage.cpu =
+      std::chrono::milliseconds(spent * 1000 / static_cast<std::uint64_t>(::sysconf(_SC_CLK_TCK)));
+  usage.memory_bytes = (total - available) * kKibibyte;
+  return usage;
 }
 
 void DaemonMeter::measure(std::vector<MetricFamily>& out) {

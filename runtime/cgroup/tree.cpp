@@ -291,6 +291,20 @@ Result<std::int64_t> Tree::read_memory_bytes(const std::string& path) {
   return std::max<std::int64_t>(0, number_of(usage) - inactive);
 }
 
+// v1 counts in a controller of its own, v2 in every group.
+Result<std::chrono::nanoseconds> Tree::read_cpu_time(const std::string& path) {
+  if (const std::string base = directory("cpuacct", path); !base.empty()) {
+    MOORED_TRY(const auto usage, read_file(base + "/cpuacct.usage"));
+    return std::chrono::nanoseconds(number_of(usage));
+  }
+  if (layout_.unified.empty()) return fail(Code::unavailable, "nothing counts processor time");
+  MOORED_TRY(const auto stat, read_file(layout_.unified + full(path) + "/cpu.stat"));
+  constexpr std::string_view kUsage = "usage_usec ";
+  const auto at = stat.find(kUsage);
+  if (at == std::string::npos) return fail(Code::unavailable, "cpu.stat counts no time");
+  return std::chrono::nanoseconds(1000 * number_of(stat.substr(at + kUsage.size(), 20)));
+}
+
 Status Tree::attach(const std::string& path, pid_t pid) {
   if (layout_.unified.empty()) return {};
   return write_file(layout_.unified + full(path) + "/cgroup.procs", std::to_string(pid));

@@ -56,6 +56,8 @@ class Tree {
   Result<CgroupLimits> read_limits(const std::string& path, const CgroupLimits& recorded);
   // Bytes in use now, without the page cache that can be dropped at once.
   Result<std::int64_t> read_memory_bytes(const std::string& path);
+  // Processor time spent in the group and below since it was made.
+  Result<std::chrono::nanoseconds> read_cpu_time(const std::string& path);
   // Moves a whole process in the v2 hierarchy, if there is one. Those of v1 it enters by itself,
   // through entrance(). Errors: conflict (not a leaf).
   Status attach(const std::string& path, pid_t pid);

@@ -195,6 +195,12 @@ class ShimSandbox::Impl {
     return tree_->read_memory_bytes(place.group);
   }
 
+  Result<std::chrono::nanoseconds> read_cpu_time(const std::string& uid,
+                                                 const std::string& container) {
+    MOORED_TRY(const auto place, find_group(uid, container));
+    return tree_->read_cpu_time(place.group);
+  }
+
   // The shim knows best; without one the files tell.
   Result<std::vector<ContainerReport>> list_containers(const std::string& uid) {
     const auto connection = shims_.find(uid);
@@ -458,6 +464,10 @@ Result<std::int64_t> ShimSandbox::read_memory_bytes(const std::string& uid,
 }
 void ShimSandbox::abandon_probes() {
   impl_->abandon_probes();
+}
+Result<std::chrono::nanoseconds> ShimSandbox::read_cpu_time(const std::string& uid,
+                                                            const std::string& container) {
+  return impl_->read_cpu_time(uid, container);
 }
 Status ShimSandbox::release() {
   return impl_->release();

@@ -1,6 +1,7 @@
 // The real Sandbox: pods of this machine through their shims.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <string>
 
@@ -48,6 +49,9 @@ class ShimSandbox final : public Sandbox {
   // Probes and hooks under way end at once with "unavailable", and so do later ones: the daemon
   // stops, and a hook without an end must not keep it. The shim carries them on.
   void abandon_probes();
+  // Processor time of the same since it was made.
+  Result<std::chrono::nanoseconds> read_cpu_time(const std::string& uid,
+                                                 const std::string& container);
   // For "down": removes the cgroup root and run-dir's mount. Errors: conflict (pods are left).
   Status release();
 

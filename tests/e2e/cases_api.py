@@ -324,6 +324,177 @@ class PushToReady(unittest.TestCase):
         self.assertEqual(values['moored_unit_behind{unit="moored-system/default"}'], 1)
 
 
+class Secured(unittest.TestCase):
+    """TLS and tokens: what every other address than loopback asks for."""
+
+    def setUp(self):
+        self.world = harness.World()
+        self.addCleanup(self.world.close)
+        self.keys = self.world.directory / "keys"
+        self.keys.mkdir()
+        self.repository = harness.Repository(self.world)
+        self.repository.write("app/objects.yaml", OBJECTS)
+        self.repository.push("Start the shop")
+        self.make_certificate("tls", "subjectAltName=DNS:node.test,IP:127.0.0.1")
+        self.tokens = self.keys / "tokens"
+
+    def make_certificate(self, name, *extensions):
+        harness.run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+                    "-subj", f"/CN={name}", "-keyout", self.keys / f"{name}.key", "-out",
+                    self.keys / f"{name}.crt", *(part for one in extensions
+                                                 for part in ("-addext", one)))
+        (self.keys / f"{name}.key").chmod(0o600)
+
+    def start(self, *more):
+        flags = ["--tls-cert", self.keys / "tls.crt", "--tls-key", self.keys / "tls.key", *more]
+        daemon = self.world.daemon("node", "--git", self.repository.url, "--path", "app", *flags)
+        daemon.arguments[daemon.arguments.index("127.0.0.1:0")] = "0.0.0.0:0"
+        return daemon.start()
+
+    def draw(self, name, *more):
+        return harness.run(harness.BIN / "moorctl", "token", name, "--file", self.tokens,
+                           *more).stdout.strip()
+
+    def curl(self, daemon, *arguments, path="/api/v1/configmaps", host="127.0.0.1"):
+        return harness.run(*self.world.inside(
+            "curl", "-sS", "--max-time", "10", "--cacert", self.keys / "tls.crt", "-o", "/dev/null",
+            "-w", "%{http_code}", "--resolve", f"node.test:{daemon.port}:127.0.0.1", *arguments,
+            f"https://{host}:{daemon.port}{path}"), check=False)
+
+    def bearer(self, token):
+        return ["-H", f"Authorization: Bearer {token}"]
+
+    def test_other_addresses_need_certificate_and_tokens(self):
+        got = harness.run(*self.world.inside(
+            harness.BIN / "moored", "run", "--listen", "0.0.0.0:0", "--state-dir",
+            self.world.directory / "s", "--run-dir", self.world.directory / "r", "--log-dir",
+            self.world.directory / "l"), check=False)
+        self.assertNotEqual(got.returncode, 0)
+        for word in ("--listen", "--tls-cert", "--tls-key", "--token-file"):
+            self.assertIn(word, got.stderr)
+        self.assertFalse((self.world.directory / "s").exists())
+
+    def test_only_token_holders_read_and_a_removed_line_ends_that(self):
+        ada, bob = self.draw("ada"), self.draw("bob")
+        self.assertNotIn(ada, self.tokens.read_text())
+        daemon = self.start("--token-file", self.tokens)
+        daemon.sync()
+        self.assertEqual(self.curl(daemon).stdout, "401")
+        self.assertEqual(self.curl(daemon, *self.bearer("moored_guess")).stdout, "401")
+        self.assertEqual(self.curl(daemon, path=f"/api/v1/pods?access_token={ada}").stdout, "401")
+        self.assertEqual(self.curl(daemon, path="/metrics").stdout, "401")
+        for token in (ada, bob):
+            self.assertEqual(self.curl(daemon, *self.bearer(token)).stdout, "200")
+        self.assertEqual(self.curl(daemon, *self.bearer(ada), host="node.test").stdout, "200")
+        self.assertEqual(self.curl(daemon, *self.bearer(ada), "-H", "Host: evil.test").stdout, "421")
+        plain = harness.run(*self.world.inside(
+            "curl", "-sS", "--max-time", "10", f"http://127.0.0.1:{daemon.port}/version"),
+            check=False)
+        self.assertNotEqual(plain.returncode, 0)
+        self.assertNotIn("gitVersion", plain.stdout)
+        kept = [line for line in self.tokens.read_text().splitlines() if "bob" not in line]
+        self.tokens.write_text("\n".join(kept) + "\n")
+        harness.eventually("bob's token to end",
+                           lambda: self.curl(daemon, *self.bearer(bob)).stdout == "401")
+        self.assertEqual(self.curl(daemon, *self.bearer(ada)).stdout, "200")
+        for token in (ada, bob):
+            self.assertNotIn(token, daemon.tail(1000))
+
+    def test_kubectl_and_moorctl_read_with_what_moorctl_prints(self):
+        daemon = self.start("--token-file", self.seeded())
+        daemon.sync()
+        # Root's moorctl on the machine itself needs nothing more; it trusts this one certificate.
+        self.assertIn("is ready", daemon.ctl("sync", "--wait").stdout)
+        self.assertIn("moored-system/default", daemon.ctl("status").stdout)
+        token = self.keys / "ada.token"
+        token.write_text(self.ada + "\n")
+        config = self.keys / "kubeconfig"
+        config.write_text(daemon.ctl("kubeconfig", "--token-file", token).stdout)
+        programs = [harness.NEW_KUBECTL]
+        if os.access(OLD_KUBECTL, os.X_OK):
+            programs.append(OLD_KUBECTL)
+        for program in programs:
+            got = harness.run(*self.world.inside(
+                program, "--kubeconfig", config, "--cache-dir", self.keys / "cache",
+                "-n", "shop", "get", "configmap", "settings", "-o", "name"))
+            self.assertEqual(got.stdout, "configmap/settings\n")
+        who = harness.run(*self.world.inside(
+            harness.NEW_KUBECTL, "--kubeconfig", config, "--cache-dir", self.keys / "cache",
+            "auth", "whoami", "-o", "json"),
+            check=False)
+        if who.returncode == 0:  # older clients have no such command
+            self.assertEqual(json.loads(who.stdout)["status"]["userInfo"]["username"], "ada")
+        nobody = harness.run(*self.world.inside(
+            harness.BIN / "moorctl", "--server", f"https://127.0.0.1:{daemon.port}", "--ca-file",
+            self.keys / "tls.crt", "status"), check=False)
+        self.assertEqual(nobody.returncode, 1)
+        self.assertIn("--token-file", nobody.stderr)
+        somebody = harness.run(*self.world.inside(
+            harness.BIN / "moorctl", "--server", f"https://127.0.0.1:{daemon.port}", "--ca-file",
+            self.keys / "tls.crt", "--token-file", token, "status"))
+        self.assertIn("moored-system/default", somebody.stdout)
+
+    def seeded(self):
+        self.ada = self.draw("ada")
+        return self.tokens
+
+    def test_a_client_certificate_is_enough_and_a_foreign_one_is_not(self):
+        self.make_certificate("reader")
+        self.make_certificate("stranger")
+        daemon = self.start("--token-file", self.seeded(), "--client-ca", self.keys / "reader.crt")
+        daemon.sync()
+
+        def shown(name):
+            return self.curl(daemon, "--cert", self.keys / f"{name}.crt", "--key",
+                             self.keys / f"{name}.key")
+
+        self.assertEqual(shown("reader").stdout, "200")
+        self.assertNotEqual(shown("stranger").stdout, "200")
+        self.assertEqual(self.curl(daemon).stdout, "401")
+        self.assertEqual(self.curl(daemon, *self.bearer(self.ada)).stdout, "200")
+
+    def test_a_renewed_certificate_is_served_without_a_restart(self):
+        daemon = self.start("--token-file", self.seeded())
+        old = (self.keys / "tls.crt").read_text()
+        self.make_certificate("tls", "subjectAltName=IP:127.0.0.1")
+        self.assertNotEqual((self.keys / "tls.crt").read_text(), old)
+        harness.eventually("the new certificate",
+                           lambda: self.curl(daemon, *self.bearer(self.ada)).stdout == "200")
+
+    def test_keys_and_tokens_that_others_can_read_are_refused(self):
+        self.seeded()
+        for path in (self.keys / "tls.key", self.tokens):
+            path.chmod(0o644)
+            got = harness.run(*self.world.inside(
+                harness.BIN / "moored", "run", "--listen", "0.0.0.0:0", "--tls-cert",
+                self.keys / "tls.crt", "--tls-key", self.keys / "tls.key", "--token-file",
+                self.tokens, "--state-dir", self.world.directory / "s", "--run-dir",
+                self.world.directory / "r", "--log-dir", self.world.directory / "l"), check=False)
+            path.chmod(0o600)
+            self.assertNotEqual(got.returncode, 0)
+            self.assertIn(str(path), got.stderr)
+            self.assertIn("chmod 600", got.stderr)
+            self.assertFalse((self.world.directory / "s").exists())
+
+
+class Listening(unittest.TestCase):
+    """The address of the API."""
+
+    def test_a_port_in_use_names_the_flag(self):
+        world = harness.World()
+        self.addCleanup(world.close)
+        repository = harness.Repository(world)
+        repository.push("Nothing")
+        daemon = world.daemon("node", "--git", repository.url).start()
+        got = harness.run(*world.inside(
+            harness.BIN / "moored", "run", "--listen", f"127.0.0.1:{daemon.port}", "--state-dir",
+            world.directory / "s", "--run-dir", world.directory / "r", "--log-dir",
+            world.directory / "l"), check=False)
+        self.assertNotEqual(got.returncode, 0)
+        self.assertIn("--listen", got.stderr)
+        self.assertIn("in use", got.stderr)
+
+
 # ---- stock clients -------------------------------------------------------------------------------
 
 
@@ -364,6 +535,61 @@ class Clients(Served):
                 got = self.kubectl(program, "-n", "shop", *arguments, check=False)
                 self.assertEqual(got.returncode, 1, arguments)
                 self.assertIn("moored is read-only: change git://", got.stderr)
+
+    def test_top_shows_the_node(self):
+        for program in self.each():
+            shown = self.kubectl(program, "top", "node", "--no-headers").stdout.split()
+            self.assertEqual(shown[0], "node")
+            self.assertRegex(shown[1], r"^\d+m$")
+            self.assertRegex(shown[3], r"^\d+Mi$")
+
+    def test_the_node_is_alive(self):
+        for program in self.each():
+            text = self.kubectl(program, "describe", "node", "node").stdout
+            self.assertRegex(text, r"Ready\s+True\s+\w{3}, \d\d \w{3} 20\d\d")
+            self.assertNotIn("0001", text)
+            self.assertRegex(text, r"AcquireTime:\s+\w{3}, ")
+
+    def test_fields_are_explained(self):
+        for program in self.each():
+            text = self.kubectl(program, "explain", "deployment.spec.replicas").stdout
+            self.assertIn("replicas", text)
+            self.assertIn("<integer>", text)
+            deep = self.kubectl(program, "explain", "pod.spec.containers.ports.hostPort",
+                                check=False)
+            self.assertEqual(deep.returncode, 0, deep.stderr)
+            wrong = self.kubectl(program, "explain", "pod.spec.nonsense", check=False)
+            self.assertNotEqual(wrong.returncode, 0)
+            self.assertIn("nonsense", wrong.stderr)
+
+    def test_diff_previews_a_push(self):
+        changed = self.daemon.directory / "changed.yaml"
+        changed.write_text(OBJECTS.replace("first", "second"))
+        before = self.get("/api/v1/configmaps")["body"]
+        got = self.kubectl(harness.NEW_KUBECTL, "diff", "--server-side", "-f", changed, check=False)
+        self.assertEqual(got.returncode, 1, got.stderr)
+        self.assertIn("-  text: first", got.stdout)
+        self.assertIn("+  text: second", got.stdout)
+        self.assertNotIn("canary", got.stdout)
+        same = self.daemon.directory / "same.yaml"
+        same.write_text(OBJECTS.split("---\n")[1])
+        got = self.kubectl(harness.NEW_KUBECTL, "diff", "--server-side", "-f", same, check=False)
+        self.assertEqual((got.returncode, got.stdout), (0, ""), got.stderr)
+        plain = self.kubectl(harness.NEW_KUBECTL, "diff", "-f", changed, check=False)
+        self.assertGreater(plain.returncode, 1)
+        self.assertIn("moorctl plan", plain.stderr)
+        self.assertEqual(self.get("/api/v1/configmaps")["body"], before)
+
+    def test_large_lists_are_compressed(self):
+        plain = self.get("/openapi/v3/api/v1")
+        self.assertNotIn("Content-Encoding", plain["head"])
+        packed = harness.run(*self.world.inside(
+            "curl", "-sS", "--compressed", "-o", "/dev/null", "-w", "%{size_download}",
+            f"http://127.0.0.1:{self.daemon.port}/openapi/v3/api/v1")).stdout
+        if len(plain["body"]) >= 128 << 10:
+            self.assertLess(int(packed), len(plain["body"]) // 2)
+        else:
+            self.assertEqual(int(packed), len(plain["body"]))
 
     def test_resources_are_discovered(self):
         for program in self.each():

@@ -199,5 +199,18 @@ TEST_CASE("api head: pages of other sites are foreign") {
   }
 }
 
+TEST_CASE("api head: a name with a star stands for one more label") {
+  const std::vector<std::string> allowed{"*.example.org", "node.test"};
+  for (const char* known : {"a.example.org", "A.Example.Org:6446", "node.test", "localhost"}) {
+    INFO(known);
+    CHECK(is_known_host(known, "10.0.0.1", allowed));
+  }
+  for (const char* other : {"example.org", ".example.org", "a.b.example.org", "aexample.org",
+                            "a.example.org.evil.test", "*.evil.test"}) {
+    INFO(other);
+    CHECK_FALSE(is_known_host(other, "10.0.0.1", allowed));
+  }
+}
+
 }  // namespace
 }  // namespace moored::net::api

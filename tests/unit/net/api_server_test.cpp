@@ -473,6 +473,58 @@ TEST_CASE("api server: what cannot be listened on is said") {
   CHECK(third.error().code == Code::invalid);
 }
 
+TEST_CASE("api server: answers that would fill the memory are put off") {
+  Running run(with_limits([](api::TransportLimits& limits) { limits.held_bytes = 100; }));
+  run.state.put(test::make_pod("web-0"));
+  auto client = run.client();
+  for (int i = 0; i < 3; ++i) {
+    client.get("/api/v1/pods");
+    const auto refused = client.read_answer();
+    CHECK(refused.status == 429);
+    CHECK(refused.head.find("Retry-After: 1\r\n") != std::string::npos);
+    client.get("/healthz");
+    CHECK(client.read_answer().body == "ok");  // what was held is given back
+  }
+}
+
+TEST_CASE("api server: without a token nothing is answered") {
+  ApiOptions options;
+  options.access = std::make_shared<api::Access>(nullptr, "moored_secret");
+  Running run(std::move(options));
+  for (const auto* path : {"/api/v1/secrets", "/metrics", "/healthz", "/nonsense"}) {
+    INFO(path);
+    auto stranger = run.client();
+    stranger.get(path, "Authorization: Bearer moored_guess\r\n");
+    const auto refused = stranger.read_answer();
+    CHECK(refused.status == 401);
+    CHECK(refused.head.find("WWW-Authenticate: Bearer") != std::string::npos);
+    CHECK(refused.body.find("\"reason\":\"Unauthorized\"") != std::string::npos);
+    CHECK(stranger.ends());
+  }
+  auto owner = run.client();
+  owner.get("/healthz", "Authorization: Bearer moored_secret\r\n");
+  CHECK(owner.read_answer().body == "ok");
+  const std::string body = "{}";
+  owner.send("POST /apis/authentication.k8s.io/v1/selfsubjectreviews HTTP/1.1\r\n" + kHost +
+             "Authorization: Bearer moored_secret\r\nContent-Length: 2\r\n\r\n" + body);
+  CHECK(owner.read_answer().body.find("root@localhost") != std::string::npos);
+}
+
+TEST_CASE("api server: large answers are compressed for those who take it") {
+  Running run;
+  for (int i = 0; i < 400; ++i) run.state.put(test::make_pod("web-" + std::to_string(i)));
+  auto client = run.client();
+  client.get("/api/v1/pods");
+  const auto plain = client.read_answer();
+  REQUIRE(plain.body.size() > 128U << 10U);
+  CHECK(plain.head.find("Vary: Accept-Encoding\r\n") != std::string::npos);
+  client.get("/api/v1/pods", "Accept-Encoding: gzip\r\n");
+  const auto packed = client.read_answer();
+  CHECK(packed.head.find("Content-Encoding: gzip\r\n") != std::string::npos);
+  CHECK(packed.body.size() < plain.body.size() / 4);
+  CHECK(packed.body.substr(0, 2) == "\x1f\x8b");
+}
+
 TEST_CASE("api server: clients may connect to a listener before anybody serves them") {
   test::FakeState state;
   test::FakeReports reports;

@@ -121,6 +121,56 @@ TEST_CASE("mistakes in the file are named with their place") {
   }
 }
 
+TEST_CASE("other machines reach the API by certificate and token alone") {
+  const auto merged = [](auto change) {
+    ConfigurationFlags flags;
+    change(flags);
+    return merge_configuration({}, flags);
+  };
+  using Flags = ConfigurationFlags;
+  for (const auto* open : {"0.0.0.0:6446", "192.0.2.1:1", "[::]:6446", "[2001:db8::1]:1"}) {
+    INFO(open);
+    const auto bare = merged([&](Flags& f) { f.listen = open; });
+    REQUIRE(!bare);
+    CHECK(bare.error().text().find("--listen") != std::string::npos);
+    CHECK(bare.error().fix.find("--token-file") != std::string::npos);
+    const auto no_token = merged([&](Flags& f) {
+      f.listen = open;
+      f.tls_cert = "/c";
+      f.tls_key = "/k";
+    });
+    CHECK(!no_token);
+    const auto whole = merged([&](Flags& f) {
+      f.listen = open;
+      f.tls_cert = "/c";
+      f.tls_key = "/k";
+      f.token_file = "/t";
+    });
+    CHECK(whole);
+  }
+  for (const auto* local : {"127.0.0.1:6446", "127.1.2.3:0", "[::1]:6446"}) {
+    INFO(local);
+    CHECK(merged([&](Flags& f) { f.listen = local; }));
+  }
+  CHECK(merged([](Flags& f) { f.listen = "[::1]:7"; })->listen_address == "::1");
+  CHECK_FALSE(merged([](Flags& f) { f.tls_cert = "/c"; }));
+  CHECK_FALSE(merged([](Flags& f) { f.tls_key = "/k"; }));
+  CHECK_FALSE(merged([](Flags& f) { f.token_file = "/t"; }));
+  CHECK_FALSE(merged([](Flags& f) { f.client_ca = "/a"; }));
+  const auto file = read_configuration_file(
+      "listen: 0.0.0.0:6446\ntokenFile: /t\n"
+      "tls: {certificateFile: /c, keyFile: /k, clientCAFile: /a}\n",
+      "moored.yaml");
+  REQUIRE(file);
+  const auto read = merge_configuration(*file, {});
+  REQUIRE(read);
+  CHECK(read->tls_certificate == "/c");
+  CHECK(read->tls_key == "/k");
+  CHECK(read->client_ca == "/a");
+  CHECK(read->token_file == "/t");
+  CHECK_FALSE(read_configuration_file("tls: {certificateFile: /c}\n", "moored.yaml"));
+}
+
 TEST_CASE("mistakes in flags are named with the flag") {
   const auto error_of = [](auto change) {
     ConfigurationFlags flags;

@@ -10,10 +10,12 @@
 #include <fstream>
 #include <thread>
 
+#include "net/api/tokens.hpp"
 #include "reconciler/ctl/api_client.hpp"
 #include "reconciler/ctl/commands.hpp"
 #include "reconciler/ctl/members.hpp"
 #include "schema/codec/text.hpp"
+#include "schema/host/file.hpp"
 #include "schema/host/unique_fd.hpp"
 
 using namespace moored;
@@ -143,6 +145,13 @@ Printed carry(const Options& options) {
   return printed;
 }
 
+// An endpoint without anything secret.
+Endpoint at_url(std::string url) {
+  Endpoint endpoint;
+  endpoint.url = std::move(url);
+  return endpoint;
+}
+
 }  // namespace
 
 TEST_CASE("the command line is read", "[ctl]") {
@@ -218,9 +227,90 @@ TEST_CASE("the server is found by option, run directory and default", "[ctl]") {
   CHECK(find_server(options) == "http://10.0.0.1:1");
 }
 
+TEST_CASE("the daemon of this machine is trusted by its own certificate", "[ctl]") {
+  Directory directory;
+  const std::string pem = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+  directory.put("tls.crt", pem + "-----BEGIN CERTIFICATE-----\nBBBB\n-----END CERTIFICATE-----\n");
+  directory.put("api.json", "{\"listen\":\"0.0.0.0:7\",\"certificate\":\"" + directory.path() +
+                                "/tls.crt\"}\n");
+  Options options;
+  options.run_dir = directory.path();
+  auto endpoint = find_endpoint(options);
+  REQUIRE(endpoint);
+  CHECK(endpoint->url == "https://127.0.0.1:7");
+  CHECK(endpoint->pin == pem);
+  CHECK(endpoint->token.empty());
+  directory.put("api.token", "moored_secret\n");
+  endpoint = find_endpoint(options);
+  REQUIRE(endpoint);
+  CHECK(endpoint->token == "moored_secret");
+  CHECK(endpoint->local_token);
+  // The token of this machine ends with the daemon's run: it has no place in a file.
+  const auto authority = find_authority(options);
+  REQUIRE(authority);
+  const auto text = make_kubeconfig(*endpoint, *authority);
+  CHECK(text.find("moored_secret") == std::string::npos);
+  CHECK(text.find("certificate-authority-data: LS0t") != std::string::npos);
+  CHECK(text.find("insecure") == std::string::npos);
+  // Another server gets neither.
+  options.server = "https://other:7";
+  endpoint = find_endpoint(options);
+  REQUIRE(endpoint);
+  CHECK(endpoint->pin.empty());
+  CHECK(endpoint->token.empty());
+  directory.put("mine", "moored_mine\r\n\n");
+  options.token_file = directory.path() + "/mine";
+  endpoint = find_endpoint(options);
+  REQUIRE(endpoint);
+  CHECK(make_kubeconfig(*endpoint, "").find("    token: moored_mine\n") != std::string::npos);
+  options.token_file = directory.path() + "/absent";
+  CHECK_FALSE(find_endpoint(options));
+}
+
+TEST_CASE("a token is drawn, shown once and kept as a hash", "[ctl]") {
+  Directory directory;
+  TokenCommand command;
+  command.name = "ada";
+  command.file = directory.path() + "/tokens";
+  Options options;
+  options.command = command;
+  const auto draw = [&](int wanted) {
+    Console console;
+    console.out = std::tmpfile();
+    console.err = std::tmpfile();
+    CHECK(carry_out(options, console) == wanted);
+    std::rewind(console.out);
+    char line[256] = {};
+    const bool read = std::fgets(line, sizeof line, console.out) != nullptr;
+    std::fclose(console.out);
+    std::fclose(console.err);
+    return read ? std::string(line) : std::string();
+  };
+  auto first = draw(0);
+  REQUIRE(first.size() > 40);
+  first.pop_back();
+  const auto second = draw(0);
+  CHECK(second != first + "\n");
+  const auto text = read_file(command.file);
+  REQUIRE(text);
+  CHECK(text->find(first) == std::string::npos);
+  const auto rows = net::api::parse_tokens(*text, "t");
+  REQUIRE(rows);
+  REQUIRE(rows->size() == 2);
+  CHECK(net::api::find_name(*rows, first, Time{}) == "ada");
+  CHECK((std::filesystem::status(command.file).permissions() & std::filesystem::perms(0077)) ==
+        std::filesystem::perms::none);
+  // Nothing is written over a file that is no such file.
+  directory.put("tokens", "what is this\n");
+  CHECK(draw(1).empty());
+  CHECK(*read_file(command.file) == "what is this\n");
+}
+
 TEST_CASE("the kubeconfig is YAML that names the server", "[ctl]") {
   Diagnostics diagnostics;
-  const auto documents = read_yaml(make_kubeconfig("http://127.0.0.1:7"), "k", diagnostics);
+  Endpoint endpoint;
+  endpoint.url = "http://127.0.0.1:7";
+  const auto documents = read_yaml(make_kubeconfig(endpoint, ""), "k", diagnostics);
   REQUIRE(diagnostics.ok());
   REQUIRE(documents.size() == 1);
   const auto& cluster = items_in(documents[0], "clusters").at(0);
@@ -243,7 +333,7 @@ TEST_CASE("the path of a log is Kubernetes' own", "[ctl]") {
 
 TEST_CASE("an answer is read, as are errors and their reasons", "[ctl]") {
   OneAnswer server(ok(R"({"items":[]})"));
-  const auto client = ApiClient::create(server.url());
+  const auto client = ApiClient::create(at_url(server.url()));
   REQUIRE(client);
   const auto answer = client->get_json("/history?limit=2");
   REQUIRE(answer);
@@ -265,14 +355,14 @@ TEST_CASE("an answer is read, as are errors and their reasons", "[ctl]") {
         Row{"", Code::unavailable, "no answer"}}) {
     CAPTURE(row.response);
     OneAnswer bad(row.response);
-    const auto failed = ApiClient::create(bad.url())->get_json("/status");
+    const auto failed = ApiClient::create(at_url(bad.url()))->get_json("/status");
     REQUIRE_FALSE(failed);
     CHECK(failed.error().code == row.code);
     CHECK(failed.error().message.find(row.message) != std::string::npos);
   }
-  for (const char* url : {"", "ftp://x", "127.0.0.1:6446", "https://x", "http://"}) {
+  for (const char* url : {"", "ftp://x", "127.0.0.1:6446", "wss://x", "http://", "https://"}) {
     CAPTURE(url);
-    CHECK_FALSE(ApiClient::create(url));
+    CHECK_FALSE(ApiClient::create(at_url(url)));
   }
 }
 
@@ -283,7 +373,7 @@ TEST_CASE("a stream is handed on as it comes, to its end", "[ctl]") {
       "Connection: close\r\n\r\n6\r\nline 1\r\n30d40\r\n" +
       large + "\r\n0\r\n\r\n");
   std::string got;
-  const auto done = ApiClient::create(server.url())->stream("/log", [&](std::string_view piece) {
+  const auto done = ApiClient::create(at_url(server.url()))->stream("/log", [&](std::string_view piece) {
     got += piece;
     return true;
   });
@@ -291,7 +381,7 @@ TEST_CASE("a stream is handed on as it comes, to its end", "[ctl]") {
   CHECK(got == "line 1" + large);
   OneAnswer refused(ok(R"({"message":"container c is not valid"})", "400 X"));
   const auto failed =
-      ApiClient::create(refused.url())->stream("/log", [](std::string_view) { return true; });
+      ApiClient::create(at_url(refused.url()))->stream("/log", [](std::string_view) { return true; });
   REQUIRE_FALSE(failed);
   CHECK(failed.error().code == Code::invalid);
   CHECK(failed.error().message == "container c is not valid");

@@ -140,6 +140,20 @@ TEST_CASE("meter: pods by phase, restarts by container", "[meter]") {
                     "container=\"main\"}") == 3);
 }
 
+TEST_CASE("meter: the node's usage is what is neither idle nor free", "[meter]") {
+  const std::string stat = "cpu  100 20 30 4000 500 6 7 8 9 10\ncpu0 1 2 3 4 5 6 7 8 9 10\n";
+  const std::string meminfo =
+      "MemTotal:        1000 kB\nMemFree:          100 kB\nMemAvailable:     400 kB\n";
+  const auto usage = parse_node_usage(stat, meminfo);
+  REQUIRE(usage.has_value());
+  CHECK(usage->cpu == std::chrono::milliseconds(1710));  // ticks of 10 ms
+  CHECK(usage->memory_bytes == 600 * 1024);
+  CHECK(parse_node_usage("", meminfo).error().code == Code::corrupt);
+  CHECK(parse_node_usage("cpu 1 2 3", meminfo).error().code == Code::corrupt);
+  CHECK(parse_node_usage("cpu0 1 2 3 4 5 6 7 8", meminfo).error().code == Code::corrupt);
+  CHECK(parse_node_usage(stat, "MemTotal: 5 kB\n").error().code == Code::corrupt);
+}
+
 TEST_CASE("meter: the process tells what it uses", "[meter]") {
   const auto before = read_process_usage();
   REQUIRE(before.has_value());
