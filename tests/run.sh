@@ -95,7 +95,7 @@ stage_vm() {
 stage_e2e() {
   say "end to end: git daemon, moored, kubectl"
   local sum
-  python3 tests/e2e/run.py --bin build/dev/bin 2>&1 | tee "$reports/e2e.log"
+  python3 tests/e2e/run.py --bin build/dev/bin --jobs 4 2>&1 | tee "$reports/e2e.log"
   sum=$(grep -E '^e2e: passed' "$reports/e2e.log" | tail -n 1)
   if [ -z "$sum" ]; then
     broken+=("e2e: no result")
