@@ -171,7 +171,8 @@ class Exhaustion(unittest.TestCase):
         clock.write_text("+0")
         self.daemon.arguments = [
             "env", f"LD_PRELOAD={FAKETIME}", f"FAKETIME_TIMESTAMP_FILE={clock}",
-            "FAKETIME_NO_CACHE=1", "FAKETIME_DONT_FAKE_MONOTONIC=1", *self.daemon.arguments]
+            "FAKETIME_NO_CACHE=1", "FAKETIME_DONT_FAKE_MONOTONIC=1", "NO_FAKE_STAT=1",
+            *self.daemon.arguments]
         self.begin()
         loop = harness.RequestLoop(self.world, self.address, 80)
         # Ten years on, an hour back, and right again: no expiry, no restart, no doubled event.
