@@ -129,6 +129,11 @@ class Fetch {
       const auto before = writer ? writer->size_bytes() : 0;
       auto status = fetch_part(blob, writer);
       if (status) break;
+      if (status.error().reason == "BlobUnknown") {
+        return refuse(Code::corrupt, "DigestMismatch",
+                      "the registry has nothing under " + blob.digest +
+                          ", which its manifest names");
+      }
       const bool brought = writer && writer->size_bytes() > before;
       if (status.error().reason != "ConnectionLost" || !brought || round == kMaxResumes) {
         return Unexpected(std::move(status).error().context("blob " + blob.digest));

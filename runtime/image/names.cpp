@@ -1,5 +1,7 @@
 #include "runtime/image/names.hpp"
 
+#include <arpa/inet.h>
+
 #include <algorithm>
 
 #include "schema/model/grammar.hpp"
@@ -32,6 +34,14 @@ bool is_digest(std::string_view text) {
 
 std::string digest_hex(std::string_view digest) {
   return std::string(digest.substr(std::min(kAlgorithm.size(), digest.size())));
+}
+
+bool is_loopback_host(std::string_view host) {
+  if (host == "[::1]" || host.rfind("[::1]:", 0) == 0) return true;
+  const std::string name(host.substr(0, host.find(':')));
+  in_addr address{};
+  if (inet_pton(AF_INET, name.c_str(), &address) == 1) return ntohl(address.s_addr) >> 24U == 127;
+  return name == "localhost";
 }
 
 Result<ImageName> parse_image_name(std::string_view text) {

@@ -25,4 +25,8 @@ bool is_digest(std::string_view text);
 // The digits of a digest.
 std::string digest_hex(std::string_view digest);
 
+// True for localhost, 127.0.0.0/8 and [::1], with or without a port: names that can only mean this
+// machine. 127.example.org may be anywhere.
+bool is_loopback_host(std::string_view host);
+
 }  // namespace moored::image

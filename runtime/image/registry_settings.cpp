@@ -13,15 +13,10 @@ struct KnownRealm {
 constexpr KnownRealm kKnownRealms[] = {{"docker.io", "https://auth.docker.io"},
                                        {"registry.gitlab.com", "https://gitlab.com"}};
 
-bool is_loopback(const std::string& host) {
-  return host.rfind("127.", 0) == 0 || host == "localhost" || host.rfind("localhost:", 0) == 0 ||
-         host.rfind("[::1]", 0) == 0;
-}
-
 // docker.io is a name for people; the registry behind it is called otherwise.
 std::string make_base(const std::string& host, bool insecure) {
   if (host == "docker.io") return "https://registry-1.docker.io";
-  return (insecure || is_loopback(host) ? "http://" : "https://") + host;
+  return (insecure || is_loopback_host(host) ? "http://" : "https://") + host;
 }
 
 Unexpected bad_mirror(const std::string& url) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "runtime/image/names.hpp"
 #include "schema/codec/text.hpp"
 #include "schema/host/sha256.hpp"
 
@@ -54,9 +55,7 @@ bool is_redirect(int status) {
 
 // True for names by which an operator means this machine, so that strangers' rules do not apply.
 bool is_loopback(const std::string& origin) {
-  const auto host = origin.substr(origin.find("://") + 3);
-  return host.rfind("127.", 0) == 0 || host.rfind("localhost", 0) == 0 ||
-         host.rfind("[::1]", 0) == 0;
+  return image::is_loopback_host(origin.substr(origin.find("://") + 3));
 }
 
 std::string read_text(const Value& map, std::string_view key) {
@@ -93,12 +92,14 @@ Result<RegistrySession> RegistrySession::create(image::RegistryAccess access, Ht
 
 // Another host gets the request without the credentials, and never by a weaker protocol.
 Status RegistrySession::follow(HttpRequest& request, const HttpResponse& response) const {
-  const auto target = resolve_location(request.url, header_of(response, "location"));
+  const auto location = header_of(response, "location");
+  const auto target = location.empty() ? Result<std::string>(fail(Code::invalid, "no location"))
+                                       : resolve_location(request.url, location);
   const auto origin = target ? read_origin(*target) : Result<std::string>(std::string());
   const bool https = origin && origin->rfind("https://", 0) == 0;
   if (!target || !origin || (!https && origin_.rfind("https://", 0) == 0)) {
     return refuse("RedirectRefused", "the registry " + origin_ + " leads to " +
-                                         header_of(response, "location").substr(0, 256));
+                                         location.substr(0, 256));
   }
   request.url = *target;
   if (*origin != origin_) {

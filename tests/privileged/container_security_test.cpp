@@ -176,6 +176,18 @@ TEST_CASE("a root that is read-only still has writable volumes", "[vm]") {
   CHECK(path_exists(volume + "/x"));
 }
 
+TEST_CASE("a volume that the image declares keeps its content and stays writable", "[vm]") {
+  NEEDS_CONTAINERS();
+  SandboxFixture fixture;
+  auto spec = fixture.container("main",
+                                "touch /x; echo $?; touch /etc/x; echo $?; ls /etc/passwd;"
+                                "touch /made/deep/x; echo $?; touch /made/x; echo $?");
+  spec.read_only_root = true;
+  spec.mounts.push_back({"", "/etc", false, ""});
+  spec.mounts.push_back({"", "/made/deep", false, ""});
+  CHECK(fixture.output_of(spec) == "1\n0\n/etc/passwd\n0\n1\n");
+}
+
 TEST_CASE("volumes: directories, files, read-only ones and sub-paths", "[vm]") {
   NEEDS_CONTAINERS();
   SandboxFixture fixture;

@@ -371,7 +371,24 @@ class FakeImages final : public ImageStore {
     return fail(Code::not_found, "image \"" + reference + "\" is not on this machine");
   }
   Result<std::vector<ImageReport>> list() override { return std::vector<ImageReport>{}; }
+  // With a registry: what is absent is under way until settle() was told of it.
+  Result<ObtainedImage> obtain(const ImageRequest& request) override {
+    requests.push_back(request);
+    const auto answer = answers.find(request.requester);
+    if (answer != answers.end()) {
+      auto result = std::move(answer->second);
+      answers.erase(answer);
+      return result;
+    }
+    if (has_registry && (request.policy == "Always" || !find(request.reference))) {
+      return Unexpected(Error{Code::unavailable, "on its way", kPullingReason, {}, {}});
+    }
+    return ImageStore::obtain(request);
+  }
 
+  bool has_registry = false;
+  std::vector<ImageRequest> requests;
+  std::map<std::string, Result<ObtainedImage>> answers;
   std::map<std::string, ImageReport> images;
 };
 

@@ -196,6 +196,16 @@ TEST_CASE("the steps of a container on the host") {
   CHECK(join(*plan(free)).find("devices") == std::string::npos);
 }
 
+TEST_CASE("a volume of the image is a mount of its own among the others") {
+  auto spec = make_container();
+  spec.mounts = {{"", "/data/inner", false, ""}, {"/v/top", "/data", false, ""}};
+  const auto steps = join(child_steps(spec));
+  const auto outer = steps.find("bind /v/top /data\n");
+  REQUIRE(outer != std::string::npos);
+  CHECK(steps.find("own-volume /data/inner\n") > outer);
+  CHECK(steps.find("own-volume /data/inner\n") != std::string::npos);
+}
+
 TEST_CASE("the steps of the child") {
   auto spec = make_container();
   spec.mounts = {{"/v/deep", "/data/inner", false, "s"}, {"/v/top", "/data", true, ""}};

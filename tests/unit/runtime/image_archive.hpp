@@ -21,19 +21,19 @@ namespace fs = std::filesystem;
 using image::LayerEntry;
 
 // A directory that goes with the test.
-class ScratchDirectory {
+class ImageScratch {
  public:
-  ScratchDirectory() {
+  ImageScratch() {
     char name[] = "/tmp/moored-image-XXXXXX";
     MOORED_ASSERT(mkdtemp(name) != nullptr);
     path_ = name;
   }
-  ~ScratchDirectory() {
+  ~ImageScratch() {
     std::error_code ignored;
     fs::remove_all(path_, ignored);
   }
-  ScratchDirectory(const ScratchDirectory&) = delete;
-  ScratchDirectory& operator=(const ScratchDirectory&) = delete;
+  ImageScratch(const ImageScratch&) = delete;
+  ImageScratch& operator=(const ImageScratch&) = delete;
   const std::string& path() const { return path_; }
   std::string operator/(const std::string& name) const { return path_ + '/' + name; }
 

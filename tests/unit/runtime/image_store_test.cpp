@@ -17,7 +17,7 @@ using image::ContentStore;
 namespace {
 
 struct Store {
-  ScratchDirectory scratch;
+  ImageScratch scratch;
   InlineUnpacker* unpacker = nullptr;  // owned by the store
   std::unique_ptr<ContentStore> store = open();
 
@@ -460,7 +460,7 @@ TEST_CASE("the worker program unpacks with its rights taken away", "[image]") {
     WARN("skipped: needs root and " << program);
     return;
   }
-  ScratchDirectory scratch;
+  ImageScratch scratch;
   auto store = ContentStore::open({scratch / "images", {}}, image::make_unpack_worker(program));
   REQUIRE(store);
   LayoutBuilder layout(scratch / "layout");

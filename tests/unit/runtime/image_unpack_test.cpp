@@ -62,7 +62,7 @@ class Target {
   }
 
  private:
-  ScratchDirectory scratch_;
+  ImageScratch scratch_;
 };
 
 mode_t mode_of(const std::string& path) {
