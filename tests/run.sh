@@ -6,7 +6,8 @@
 #
 #   tests/run.sh              everything
 #   tests/run.sh --quick      without the virtual machine and the sanitizer
-#   tests/run.sh STAGE...     only these: build unit sim privileged vm e2e asan
+#   tests/run.sh STAGE...     only these: build unit sim privileged vm e2e asan, and by name only
+#                             package: the .deb's life in a virtual machine with systemd
 #
 # A test that cannot run on this machine is counted and named as skipped.
 set -uo pipefail
@@ -79,17 +80,27 @@ stage_privileged() {
   run_ctest build/dev privileged -j 1
 }
 
-stage_vm() {
-  say "one boot of the cgroup v2 virtual machine"
-  local out status=0
-  out=$(tests/vm/run.sh build/dev 2>&1) || status=$?
+# boot SCRIPT : one virtual machine, counted by the lines that it prints
+boot() {
+  local script=$1 out status=0
+  out=$("$script" build/dev 2>&1) || status=$?
   grep -E '^(PASS|SKIP)' <<<"$out"
   if [ "$status" != 0 ]; then  # everything the machine said: it holds the failed assertions
-    broken+=("vm: exit $status")
+    broken+=("$script: exit $status")
     grep -vE '^(PASS|SKIP)' <<<"$out" | tail -n 200
   fi
   count "$(grep -c '^PASS' <<<"$out")" "$(grep -c '^FAIL' <<<"$out")" "$(grep -c '^SKIP' <<<"$out")"
-  grep -qE '^(PASS|SKIP)' <<<"$out" || { broken+=("vm: nothing ran"); failed=$((failed + 1)); }
+  grep -qE '^(PASS|SKIP)' <<<"$out" || { broken+=("$script: nothing ran"); failed=$((failed + 1)); }
+}
+
+stage_vm() {
+  say "one boot of the cgroup v2 virtual machine"
+  boot tests/vm/run.sh
+}
+
+stage_package() {
+  say "the life of the package in a virtual machine with systemd"
+  boot tests/vm/systemd.sh
 }
 
 stage_e2e() {

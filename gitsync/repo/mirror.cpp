@@ -50,6 +50,12 @@ Unexpected ref_not_found(const std::string& reference) {
                           "RefNotFound", {}, "push it, or name another branch or tag"});
 }
 
+// Seven to forty digits of an id: no full name of a reference looks so.
+bool is_object_id(const std::string& text) {
+  return text.size() >= 7 && text.size() <= 40 &&
+         text.find_first_not_of("0123456789abcdef") == std::string::npos;
+}
+
 // A tree that names a blob as a tree, or the other way round.
 Unexpected wrong_type(const ObjectId& id, std::string_view wanted) {
   return Unexpected(Error{Code::corrupt, "the object " + id.hex() + " is no " + std::string(wanted),
@@ -82,6 +88,7 @@ struct Mirror::State {
   Result<std::pair<std::size_t, git_object_t>> read_header(const ObjectId& id);
   Result<std::string> read_object(const ObjectId& id, git_object_t wanted);
   Result<ObjectId> peel(const std::string& reference, ObjectId id);
+  Result<ObjectId> look_by_id(const std::string& digits);
   Result<ObjectId> look_locally(const std::string& reference);
   Result<ObjectId> look_remotely(const std::string& reference);
   TransferMeter make_meter();
@@ -154,6 +161,27 @@ Result<ObjectId> Mirror::State::peel(const std::string& reference, ObjectId id) 
     id = *target;
   }
   return not_a_commit(reference);
+}
+
+// A commit by its id needs no look at the remote once the mirror has it. What has begun to be
+// written out is an id as well, as long as only one object begins so.
+Result<ObjectId> Mirror::State::look_by_id(const std::string& digits) {
+  git_oid wanted;
+  if (git_oid_fromstrn(&wanted, digits.data(), digits.size()) < 0) return ref_not_found(digits);
+  git_oid oid;
+  int code = git_odb_exists_prefix(&oid, odb.get(), &wanted, digits.size());
+  if (code == GIT_ENOTFOUND && url.transport != Transport::local) {
+    TransferMeter meter = make_meter();
+    MOORED_CHECK(fetch_everything(repository.get(), meter));
+    code = git_odb_exists_prefix(&oid, odb.get(), &wanted, digits.size());
+  }
+  if (code == GIT_EAMBIGUOUS) {
+    return Unexpected(Error{Code::invalid, "several objects begin with " + digits,
+                            "AmbiguousReference", {}, "write more digits of the commit"});
+  }
+  if (code == GIT_ENOTFOUND) return ref_not_found(digits);
+  if (code < 0) return Unexpected(library_error("look for " + digits, code));
+  return from_oid(oid);
 }
 
 // Reads the reference as it is now; nothing of it is cached between looks.
@@ -231,16 +259,8 @@ Result<bool> Mirror::State::is_ancestor(const ObjectId& known, const ObjectId& f
 // commit there is nothing to compare with.
 Result<Head> Mirror::fetch(const std::string& reference, const std::string& known_sha) {
   ObjectId found;
-  // A commit by its id needs no look at the remote once the mirror has it.
-  const auto exact = ObjectId::from_hex(reference);
-  if (exact) {
-    const git_oid oid = to_oid(*exact);
-    if (is_copy() && git_odb_exists(state_->odb.get(), &oid) == 0) {
-      TransferMeter meter = state_->make_meter();
-      MOORED_CHECK(fetch_everything(state_->repository.get(), meter));
-    }
-    if (git_odb_exists(state_->odb.get(), &oid) == 0) return ref_not_found(reference);
-    found = *exact;
+  if (is_object_id(reference)) {
+    MOORED_TRY(found, state_->look_by_id(reference));
   } else {
     MOORED_CHECK(check_reference_name(reference));
     MOORED_TRY(found, is_copy() ? state_->look_remotely(reference)

@@ -41,12 +41,12 @@ class Mirror final : public ObjectSource {
   // Sets who we are from the next fetch on; connections made for somebody else are closed.
   void set_access(const ServerAccess& access);
 
-  // Looks at one reference (full name, HEAD, or 40 hex digits of a commit) and fetches only when
-  // it points elsewhere than the mirror. known_sha may be empty.
-  // Errors: not_found (RefNotFound), invalid (InvalidValue, NotACommit), corrupt (PackCorrupt,
-  // ObjectMissing), exhausted (AdvertisementLimit, DiskBudget), denied (AuthFailed, TlsRefused,
-  // HostKeyMismatch, RedirectRefused, URLNotAllowed), unavailable (FetchHTTP, FetchFailed), timeout
-  // (FetchTimeout).
+  // Looks at one reference (full name, HEAD, or 7 to 40 hex digits of a commit) and fetches only
+  // when it points elsewhere than the mirror. known_sha may be empty.
+  // Errors: not_found (RefNotFound), invalid (InvalidValue, NotACommit, AmbiguousReference),
+  // corrupt (PackCorrupt, ObjectMissing), exhausted (AdvertisementLimit, DiskBudget), denied
+  // (AuthFailed, TlsRefused, HostKeyMismatch, RedirectRefused, URLNotAllowed), unavailable
+  // (FetchHTTP, FetchFailed), timeout (FetchTimeout).
   Result<Head> fetch(const std::string& reference, const std::string& known_sha);
 
   Result<CommitHeader> read_commit(const ObjectId& id);

@@ -169,7 +169,14 @@ Finding judge_packets(const MachineFacts& facts) {
 
 // A packet must be let through by every chain at the hook: an accept of moored's does not help.
 Finding judge_firewall(const MachineFacts& facts) {
-  if (facts.dropping.empty()) return good("firewall", "nobody drops what is forwarded");
+  if (facts.dropping.empty() && facts.legacy_tables.empty()) {
+    return good("firewall", "nobody drops what is forwarded");
+  }
+  if (facts.dropping.empty()) {
+    return warning("firewall", "the old iptables has rules, which cannot be looked into here: " +
+                   join(facts.legacy_tables),
+                   "iptables-legacy -S FORWARD; if it drops, let pods through or use iptables-nft");
+  }
   std::vector<std::string> chains;
   for (const auto& chain : facts.dropping) chains.push_back(chain.table + " " + chain.chain);
   const auto& first = facts.dropping.front();

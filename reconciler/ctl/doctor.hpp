@@ -44,6 +44,7 @@ struct MachineFacts {
   std::uint64_t capabilities = 0;         // bits, as the kernel numbers them
   std::optional<std::string> nft_error;   // what nft said when it could not list the rules
   std::vector<DroppingChain> dropping;
+  std::vector<std::string> legacy_tables; // of the old iptables, whose rules nft does not show
   std::optional<bool> forwarding;         // net.ipv4.ip_forward
   std::map<std::string, std::string> programs;  // by name; empty: not found
   std::set<std::string> users;            // of the workers, that exist

@@ -140,6 +140,7 @@ Result<std::string> read_output(const std::string& program, std::vector<std::str
 }
 
 void look_at_rules(MachineFacts& facts) {
+  facts.legacy_tables = words_of("/proc/net/ip_tables_names");
   const auto& nft = facts.programs["nft"];
   if (nft.empty()) {
     facts.nft_error = "nft is not installed";

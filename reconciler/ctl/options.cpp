@@ -91,7 +91,8 @@ class Grammar {
     const auto [plan, plan_to] = add<PlanCommand>(
         app_, "plan", "What a branch or a directory would change; exits 0 nothing, 2 something",
         true);
-    auto* reference = plan->add_option("--ref", plan_to->reference, "branch, reference or commit");
+    auto* reference = plan->add_option("--ref", plan_to->reference,
+                                       "branch, tag, full reference or commit");
     plan->add_option("--path", plan_to->path, "directory on this machine")->excludes(reference);
     plan->add_option("--unit", plan_to->unit, "namespace/name (moored-system/default)");
     const auto [validate, validate_to] =

@@ -1,6 +1,7 @@
 #include "reconciler/daemon/supervisor.hpp"
 
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -19,6 +20,7 @@ namespace moored {
 namespace {
 
 constexpr int kSignsWithinPatience = 3;
+constexpr std::chrono::seconds kLongestTell{5};
 
 // A whole number above zero from the environment.
 std::optional<std::int64_t> find_number(const char* name) {
@@ -46,6 +48,11 @@ Status notify_supervisor(std::string_view message) {
   if (*name == '@') address.sun_path[0] = '\0';
   const UniqueFd socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   if (!socket) return Unexpected(system_error("make a socket", errno));
+  // One that does not read must not hold the daemon up.
+  const timeval patience{kLongestTell.count(), 0};
+  if (::setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience) != 0) {
+    return Unexpected(system_error("limit the wait for the supervisor", errno));
+  }
   const auto length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + size);
   const ssize_t sent = ::sendto(socket.get(), message.data(), message.size(), MSG_NOSIGNAL,
                                 reinterpret_cast<const sockaddr*>(&address), length);

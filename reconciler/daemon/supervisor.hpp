@@ -19,7 +19,8 @@ namespace moored {
 // Sends one message, such as "READY=1", to the socket that NOTIFY_SOCKET names, a path or, with a
 // leading @, an abstract name. Without the variable nobody listens, which is success.
 // Own code, because the library for it would load four compressors and a cipher into the daemon.
-// Errors: invalid (neither a path nor abstract), unavailable (nobody reads there).
+// Waits five seconds at most for one that is slow to read.
+// Errors: invalid (neither a path nor abstract), not_found, unavailable (nobody reads there).
 // Source: sd_notify(3), "Notes".
 Status notify_supervisor(std::string_view message);
 

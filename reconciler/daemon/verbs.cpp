@@ -124,11 +124,25 @@ Result<Kustomization> find_unit(const StateView& view, const std::string& name) 
                           "NotFound", {}, "see moorctl status"});
 }
 
-// Full reference names and commits stay; anything else is tried as a branch.
-std::string full_reference(const std::string& text) {
-  const bool commit =
-      text.size() == 40 && text.find_first_not_of("0123456789abcdef") == std::string::npos;
-  return commit || text.rfind("refs/", 0) == 0 ? text : "refs/heads/" + text;
+// What a person may have meant, most likely first: full reference names and whole commit ids are
+// themselves; anything else is a branch, a tag, or the beginning of a commit id.
+std::vector<std::string> references_for(const std::string& text) {
+  const bool digits = text.find_first_not_of("0123456789abcdef") == std::string::npos;
+  if (text == "HEAD" || text.rfind("refs/", 0) == 0 || (digits && text.size() == 40)) return {text};
+  std::vector<std::string> references{"refs/heads/" + text, "refs/tags/" + text};
+  if (digits && text.size() >= 7 && text.size() < 40) references.push_back(text);
+  return references;
+}
+
+// The first of them that is there; only a reference that is missing makes way for the next.
+Result<SourceHead> fetch_first(WorkerReader& reader, SourceSpec spec, const std::string& text) {
+  for (const auto& reference : references_for(text)) {
+    spec.reference = reference;
+    auto head = reader.fetch(spec, {});
+    if (head || head.error().reason != "RefNotFound") return head;
+  }
+  return Unexpected(Error{Code::not_found, "the repository has no branch, tag or commit " + text,
+                          "RefNotFound", {}, "push it, or write seven digits of a commit"});
 }
 
 }  // namespace
@@ -312,10 +326,9 @@ Result<TreeLoaded> DaemonVerbs::load_tree(const PlanVerb& verb, const Kustomizat
     SourceSpec spec;
     spec.id = source_namespace + "/" + ref.name;
     spec.url = source->as<GitRepository>().spec.url;
-    spec.reference = full_reference(verb.revision);
     spec.allow_local =
         parts_.configuration.allow_local_sources || spec.url == parts_.configuration.git_url;
-    MOORED_TRY(const auto head, parts_.reader->fetch(spec, {}));
+    MOORED_TRY(const auto head, fetch_first(*parts_.reader, spec, verb.revision));
     tree.commit = head.commit;
     tree.revision = verb.revision + "@sha1:" + head.commit.sha;
     LoadRequest request;

@@ -357,8 +357,18 @@ class Path(unittest.TestCase):
         self.assertEqual(self.daemon.ctl("plan", "--ref", "main", check=False).returncode, 0)
         markdown = self.daemon.ctl("plan", "--ref", "change", "-o", "markdown", check=False)
         self.assertIn("|", markdown.stdout)
-        missing = self.daemon.ctl("plan", "--ref", "nowhere", check=False)
-        self.assertEqual(missing.returncode, 1)
+        # A tag by its plain name, and a commit by the digits that status shows of it.
+        sha = self.repository.git("rev-parse", "change").strip()
+        self.repository.git("tag", "v1", "change")
+        self.repository.git("push", "-q", "origin", "v1")
+        for name in ("v1", sha[:8], sha):
+            again = self.daemon.ctl("plan", "--ref", name, check=False)
+            self.assertEqual(again.returncode, 2, again.stdout + again.stderr)
+            self.assertIn("planned", again.stdout)
+        for name in ("nowhere", "0123456"):
+            missing = self.daemon.ctl("plan", "--ref", name, check=False)
+            self.assertEqual(missing.returncode, 1)
+            self.assertIn("RefNotFound", missing.stderr)
         self.assertEqual(self.answer(), "one")
 
     def test_memory_limit_changed_by_hand_is_put_right(self):

@@ -121,6 +121,7 @@ TEST_CASE("branches, tags, commits and full names are followed", "[mirror]") {
   for (const auto& row : {Row{kMain, second}, Row{"refs/tags/light", first},
                           Row{"refs/tags/heavy", first}, Row{"refs/tags/main", first},
                           Row{"HEAD", second}, Row{first, first}, Row{second, second},
+                          Row{first.substr(0, 7), first}, Row{second.substr(0, 39), second},
                           Row{"refs/heads/" + second, first}, Row{"refs/heads/-x", first},
                           Row{"refs/heads/$(touch${IFS}x)", first},
                           Row{"refs/heads/é", second}}) {
@@ -131,11 +132,27 @@ TEST_CASE("branches, tags, commits and full names are followed", "[mirror]") {
   const auto mirror = mirror_of(url, directory);
   CHECK(reason_of(mirror->fetch("refs/heads/none", "")) == "RefNotFound");
   CHECK(reason_of(mirror->fetch(std::string(40, '3'), "")) == "RefNotFound");
+  CHECK(reason_of(mirror->fetch(std::string(7, '3'), "")) == "RefNotFound");
+  CHECK(reason_of(mirror->fetch(remote.blob("a: 1\n").substr(0, 9), "")) == "NotACommit");
   for (const char* bad : {"main", "refs/heads/a..b", "refs/heads/", "refs/heads/a b", "-x",
-                          "refs/heads/a\nb", "refs/heads/*", ""}) {
+                          "refs/heads/a\nb", "refs/heads/*", "", "abc123", "ABCDEF01"}) {
     CAPTURE(bad);
     CHECK(reason_of(mirror->fetch(bad, "")) == "InvalidValue");
   }
+}
+
+TEST_CASE("digits that several objects begin with are refused", "[mirror]") {
+  TempDirectory directory;
+  TestRepository remote(directory / "shop.git");
+  // Found by trying: the ids of both begin with 1dceecc.
+  const std::string one = "a: 13610\n";
+  const std::string other = "a: 32312\n";
+  remote.push({{"a.yaml", one}, {"b.yaml", other}});
+  const auto digits = remote.blob(one).substr(0, 7);
+  REQUIRE(digits == remote.blob(other).substr(0, 7));
+  const auto mirror = mirror_of(remote.path(), directory);
+  CHECK(reason_of(mirror->fetch(digits, "")) == "AmbiguousReference");
+  CHECK(reason_of(mirror->fetch(remote.blob(one).substr(0, 12), "")) == "NotACommit");
 }
 
 TEST_CASE("an empty repository has no reference, until the first push", "[mirror]") {

@@ -108,6 +108,8 @@ const std::vector<Row>& rows() {
        Verdict::failure, "not installed", "apt-get install nftables"},
       {"docker", [](F& f) { f.dropping = {{"ip filter", "FORWARD"}}; }, "firewall",
        Verdict::warning, "ip filter FORWARD", "nft insert rule ip filter FORWARD ip saddr"},
+      {"docker with the old iptables", [](F& f) { f.legacy_tables = {"nat", "filter"}; },
+       "firewall", Verdict::warning, "nat, filter", "iptables-legacy -S FORWARD"},
       {"no shim", [](F& f) { f.programs["moored-shim"] = ""; }, "programs", Verdict::failure,
        "moored-shim", "package moored"},
       {"no kubectl", [](F& f) { f.programs["kubectl"] = ""; }, "programs", Verdict::warning,
