@@ -46,6 +46,23 @@ bool advance_pre_stop(const Container& container, ContainerMemory& memory, MonoT
   return stop.pre_stop == HookStage::done;
 }
 
+Action make_action(Action::Type type, const Container& container, const ContainerMemory& memory) {
+  Action action;
+  action.type = type;
+  action.container = container.name;
+  action.attempt = memory.attempt;
+  return action;
+}
+
+// The first signal, and again as long as none got through and there is time left.
+void send_signal(const Container& container, ContainerMemory& memory, MonoTime now,
+                 std::vector<Action>& actions) {
+  actions.push_back(make_action(Action::Type::signal, container, memory));
+  memory.stop->signalled_at = now;
+  memory.stop->signal_again.reset();
+  memory.killed_by_us = true;
+}
+
 }  // namespace
 
 void wake_at(std::optional<MonoTime>& wake, MonoTime at) {
@@ -81,29 +98,23 @@ void advance_stop(const Container& container, ContainerMemory& memory, MonoTime 
     if (stop.grace <= Duration{}) {
       stop.kill_due = now;
     } else {
-      Action action;
-      action.type = Action::Type::signal;
-      action.container = container.name;
-      action.attempt = memory.attempt;
-      actions.push_back(action);
-      stop.signalled_at = now;
+      send_signal(container, memory, now, actions);
       // The hook may have used the grace time up; the program still gets a moment to end by
       // itself.
       stop.kill_due = std::max(deadline, now + std::min(kMinimumGrace, stop.grace));
-      memory.killed_by_us = true;
     }
   }
   if (now >= *stop.kill_due) {
-    Action action;
-    action.type = Action::Type::kill;
-    action.container = container.name;
-    action.attempt = memory.attempt;
-    actions.push_back(action);
+    actions.push_back(make_action(Action::Type::kill, container, memory));
+    stop.signal_again.reset();
     // A kill can fail to reach a process that is just being made; it is sent until all are
     // gone.
     stop.kill_due = now + kKillAgain;
     memory.killed_by_us = true;
+  } else if (stop.signal_again && now >= *stop.signal_again) {
+    send_signal(container, memory, now, actions);
   }
+  if (stop.signal_again) wake_at(wake, *stop.signal_again);
   wake_at(wake, *stop.kill_due);
 }
 

@@ -7,6 +7,9 @@ namespace moored::agent {
 
 // After preStop has used up the grace period a program still gets this long for its own stop.
 inline constexpr Duration kMinimumGrace = std::chrono::seconds(2);
+// A stop signal that did not get through is sent again after this long: without it the program
+// would be killed without a warning.
+inline constexpr Duration kSignalAgain = std::chrono::seconds(1);
 // A kill that did not end the container is repeated after this long.
 inline constexpr Duration kKillAgain = std::chrono::seconds(5);
 

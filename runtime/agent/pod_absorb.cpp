@@ -45,7 +45,7 @@ class Absorber {
       case Type::start: take_start(); break;
       case Type::kill: take_kill(); break;
       case Type::collect: take_collect(); break;
-      case Type::signal: break;  // the kill at the end of the grace period makes up for it
+      case Type::signal: take_signal(); break;
       case Type::reset:
       case Type::release:
       case Type::remove: take_removal(); break;
@@ -256,6 +256,12 @@ class Absorber {
     } else {
       note(true, "Failed", "Error: " + error.message, name);
     }
+  }
+
+  // A program that was not told to stop has no chance to stop well: it is told again.
+  void take_signal() {
+    if (!outcome_.error || outcome_.error->code == Code::not_found || is_stale()) return;
+    if (of().stop) of().stop->signal_again = now_.mono + kSignalAgain;
   }
 
   // A container that the sandbox does not know cannot be killed: it is lost.

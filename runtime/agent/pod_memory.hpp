@@ -35,6 +35,7 @@ struct StopMemory {
   HookStage pre_stop = HookStage::none;
   std::optional<MonoTime> hook_due;        // preStop sleep: when it is over
   std::optional<MonoTime> signalled_at;
+  std::optional<MonoTime> signal_again;    // the signal did not get through: once more then
   std::optional<MonoTime> kill_due;        // SIGKILL to everything at this time
 };
 

@@ -119,6 +119,16 @@ const ContainerStatus* find_status(const Pod& pod, const std::string& name) {
   return nullptr;
 }
 
+// Ends of attempts before the newest one, which the sandbox still holds. Their being collected
+// failed, or was not reached; that of the newest may have been, once it was recorded.
+void recall_leftovers(const SandboxReport& found, const std::string& name, int newest,
+                      ContainerMemory& of) {
+  for (const auto& report : found.containers) {
+    const bool older = report.name == name && report.attempt < newest;
+    if (older && report.phase == ContainerPhase::exited) of.uncollected.push_back(report.attempt);
+  }
+}
+
 // The newest attempt on the machine decides; without one the recorded status does.
 ContainerMemory recall_container(const Pod& pod, const Container& container,
                                  const SandboxReport* found, Now now) {
@@ -131,6 +141,12 @@ ContainerMemory recall_container(const Pod& pod, const Container& container,
       if (newest == nullptr || report.attempt > newest->attempt) newest = &report;
     }
   }
+  const bool outdated = newest != nullptr && newest->phase == ContainerPhase::exited &&
+                        newest->attempt < of.attempt;
+  if (outdated) newest = nullptr;  // what is recorded is newer than all that is left
+  if (found != nullptr) {
+    recall_leftovers(*found, container.name, newest != nullptr ? newest->attempt : of.attempt, of);
+  }
   const bool alive = found != nullptr && found->shim_alive;
   if (newest == nullptr || (newest->phase == ContainerPhase::running && !alive)) {
     if (newest != nullptr && of.attempt < newest->attempt) {
@@ -142,10 +158,6 @@ ContainerMemory recall_container(const Pod& pod, const Container& container,
     const bool ran = of.attempt >= 0 && !of.exit;
     if (ran) recall_lost(status != nullptr ? *status : ContainerStatus{}, of, now);
     return of;
-  }
-  for (const auto& report : found->containers) {
-    const bool older = report.name == container.name && &report != newest;
-    if (older && report.phase == ContainerPhase::exited) of.uncollected.push_back(report.attempt);
   }
   if (newest->phase == ContainerPhase::running) {
     recall_running(pod, container, status, *newest, of, now);

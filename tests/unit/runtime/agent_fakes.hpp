@@ -195,6 +195,7 @@ class FakeSandbox final : public Sandbox {
     if (pods.count(uid) == 0 || pods[uid].containers.count({name, attempt}) == 0) {
       return fail(Code::not_found, "no such container");
     }
+    if (auto error = take_failure("signal")) return Unexpected(*error);
     if (signal == 9) end(uid, name, 137, 9);
     if (signal != 9 && obeys) end(uid, name, 0, 0);
     return {};

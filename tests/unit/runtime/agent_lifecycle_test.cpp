@@ -232,6 +232,34 @@ TEST_CASE("B13 a program that does not listen is killed at the end of its grace"
   CHECK(bench.store.drifts.empty());
 }
 
+TEST_CASE("a stop signal that did not get through is sent again, within the grace", "[agent]") {
+  AgentBench bench;
+  bench.store.put(make_object(make_pod("web")));
+  bench.settle();
+  bench.sandbox.fail_next("signal", fail(Code::timeout, "the shim's answer was lost").take());
+  remove_gracefully(bench, "web", 5);
+  bench.settle();
+  CHECK(bench.sandbox.count("signal main 15") == 1);
+  CHECK(bench.store.has_pod("web"));
+  bench.run_for(seconds(2));
+  CHECK(bench.sandbox.count("signal main 15") == 2);
+  CHECK(bench.sandbox.count("signal main 9 all") == 0);
+  CHECK_FALSE(bench.store.has_pod("web"));
+  CHECK(bench.store.drifts.empty());
+}
+
+TEST_CASE("without time left for another signal the kill comes when the grace is over", "[agent]") {
+  AgentBench bench;
+  bench.store.put(make_object(make_pod("web")));
+  bench.settle();
+  bench.sandbox.fail_next("signal", fail(Code::unavailable, "the shim does not answer").take());
+  remove_gracefully(bench, "web", 1);
+  bench.run_for(seconds(4));
+  CHECK(bench.sandbox.count("signal main 15") == 1);
+  CHECK(bench.sandbox.count("signal main 9 all") == 1);
+  CHECK_FALSE(bench.store.has_pod("web"));
+}
+
 TEST_CASE("B14 without grace the kill comes at once", "[agent]") {
   AgentBench bench;
   bench.store.put(make_object(make_pod("web")));

@@ -451,6 +451,30 @@ TEST_CASE("conditions move only when they change", "[agent][status]") {
   CHECK(at("PodScheduled") == kStart.wall);
 }
 
+TEST_CASE("an old end that was never collected does not turn restarts back", "[agent][adopt]") {
+  Drive drive;
+  drive.settle(kStart);
+  ContainerStatus status;
+  status.name = "main";
+  status.restart_count = 1;
+  status.container_id = "moored://" + std::string(64, 'b');
+  status.state.terminated = ContainerStateTerminated{};
+  status.state.terminated->exit_code = 3;
+  status.state.terminated->container_id = status.container_id;
+  status.state.terminated->finished_at = kStart.wall;
+  drive.pod.status.container_statuses = {status};
+  SandboxReport left;
+  left.shim_alive = true;
+  left.containers = {make_end("main", 0, 1)};
+  left.containers.front().phase = ContainerPhase::exited;
+  const PodMemory memory = recall(drive.pod, &left, later(1));
+  const ContainerMemory& main = memory.containers.at("main");
+  CHECK(main.attempt == 1);
+  REQUIRE(main.exit.has_value());
+  CHECK(main.exit->exit_code == 3);
+  CHECK(main.uncollected == std::vector<int>{0});
+}
+
 TEST_CASE("conditions of others are kept", "[agent][status]") {
   Drive drive;
   Condition scheduled;
