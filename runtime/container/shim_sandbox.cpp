@@ -350,10 +350,12 @@ class ShimSandbox::Impl {
   }
 
   // Removal is the plan undone. Without pod.json the class is not known: all three are tried.
+  // A daemon that died in the middle may have left no more than what containers have written.
   Status remove_remains(const std::string& uid, const std::string& directory) {
     if (!is_path_word(uid)) return fail(Code::invalid, "pod uid " + uid);
+    const std::string written = options_.state_dir + "/containers/" + uid;
     const auto pod = read_pod(directory);
-    if (!pod && !path_exists(directory)) return {};
+    if (!pod && !path_exists(directory)) return remove_tree(written);
     const auto spec = pod ? pod->spec : bare_spec(uid);
     const std::set<std::string> classes =
         pod ? std::set<std::string>{spec.qos_class}
@@ -367,7 +369,7 @@ class ShimSandbox::Impl {
       MOORED_CHECK(undo_steps(steps, machine_));
     }
     weigh_tiers();
-    return remove_tree(options_.state_dir + "/containers/" + uid);
+    return remove_tree(written);
   }
 
   // A shim that lives but does not talk is reported as not alive: the agent will remove the pod.

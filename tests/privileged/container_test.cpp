@@ -217,6 +217,15 @@ TEST_CASE("nothing is left of a pod that was removed", "[vm]") {
   CHECK(fixture.sandbox().list_containers(pod.uid).error().code == Code::not_found);
 }
 
+TEST_CASE("a removal that was cut short behind the pod's directory is finished", "[vm]") {
+  NEEDS_CONTAINERS();
+  SandboxFixture fixture;
+  const std::string written = fixture.scratch() + "/state/containers/" + fixture.pod().uid;
+  REQUIRE(make_directories(written + "/main-0/upper"));
+  REQUIRE(fixture.sandbox().remove_pod(fixture.pod().uid));
+  CHECK_FALSE(path_exists(written));
+}
+
 TEST_CASE("a pod with a running container is not removed", "[vm]") {
   NEEDS_CONTAINERS();
   SandboxFixture fixture;
