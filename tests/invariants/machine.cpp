@@ -99,7 +99,9 @@ void read_processes(const Places& places, Machine& machine) {
     const auto shim_of = "moored-shim " + places.run_dir + "/pods/";
     process.shim = process.command.rfind(shim_of, 0) == 0;
     if (process.shim) {
-      process.pod_uid = uid_in(process.command.substr(shim_of.size()));
+      // Behind the pod's directory come the groups that its processes enter by themselves.
+      const std::string rest = process.command.substr(shim_of.size());
+      process.pod_uid = uid_in(rest.substr(0, rest.find(' ')));
     } else {
       const auto groups = read_file("/proc/" + name + "/cgroup", 64U << 10U).value_or("");
       if (groups.find(':' + places.cgroup_root + "/pods/") == std::string::npos) continue;
