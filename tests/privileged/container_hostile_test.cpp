@@ -121,8 +121,8 @@ TEST_CASE("T29 probes that shout leave the shim as small as it was", "[vm]") {
     CHECK(result->outcome == ProbeResult::Outcome::failure);
   }
   // The last ones are closed when their processes are reaped.
-  for (int i = 0; i < 200 && count_descriptors(shim) != descriptors; ++i) ::usleep(20'000);
-  CHECK(count_descriptors(shim) == descriptors);
+  for (int i = 0; i < 200 && count_descriptors(shim) > descriptors; ++i) ::usleep(20'000);
+  CHECK(count_descriptors(shim) <= descriptors);
   CHECK(resident_kib(shim) < memory + 2048);
   // Nothing that a probe started is left in the container.
   const auto left = fixture.sandbox().run_probe(

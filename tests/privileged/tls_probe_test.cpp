@@ -104,7 +104,7 @@ TEST_CASE("an https probe speaks TLS and asks for no certificate that it knows")
     CHECK(ask(fixture, https_probe(4433)).outcome == Outcome::failure);
   }
   SECTION("a server that says nothing is a failure at the time's end") {
-    const Server server(fixture, "sleep 1000 | busybox nc -l -p 4433");
+    const Server server(fixture, "exec busybox nc -ll -p 4433 -e sleep 1000");
     auto request = https_probe(4433);
     request.timeout = std::chrono::milliseconds(500);
     const auto result = ask(fixture, request);
