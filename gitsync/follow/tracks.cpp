@@ -340,8 +340,14 @@ std::vector<std::pair<Fact, Cause>> Tracks::settle(const Look& look, LookOutcome
     track.said = true;
   }
   for (auto& unit : outcome.units) {
-    settle_unit(look, unit, standing, outcome.fetched_at, track.units[id_of(unit.wish.key)],
-                facts);
+    UnitTrack& memory = track.units[id_of(unit.wish.key)];
+    settle_unit(look, unit, standing, outcome.fetched_at, memory, facts);
+    // The source's fact had the error of another unit in place of the revision, and a tree of a
+    // revision that the core was not told is left out there: it is said again.
+    if (outcome.error && memory.complete) {
+      memory.complete = false;
+      memory.failed = true;
+    }
   }
   if (outcome.head) {
     track.url = look.source.url;

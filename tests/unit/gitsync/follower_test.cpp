@@ -235,6 +235,31 @@ TEST_CASE("broken objects are an error of the source, tried again", "[follower]"
                                    "tree app main@sha1:" + kB + " complete"});
 }
 
+TEST_CASE("a tree that came beside an error of the source is said again", "[follower]") {
+  World world;
+  world.state.put(unit_named("other", "shop"));
+  world.step();
+  world.sink.take();
+  world.at(kB);
+  const auto good = world.reader.on_load;
+  world.reader.on_load = [&](const SourceSpec& source, const LoadRequest& request) {
+    if (request.path == "./app") return good(source, request);
+    return Result<LoadedTree>(Unexpected(unavailable("WorkerLost")));
+  };
+  world.step_later();
+  CHECK(world.sink.take() == Lines{"source shop error WorkerLost",
+                                   "tree app main@sha1:" + kB + " complete",
+                                   "tree other main@sha1:" + kB + " refused"});
+  world.reader.on_load = good;
+  world.step_later();
+  // The core was told the revision only now: the first tree was left out there.
+  CHECK(world.sink.take() == Lines{"source shop main@sha1:" + kB,
+                                   "tree app main@sha1:" + kB + " complete",
+                                   "tree other main@sha1:" + kB + " complete"});
+  world.step_later();
+  CHECK(world.sink.take().empty());
+}
+
 TEST_CASE("a URL that is not allowed reaches no reader", "[follower]") {
   World world;
   GitRepository repository = repository_named("shop", "/srv/git/shop.git");
