@@ -308,7 +308,7 @@ class Survival(unittest.TestCase):
         self.assertIn("a daemon runs", refused.stderr)
         self.daemon.down()
         # No Git either: everything comes out of the backup but the image.
-        self.world.children[0].kill()
+        os.killpg(self.world.children[0].pid, signal.SIGKILL)
         for path in (self.daemon.run_dir, self.daemon.state_dir, self.daemon.log_dir):
             path.mkdir(exist_ok=True)
         self.daemon.ctl("restore", file, "--state-dir", self.daemon.state_dir,
