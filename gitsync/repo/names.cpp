@@ -157,7 +157,8 @@ Result<std::vector<std::string>> split_source_path(std::string_view path) {
 
 Result<std::vector<std::string>> resolve_link(const std::vector<std::string>& directory,
                                               std::string_view target) {
-  if (target.empty() || target.size() > kMaxPathBytes) {
+  const bool plain = target.find('\0') == std::string_view::npos;
+  if (target.empty() || target.size() > kMaxPathBytes || !plain) {
     return Unexpected(refused_link("the link has no usable target"));
   }
   if (target.front() == '/') {

@@ -81,8 +81,11 @@ class Reader {
         out += c;
       }
     }
-    if (at_ >= text_.size() || text_[at_] != '"') ok_ = false;
-    ++at_;
+    if (at_ < text_.size() && text_[at_] == '"') {
+      ++at_;
+    } else {
+      ok_ = false;  // and stays inside the text: whoever called reads on
+    }
     return out;
   }
 
@@ -130,7 +133,7 @@ class Reader {
     const auto read = std::from_chars(digits.data(), digits.data() + digits.size(), code, 16);
     // Only bytes are ever written this way; texts of our peer need no other code points.
     if (digits.size() != 4 || read.ptr != digits.data() + 4 || code > 0x7f) ok_ = false;
-    at_ += 4;
+    at_ += digits.size();
     out += static_cast<char>(code & 0x7fU);
   }
 
@@ -148,8 +151,11 @@ class Reader {
 
   bool flag(bool value) {
     const std::string_view word = value ? "true" : "false";
-    if (text_.substr(at_, word.size()) != word) ok_ = false;
-    at_ += word.size();
+    if (text_.substr(at_, word.size()) == word) {
+      at_ += word.size();
+    } else {
+      ok_ = false;
+    }
     return value;
   }
 

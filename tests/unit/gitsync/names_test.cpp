@@ -96,7 +96,9 @@ TEST_CASE("a link is resolved by its text alone", "[names]") {
   using Parts = std::vector<std::string>;
   CHECK(*resolve_link({"a", "b"}, "../c.yaml") == Parts{"a", "c.yaml"});
   CHECK(*resolve_link({}, "common/./real.txt") == Parts{"common", "real.txt"});
-  for (const char* target : {"/etc/shadow", "../../x", "a/../../..", ""}) {
+  const std::string nul("b\0c.yaml", 8);
+  for (const std::string& target : {std::string("/etc/shadow"), std::string("../../x"),
+                                    std::string("a/../../.."), std::string(), nul}) {
     CAPTURE(target);
     const auto parts = resolve_link({"a"}, target);
     REQUIRE_FALSE(parts);

@@ -124,6 +124,19 @@ TEST_CASE("a cut or changed record is read or refused, never more") {
   }
 }
 
+TEST_CASE("a record that ends too early is not read past its end") {
+  for (const std::string text : {"", "{\"a", "{\"a\":\"x", "{\"a\":\"\\u00", "{\"a\":tr", "{\"a\":f"}) {
+    const auto longer = text + "7777";  // what lies behind must not be taken for more of it
+    const auto record = Record::parse(std::string_view(longer).substr(0, text.size()));
+    INFO(text);
+    REQUIRE_FALSE(record);
+    const auto& said = record.error().message;
+    const auto at = said.find("at byte ");
+    REQUIRE(at != std::string::npos);
+    CHECK(std::stoul(said.substr(at + 8)) <= text.size());
+  }
+}
+
 TEST_CASE("steps travel with all their members") {
   for (int i = 0; i <= static_cast<int>(StepType::pause); ++i) {
     Step step;
