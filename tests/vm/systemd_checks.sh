@@ -75,18 +75,18 @@ first_life() {
   pass "the doctor finds no failure"
 
   git init -q --bare -b main /srv/shop.git
-  git clone -q /srv/shop.git /srv/work 2>/dev/null
-  git -C /srv/work config user.name test
-  git -C /srv/work config user.email test@example.org
+  git clone -q /srv/shop.git /srv/checkout 2>/dev/null
+  git -C /srv/checkout config user.name test
+  git -C /srv/checkout config user.email test@example.org
   printf 'source:\n  url: /srv/shop.git\n  path: deploy\n  interval: 1m\n' >/etc/moored/moored.yaml
   need "the configuration holds" moored check
   need "starts, and says when it is ready" systemctl start moored.service
   active || fail "is not active"
   need "imports an image" moorctl image import example.org/box:1 /test/image
-  mkdir /srv/work/deploy
-  cp /test/manifests.yaml /srv/work/deploy/
-  git -C /srv/work add . && git -C /srv/work commit -qm "Run a box" &&
-    git -C /srv/work push -q origin HEAD:main || fail "push"
+  mkdir /srv/checkout/deploy
+  cp /test/manifests.yaml /srv/checkout/deploy/
+  git -C /srv/checkout add . && git -C /srv/checkout commit -qm "Run a box" &&
+    git -C /srv/checkout push -q origin HEAD:main || fail "push"
   need "the revision is ready" moorctl sync --wait --timeout 280
   two_run || fail "two containers run"
   [ -d "$holder" ] && [ ! -e /sys/fs/cgroup/system.slice/moored.service/pods ] ||
