@@ -1,5 +1,6 @@
 #include "runtime/image/pulling_store.hpp"
 
+#include <algorithm>
 #include <condition_variable>
 #include <deque>
 #include <map>
@@ -7,6 +8,7 @@
 #include <optional>
 #include <set>
 #include <thread>
+#include <utility>
 
 #include "runtime/image/credentials.hpp"
 #include "runtime/image/image_fetch.hpp"
@@ -71,7 +73,7 @@ class PullingStore::State {
         std::unique_ptr<RegistryConnector> connections, const Clock& time)
       : options(std::move(given)), store(content), connector(std::move(connections)), clock(time) {}
 
-  Result<ObtainedImage> take_answer(const Answer& answer);
+  std::optional<Answer> take_answer(const ImageRequest& request, const ImageName& name);
   Status enqueue(const ImageRequest& request, const ImageName& name);
   void serve();
   void carry_out(const std::string& key);
@@ -92,16 +94,25 @@ class PullingStore::State {
   bool stopping = false;
   std::map<std::string, Pull> pulls;  // by key
   std::deque<std::string> queue;      // keys that no thread has taken yet
-  std::map<std::string, Answer> answers;  // by requester
-  std::deque<std::string> answer_order;
+  // Whose answer, and of which pull: a requester may have asked for another image since.
+  using AnswerKey = std::pair<std::string, std::string>;
+  std::map<AnswerKey, Answer> answers;
+  std::deque<AnswerKey> answer_order;  // of those in answers, oldest first
   std::vector<std::thread> threads;
 };
 
 // ---- what containers ask ----
 
-Result<ObtainedImage> PullingStore::State::take_answer(const Answer& answer) {
-  if (answer.error) return Unexpected(*answer.error);
-  return ObtainedImage{*answer.image, true, answer.took, answer.waited};
+// The caller holds the lock.
+std::optional<Answer> PullingStore::State::take_answer(const ImageRequest& request,
+                                                       const ImageName& name) {
+  const AnswerKey key{request.requester, make_key(name, request.credentials)};
+  const auto ready = answers.find(key);
+  if (ready == answers.end()) return std::nullopt;
+  Answer answer = std::move(ready->second);
+  answers.erase(ready);
+  answer_order.erase(std::find(answer_order.begin(), answer_order.end(), key));
+  return answer;
 }
 
 // Joins a pull of the same image or starts one. The caller holds the lock.
@@ -127,10 +138,9 @@ Result<ObtainedImage> PullingStore::obtain(const ImageRequest& request) {
   auto& s = *state_;
   MOORED_TRY(const auto name, parse_image_name(request.reference));
   std::unique_lock lock(s.mutex);
-  if (const auto ready = s.answers.find(request.requester); ready != s.answers.end()) {
-    const auto answer = std::move(ready->second);
-    s.answers.erase(ready);
-    return s.take_answer(answer);
+  if (const auto answer = s.take_answer(request, name)) {
+    if (answer->error) return Unexpected(*answer->error);
+    return ObtainedImage{*answer->image, true, answer->took, answer->waited};
   }
   lock.unlock();
   if (request.policy != "Always") {
@@ -204,8 +214,9 @@ void PullingStore::State::settle(const std::string& key, const Result<ImageRepor
       if (!result) answer.error = result.error();
       answer.took = now - began;
       answer.waited = now - since;
-      answers[requester] = std::move(answer);
-      answer_order.push_back(requester);
+      const AnswerKey whose{requester, key};
+      // An answer that nobody took gives way to the newer one, in its place.
+      if (answers.insert_or_assign(whose, std::move(answer)).second) answer_order.push_back(whose);
     }
     if (!stopping) references = std::move(found->second.references);
     pulls.erase(found);

@@ -467,6 +467,20 @@ TEST_CASE("credentials of another pod make another pull", "[image][pull]") {
   CHECK(bench.registry.accesses[first ? 1 : 0].logins.empty());
 }
 
+TEST_CASE("an answer is for the image that was asked for", "[image][pull]") {
+  Bench bench;
+  bench.publish("1", {kBase});
+  CHECK_FALSE(bench.ask("r.example/web:1", "IfNotPresent"));
+  bench.wait_for(1);
+  // The same container, with another image since: what is ready is not for it.
+  const auto other = bench.ask("r.example/none:1", "Never");
+  REQUIRE_FALSE(other);
+  CHECK(other.error().code == Code::not_found);
+  const auto own = bench.ask("r.example/web:1", "IfNotPresent");
+  REQUIRE(own);
+  CHECK(own->fetched);
+}
+
 TEST_CASE("stopping ends what is under way", "[image][pull]") {
   Bench bench;
   bench.publish("1", {kBase});
@@ -474,8 +488,7 @@ TEST_CASE("stopping ends what is under way", "[image][pull]") {
   CHECK_FALSE(bench.ask("r.example/web:1", "IfNotPresent"));
   bench.pulls->stop();
   bench.pulls->stop();
-  // Another requester: the first one may have the answer of its pull waiting.
-  const auto refused = bench.ask("r.example/none:1", "Never", "pod/main/1");
+  const auto refused = bench.ask("r.example/none:1", "Never");
   REQUIRE_FALSE(refused);
   CHECK(refused.error().code == Code::not_found);
 }
