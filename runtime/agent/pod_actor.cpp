@@ -4,6 +4,7 @@
 
 #include "runtime/agent/container_mounts.hpp"
 #include "runtime/agent/container_plan.hpp"
+#include "runtime/agent/limit_drift.hpp"
 #include "runtime/agent/log_reader.hpp"
 #include "runtime/agent/pod_action.hpp"
 #include "runtime/agent/pod_files.hpp"

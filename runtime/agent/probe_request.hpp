@@ -8,10 +8,6 @@
 #include "schema/model/pod.hpp"
 #include "schema/ports/sandbox.hpp"
 
-namespace moored {
-struct DriftRecord;
-}
-
 namespace moored::agent {
 
 // The number of a port by number or by the name that the container gives it.
@@ -28,10 +24,5 @@ Result<ProbeRequest> make_hook_request(const Container& container, const Lifecyc
 
 // The longest that a postStart hook may keep a probe thread.
 inline constexpr std::chrono::minutes kPostStartLimit{10};
-
-// Which cgroup values differ, one record each: field cgroup.memory.max and so on. The cpu request
-// is compared as the weight that it becomes.
-std::vector<DriftRecord> compare_limits(const std::string& container, const CgroupLimits& desired,
-                                        const CgroupLimits& observed);
 
 }  // namespace moored::agent
