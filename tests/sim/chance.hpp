@@ -35,6 +35,9 @@ struct Odds {
   unsigned kill_in_port = 0;      // the daemon dies inside a call, before or after its effect
   unsigned kill_between = 0;      // the daemon dies between two steps
   unsigned container_dies = 0;    // at each step: a random running container ends
+  unsigned shim_dies = 0;         // at each step: a random pod loses its shim
+  unsigned power_fails = 0;       // at each step: the machine starts anew with what was synced
+  unsigned disk_fails = 0;        // at each step: a write of the store a little later
 };
 
 // One source of chance for the whole run: the seed decides everything.

@@ -2,31 +2,35 @@
 
 #include "schema/codec/codec.hpp"
 #include "schema/codec/text.hpp"
+#include "schema/host/file.hpp"
 #include "schema/model/flux.hpp"
+#include "tests/world/one_unit.hpp"
 
 namespace moored::sim {
 namespace {
 
-constexpr const char* kConfigured = R"(
-apiVersion: source.toolkit.fluxcd.io/v1
-kind: GitRepository
-metadata: {name: default, namespace: moored-system}
-spec: {url: "https://git.test/app.git", interval: 10s}
+// A second unit of the same source, whose objects no commit changes.
+constexpr const char* kSecondUnit = R"(
 ---
 apiVersion: kustomize.toolkit.fluxcd.io/v1
 kind: Kustomization
-metadata: {name: default, namespace: moored-system}
+metadata: {name: second, namespace: moored-system}
 spec:
   interval: 10s
-  path: ./
+  path: ./second
   prune: true
   sourceRef: {kind: GitRepository, name: default}
 )";
+constexpr const char* kStoreFiles[] = {"moored.db", "moored.db-wal"};
+constexpr std::size_t kMaxStoreFile = std::size_t{1} << 28U;
+// Short, so that watches lose sight and must begin anew.
+constexpr Duration kHistory = std::chrono::seconds(20);
 
 std::vector<Object> configured() {
   Diagnostics diagnostics;
   std::vector<Object> objects;
-  for (const Value& document : read_yaml(kConfigured, "moored.yaml", diagnostics)) {
+  const std::string text = std::string(test::kOneUnit) + kSecondUnit;
+  for (const Value& document : read_yaml(text, "moored.yaml", diagnostics)) {
     auto object = decode_manifest(document, "moored.yaml", diagnostics);
     MOORED_ASSERT(object.has_value());
     objects.push_back(*object);
@@ -35,7 +39,7 @@ std::vector<Object> configured() {
 }
 
 PortFaults faults_of(const Surroundings& around) {
-  return {&around.odds, &around.dice, around.planted == Planted::leaked_sandboxes};
+  return {&around.odds, &around.dice};
 }
 
 AgentOptions agent_options(const Surroundings& around) {
@@ -60,7 +64,8 @@ LoopOptions loop_options() {
   LoopOptions options;
   options.node_name = "node-1";
   options.relook.reset();
-  options.compact.reset();
+  options.compact = CompactOptions{};
+  options.compact->keep = kHistory;
   return options;
 }
 
@@ -80,16 +85,17 @@ void SimExecutor::run_one(Dice& dice) {
 
 Daemon::Daemon(Surroundings around)
     : around_(around),
-      sink_(inbox_, around.planted),
+      sink_(inbox_),
       sandbox_(around.machine, around.clock, faults_of(around)),
       network_(around.machine, faults_of(around)),
       images_(around.directory + "/layer"),
-      reader_(around.remote, around.clock, faults_of(around),
-              around.planted == Planted::trusted_halves) {
+      reader_(around.remote, around.clock, faults_of(around)) {
+  read_disk();
   StoreOptions options;
   options.directory = around_.directory + "/store";
+  options.vfs = disk_.name();
   options.store_id = "0123456789ab";
-  options.durable = false;
+  options.durable = !is_planted(Planted::unsynced_commits);
   options.checkpoint_on_close = false;
   auto store = Store::open(options);
   if (!store) {
@@ -98,12 +104,14 @@ Daemon::Daemon(Surroundings around)
   }
   store_ = *std::move(store);
   token_ = store_->subscribe(&Daemon::on_revision, this);
+  agent_state_ = std::make_unique<PlantedState>(*store_, PlantedState::Reader::agent);
+  watch_state_ = std::make_unique<PlantedState>(*store_, PlantedState::Reader::watch);
   record_start();
-  loop_ = std::make_unique<Loop>(*store_, inbox_, make_planted_controllers(around_.planted),
-                                 &reduce, around_.dice, loop_options());
+  loop_ = std::make_unique<Loop>(*store_, inbox_, make_planted_controllers(*store_),
+                                 &planted_reduce, around_.dice, loop_options());
   agent_ = std::make_unique<Agent>(
       agent_options(around_),
-      AgentPorts{*store_, sandbox_, network_, images_, sink_, around_.clock}, executor_);
+      AgentPorts{*agent_state_, sandbox_, network_, images_, sink_, around_.clock}, executor_);
   follower_ = std::make_unique<GitFollower>(
       GitFollower::Ports{reader_, *store_, *store_, sink_, around_.clock, around_.dice},
       GitFollowerOptions{});
@@ -120,8 +128,31 @@ Daemon::~Daemon() {
 
 void Daemon::on_revision(void* context, std::int64_t) {
   auto& self = *static_cast<Daemon*>(context);
-  self.news_for_agent_ = true;
+  self.news_for_agent_ = self.news_for_agent_ || !is_planted(Planted::unheard_commits);
   self.news_for_follower_ = true;
+}
+
+// The files of the store as this life finds them, for a power cut within it.
+void Daemon::read_disk() {
+  for (const char* name : kStoreFiles) {
+    const auto bytes = read_file(around_.directory + "/store/" + name, kMaxStoreFile);
+    if (!bytes) continue;
+    found_.push_back({test::DiskStep::Type::write, name, 0, *bytes});
+    found_.push_back({test::DiskStep::Type::sync, name, 0, {}});
+  }
+  disk_.start_recording();
+}
+
+std::map<std::string, std::string> Daemon::cut_power() const {
+  std::vector<test::DiskStep> steps = found_;
+  steps.insert(steps.end(), disk_.steps().begin(), disk_.steps().end());
+  return test::cut_power(steps, steps.size(), around_.dice.next());
+}
+
+void Daemon::break_disk() {
+  const bool full = around_.dice.below(2) == 0;
+  disk_.fail_at(static_cast<int>(around_.dice.below(6)),
+                full ? test::FaultDisk::Fault::full : test::FaultDisk::Fault::io_error, false);
 }
 
 void Daemon::record_start() {
@@ -137,7 +168,8 @@ void Daemon::record_start() {
 std::vector<Daemon::Part> Daemon::list_ready() const {
   const MonoTime now = around_.clock.now().mono;
   std::vector<Part> ready;
-  if (inbox_.size() > 0 || (loop_due_ && *loop_due_ <= now)) ready.push_back(Part::loop);
+  // Facts that were put back are no news: the loop says when it takes them again.
+  if (sink_.has_news() || (loop_due_ && *loop_due_ <= now)) ready.push_back(Part::loop);
   const bool events = !around_.machine.events.empty();
   if (news_for_agent_ || events || agent_due_ <= now) ready.push_back(Part::agent);
   if (news_for_follower_ || follower_due_ <= now) ready.push_back(Part::follower);
@@ -156,6 +188,7 @@ void Daemon::run(Part part) {
   const Now now = around_.clock.now();
   switch (part) {
     case Part::loop:
+      sink_.take_news();
       loop_due_ = loop_->step(now);
       break;
     case Part::agent:

@@ -10,6 +10,7 @@
 #include "runtime/agent/agent.hpp"
 #include "tests/sim/planted.hpp"
 #include "tests/sim/remote.hpp"
+#include "tests/unit/reconciler/fault_vfs.hpp"
 
 namespace moored::sim {
 
@@ -33,7 +34,6 @@ struct Surroundings {
   Dice& dice;
   Odds& odds;
   std::string directory;
-  Planted planted = Planted::none;
 };
 
 class Daemon {
@@ -49,6 +49,13 @@ class Daemon {
   // When something is due next.
   std::optional<MonoTime> find_due() const;
   std::shared_ptr<const StateView> view() const { return store_->view(); }
+  // What watches read.
+  const StateSource& watched() const { return *watch_state_; }
+  // Lets one of the next writes of the store fail.
+  void break_disk();
+  void heal_disk() { disk_.heal(); }
+  // The store's files as a power cut now would leave them.
+  std::map<std::string, std::string> cut_power() const;
   // The audit chain from its beginning.
   std::string check_audit() const;
 
@@ -57,11 +64,16 @@ class Daemon {
   std::vector<Part> list_ready() const;
   void run(Part part);
   void record_start();
+  void read_disk();
   static void on_revision(void* context, std::int64_t resource_version);
 
   Surroundings around_;
   std::string failure_;
+  test::FaultDisk disk_;
+  std::vector<test::DiskStep> found_;
   std::unique_ptr<Store> store_;
+  std::unique_ptr<PlantedState> agent_state_;
+  std::unique_ptr<PlantedState> watch_state_;
   int token_ = 0;
   Inbox inbox_;
   PlantedSink sink_;

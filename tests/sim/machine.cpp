@@ -8,18 +8,24 @@ namespace {
 constexpr Duration kWarmUp = std::chrono::seconds(2);       // good images answer after this
 constexpr Duration kSlowWarmUp = std::chrono::seconds(15);
 constexpr Duration kCrashLife = std::chrono::seconds(1);
-constexpr int kTerm = 15;
 constexpr int kKill = 9;
+// A container that ends again and again is started at once, then after 10 s, 20 s, …
+constexpr std::size_t kMaxStarts = 4;
+constexpr Duration kStartWindow = std::chrono::seconds(10);
+
+bool is_healthy(const std::string& behaviour) {
+  return behaviour == "good" || behaviour == "slow" || behaviour == "stubborn";
+}
 
 bool is_live(const ContainerReport& report) {
   return report.phase == ContainerPhase::created || report.phase == ContainerPhase::running;
 }
 
+}  // namespace
+
 Duration warm_up_of(const std::string& behaviour) {
   return behaviour == "slow" ? kSlowWarmUp : kWarmUp;
 }
-
-}  // namespace
 
 std::string behaviour_of(const std::string& image) {
   const auto colon = image.rfind(':');
@@ -77,11 +83,65 @@ bool Machine::end_one(Dice& dice) {
   return true;
 }
 
+bool Machine::lose_shim(Dice& dice) {
+  std::vector<std::string> living;
+  for (const auto& [uid, pod] : pods) {
+    if (pod.shim_alive) living.push_back(uid);
+  }
+  if (living.empty()) return false;
+  const std::string& uid = living[dice.below(living.size())];
+  SimPod& pod = pods.at(uid);
+  pod.shim_alive = false;
+  bereaved.insert(uid);
+  pod.starts.clear();
+  pod.ends.clear();
+  // Nobody is left who could tell how they ended.
+  for (auto& [key, report] : pod.containers) {
+    if (report.phase == ContainerPhase::exited) continue;
+    report.phase = ContainerPhase::exited;
+    report.exit_code = 137;
+    report.signal = kKill;
+    report.finished_at = clock_.now().wall;
+  }
+  events.push_back({SandboxEvent::Type::shim_lost, uid, {}});
+  return true;
+}
+
+void Machine::reboot() {
+  for (const auto& [uid, pod] : pods) bereaved.insert(uid);
+  pods.clear();
+  addresses.clear();
+  events.clear();
+}
+
+void Machine::forget_pace() {
+  for (auto& [uid, pod] : pods) pod.starts.clear();
+}
+
+void Machine::watch_pace(SimPod& pod, const std::string& container) {
+  auto& starts = pod.starts[container];
+  const MonoTime now = clock_.now().mono;
+  starts.push_back(now);
+  while (starts.front() + kStartWindow < now) starts.pop_front();
+  if (starts.size() <= kMaxStarts) return;
+  broken.push_back(pod.spec.name + "/" + container + " was started " +
+                   std::to_string(starts.size()) + " times within 10 s");
+}
+
+void Machine::signal(const std::string& uid, const std::pair<std::string, int>& key, int number) {
+  SimPod& pod = pods.at(uid);
+  pod.stopping = true;
+  const bool stubborn = behaviour_of(pod.images[key.first]) == "stubborn";
+  if (number == kKill) return end(uid, key, 137, kKill);
+  pod.asked.insert(key);
+  if (!stubborn) end(uid, key, 0, 0);
+}
+
 bool Machine::is_serving(const SimPod& pod) const {
   if (pod.stopping || pod.images.empty()) return false;
   for (const auto& [name, image] : pod.images) {
     const std::string behaviour = behaviour_of(image);
-    if (behaviour != "good" && behaviour != "slow") return false;
+    if (!is_healthy(behaviour)) return false;
     bool runs = false;
     for (const auto& [key, report] : pod.containers) {
       if (key.first != name || report.phase != ContainerPhase::running) continue;
@@ -108,6 +168,7 @@ void Machine::start(SimPod& pod, const std::pair<std::string, int>& key) {
   }
   ContainerReport& report = pod.containers.at(key);
   if (report.phase == ContainerPhase::running) return;
+  watch_pace(pod, key.first);
   report.phase = ContainerPhase::running;
   report.pid = 100 + static_cast<std::int32_t>(pods.size());
   report.started_at = clock_.now().wall;
@@ -121,223 +182,6 @@ std::string Machine::give_address(const std::string& uid) {
   const int n = next_address_++;
   return addresses[uid] = "10.209." + std::to_string(1 + n / 250) + '.' +
                           std::to_string(1 + n % 250);
-}
-
-// ---- faults -------------------------------------------------------------------------------------
-
-void PortFaults::maybe_kill() const {
-  if (dice->hits(odds->kill_in_port)) throw DaemonKilled{};
-}
-
-bool PortFaults::fails(unsigned thousandths) const { return dice->hits(thousandths); }
-
-// ---- the sandbox --------------------------------------------------------------------------------
-
-// A call may fail without an effect, take effect and then fail, or never return to its daemon.
-Status SimSandbox::around(const std::function<Status()>& effect) {
-  faults_.maybe_kill();
-  if (faults_.fails(faults_.odds->sandbox_fails)) {
-    return fail(Code::unavailable, "the shim does not answer");
-  }
-  auto done = effect();
-  faults_.maybe_kill();
-  if (done && faults_.fails(faults_.odds->sandbox_fails / 2)) {
-    return fail(Code::timeout, "the shim's answer was lost");
-  }
-  return done;
-}
-
-Status SimSandbox::create_pod(const PodSandboxSpec& spec, const std::string&) {
-  return around([&]() -> Status {
-    machine_.pods[spec.uid].spec = spec;
-    machine_.pods[spec.uid].limits[""] = spec.limits;
-    return {};
-  });
-}
-
-Status SimSandbox::create_container(const std::string& uid, const ContainerSpec& spec) {
-  return around([&]() -> Status {
-    const auto pod = machine_.pods.find(uid);
-    if (pod == machine_.pods.end()) return fail(Code::not_found, "no such pod");
-    auto [entry, is_new] = pod->second.containers.try_emplace({spec.name, spec.attempt});
-    if (!is_new) return {};
-    entry->second.name = spec.name;
-    entry->second.attempt = spec.attempt;
-    entry->second.container_id = spec.container_id;
-    entry->second.phase = ContainerPhase::created;
-    // The first argument is the image's entrypoint, which names the image.
-    pod->second.images[spec.name] = spec.arguments.at(0);
-    pod->second.limits[spec.name] = spec.limits;
-    return {};
-  });
-}
-
-Result<ContainerReport> SimSandbox::start_container(const std::string& uid,
-                                                    const std::string& name, int attempt) {
-  ContainerReport report;
-  MOORED_CHECK(around([&]() -> Status {
-    const auto pod = machine_.pods.find(uid);
-    if (pod == machine_.pods.end() || pod->second.containers.count({name, attempt}) == 0) {
-      return fail(Code::not_found, "no such container");
-    }
-    if (pod->second.containers.at({name, attempt}).phase == ContainerPhase::exited) {
-      return fail(Code::conflict, "container " + name + " is exited");
-    }
-    machine_.start(pod->second, {name, attempt});
-    report = pod->second.containers.at({name, attempt});
-    return {};
-  }));
-  return report;
-}
-
-Status SimSandbox::signal_container(const std::string& uid, const std::string& name, int attempt,
-                                    int signal, bool) {
-  return around([&]() -> Status {
-    const auto pod = machine_.pods.find(uid);
-    if (pod == machine_.pods.end() || pod->second.containers.count({name, attempt}) == 0) {
-      return fail(Code::not_found, "no such container");
-    }
-    pod->second.stopping = true;
-    if (signal == kTerm || signal == kKill) {
-      machine_.end(uid, {name, attempt}, signal == kTerm ? 0 : 137, signal == kTerm ? 0 : kKill);
-    }
-    return {};
-  });
-}
-
-Status SimSandbox::remove_container(const std::string& uid, const std::string& name, int attempt) {
-  return around([&]() -> Status {
-    const auto pod = machine_.pods.find(uid);
-    if (pod == machine_.pods.end()) return {};
-    const auto found = pod->second.containers.find({name, attempt});
-    if (found == pod->second.containers.end()) return {};
-    if (found->second.phase != ContainerPhase::exited) {
-      return fail(Code::conflict, "container " + name + " has not ended");
-    }
-    pod->second.containers.erase(found);
-    return {};
-  });
-}
-
-Status SimSandbox::remove_pod(const std::string& uid) {
-  return around([&]() -> Status {
-    const auto pod = machine_.pods.find(uid);
-    if (pod == machine_.pods.end()) return {};
-    for (const auto& [key, report] : pod->second.containers) {
-      if (report.phase != ContainerPhase::exited) {
-        return fail(Code::conflict, "container " + key.first + " has not ended");
-      }
-    }
-    if (!faults_.leaks_sandboxes) machine_.pods.erase(pod);
-    return {};
-  });
-}
-
-Status SimSandbox::update_limits(const std::string& uid, const std::string& container,
-                                 const CgroupLimits& limits) {
-  return around([&]() -> Status {
-    const auto pod = machine_.pods.find(uid);
-    if (pod == machine_.pods.end()) return fail(Code::not_found, "no such pod");
-    pod->second.limits[container] = limits;
-    return {};
-  });
-}
-
-Result<CgroupLimits> SimSandbox::read_limits(const std::string& uid,
-                                             const std::string& container) {
-  const auto pod = machine_.pods.find(uid);
-  if (pod == machine_.pods.end()) return fail(Code::not_found, "no such pod");
-  return pod->second.limits[container];
-}
-
-Result<std::vector<ContainerReport>> SimSandbox::list_containers(const std::string& uid) {
-  std::vector<ContainerReport> found;
-  const auto pod = machine_.pods.find(uid);
-  if (pod == machine_.pods.end()) return found;
-  for (const auto& [key, report] : pod->second.containers) found.push_back(report);
-  return found;
-}
-
-Result<ProbeResult> SimSandbox::run_probe(const std::string& uid, const ProbeRequest& request) {
-  faults_.maybe_kill();
-  const auto pod = machine_.pods.find(uid);
-  if (pod == machine_.pods.end()) return fail(Code::not_found, "no such pod");
-  // A probe answers for its container as it is now, whatever it was told about stopping.
-  ProbeResult result;
-  result.outcome = ProbeResult::Outcome::failure;
-  const auto image = pod->second.images.find(request.container);
-  if (image == pod->second.images.end()) return result;
-  const std::string behaviour = behaviour_of(image->second);
-  for (const auto& [key, report] : pod->second.containers) {
-    if (key.first != request.container || report.phase != ContainerPhase::running) continue;
-    const bool warm = *report.started_at + warm_up_of(behaviour) <= clock_.now().wall;
-    if (warm && behaviour != "sick") result.outcome = ProbeResult::Outcome::success;
-  }
-  return result;
-}
-
-Result<std::vector<SandboxReport>> SimSandbox::adopt() {
-  faults_.maybe_kill();
-  if (faults_.fails(faults_.odds->sandbox_fails)) {
-    return fail(Code::unavailable, "the run directory cannot be read");
-  }
-  std::vector<SandboxReport> reports;
-  for (const auto& [uid, pod] : machine_.pods) {
-    SandboxReport report;
-    report.spec = pod.spec;
-    report.shim_alive = true;
-    for (const auto& [key, container] : pod.containers) report.containers.push_back(container);
-    reports.push_back(std::move(report));
-  }
-  return reports;
-}
-
-std::vector<SandboxEvent> SimSandbox::wait_events(std::chrono::milliseconds) {
-  std::vector<SandboxEvent> came;
-  came.swap(machine_.events);
-  return came;
-}
-
-// ---- network and images -------------------------------------------------------------------------
-
-Result<PodNetworkReport> SimNetwork::create(const std::string& uid) {
-  faults_.maybe_kill();
-  if (faults_.fails(faults_.odds->network_fails)) {
-    return fail(Code::exhausted, "no address is free");
-  }
-  PodNetworkReport report{uid, "/run/netns/" + uid, machine_.give_address(uid)};
-  faults_.maybe_kill();
-  return report;
-}
-
-Status SimNetwork::remove(const std::string& uid) {
-  faults_.maybe_kill();
-  if (faults_.fails(faults_.odds->network_fails)) return fail(Code::internal, "the link is busy");
-  machine_.addresses.erase(uid);
-  return {};
-}
-
-Result<std::vector<PodNetworkReport>> SimNetwork::list() {
-  std::vector<PodNetworkReport> found;
-  for (const auto& [uid, address] : machine_.addresses) {
-    found.push_back({uid, "/run/netns/" + uid, address});
-  }
-  return found;
-}
-
-Result<std::vector<NetworkDrift>> SimNetwork::correct(const NetworkModes&) { return std::vector<NetworkDrift>{}; }
-
-Result<ImageReport> SimImages::find(const std::string& reference) {
-  if (behaviour_of(reference) == "missing") {
-    return fail(Code::not_found, "no such image: " + reference);
-  }
-  ImageReport image;
-  image.name = reference;
-  image.digest = "sha256:" + std::string(64, 'a');
-  image.layers = {layer_};
-  image.entrypoint = {reference};
-  image.stop_signal = "SIGTERM";
-  return image;
 }
 
 }  // namespace moored::sim

@@ -2,120 +2,138 @@
 
 #include <utility>
 
-#include "reconciler/diff/merge.hpp"
-#include "schema/model/apps.hpp"
-#include "schema/model/core.hpp"
-
 namespace moored::sim {
 namespace {
 
-// A controller with a mistake in what it plans or in what wakes it.
-class Mistaken final : public Controller {
- public:
-  Mistaken(std::unique_ptr<Controller> inner, Planted planted)
-      : inner_(std::move(inner)), planted_(planted) {}
+thread_local Planted current = Planted::none;
+thread_local int turns = 0;
 
-  const Kind& kind() const override { return inner_->kind(); }
-  std::string name() const override { return inner_->name(); }
+// Every so many times a mistake that is not made always is made.
+constexpr int kOften = 5;
 
-  Plan plan(const ObjectKey& key, const PlanContext& context) const override {
-    Plan plan = inner_->plan(key, context);
-    if (planted_ == Planted::forgotten_timers) plan.requeues.clear();
-    if (planted_ == Planted::extra_pod) double_pods(plan);
-    if (planted_ == Planted::hasty_rollout) empty_old_sets(plan, key, context);
-    return plan;
-  }
-
-  std::vector<ObjectKey> wakes(const Object& changed, const StateView& view) const override {
-    const bool deaf = planted_ == Planted::deaf_to_pods ||
-                      planted_ == Planted::forgetful_endpoints;
-    if (deaf && changed.is<Pod>()) return {};
-    return inner_->wakes(changed, view);
-  }
-
- private:
-  static void double_pods(Plan& plan) {
-    std::vector<Write> twins;
-    for (const Write& write : plan.writes) {
-      if (write.type != Write::Type::put || !write.object.is<Pod>()) continue;
-      if (!write.object.meta().resource_version.empty()) continue;
-      Write twin = write;
-      twin.object = with_meta(write.object, [](ObjectMeta& meta) {
-        meta.name += "x";
-        meta.uid.back() = meta.uid.back() == '0' ? '1' : '0';
-      });
-      twin.key = twin.object.key();
-      twins.push_back(std::move(twin));
-    }
-    for (Write& twin : twins) plan.writes.push_back(std::move(twin));
-  }
-
-  // As soon as there is a set for the new template, the others are set to nothing.
-  static void empty_old_sets(Plan& plan, const ObjectKey& key, const PlanContext& context) {
-    const auto deployment = context.view.find(key);
-    if (!deployment) return;
-    const auto sets = context.view.list_owned(kind_of<ReplicaSet>(), deployment->meta().uid);
-    if (sets.size() < 2) return;
-    const Object* newest = &sets.front();
-    for (const Object& set : sets) {
-      if (newest->meta().creation_timestamp < set.meta().creation_timestamp) newest = &set;
-    }
-    for (const Object& object : sets) {
-      auto set = object.as<ReplicaSet>();
-      if (&object == newest || set.spec.replicas == 0) continue;
-      set.spec.replicas = 0;
-      plan.put(make_object(std::move(set), object.provenance()), "planted");
-    }
-  }
-
-  std::unique_ptr<Controller> inner_;
-  Planted planted_;
+constexpr Mistake kMistakes[] = {
+    {Planted::unsynced_commits, "store", "unsynced_commits", "commits are not synced to the disk"},
+    {Planted::unwritten_commits, "store", "unwritten_commits",
+     "one transaction in eight is acknowledged and not written"},
+    {Planted::unaudited_changes, "store", "unaudited_changes",
+     "one transaction in eight loses its audit row"},
+    {Planted::swallowed_disk_errors, "store", "swallowed_disk_errors",
+     "a transaction that failed is taken for written"},
+    {Planted::greedy_compaction, "store", "greedy_compaction",
+     "forgetting history takes a newest revision along"},
+    {Planted::uid_given_again, "store", "uid_given_again",
+     "an object that is made again gets the uid it had"},
+    {Planted::forgotten_timers, "loop", "forgotten_timers",
+     "nothing is called again when its time comes"},
+    {Planted::lost_farewells, "loop", "lost_farewells", "facts about pods that are gone are lost"},
+    {Planted::swapped_facts, "loop", "swapped_facts", "an older status overtakes a newer one"},
+    {Planted::dropped_on_failure, "loop", "dropped_on_failure",
+     "facts that the store did not take are not kept"},
+    {Planted::blind_to_the_past, "loop", "blind_to_the_past",
+     "what an object was before wakes nobody"},
+    {Planted::stale_plans, "loop", "stale_plans", "plans are made on a state that lags behind"},
+    {Planted::deaf_to_pods, "controllers", "deaf_to_pods", "ReplicaSets do not hear of their pods"},
+    {Planted::hasty_rollout, "controllers", "hasty_rollout", "all old pods are taken at once"},
+    {Planted::extra_pod, "controllers", "extra_pod", "each pod is made twice"},
+    {Planted::forgetful_endpoints, "controllers", "forgetful_endpoints",
+     "Services do not hear of pods"},
+    {Planted::deaf_to_sets, "controllers", "deaf_to_sets",
+     "Deployments do not hear of their ReplicaSets"},
+    {Planted::greedy_surge, "controllers", "greedy_surge", "new pods come without regard to surge"},
+    {Planted::endpoints_only_grow, "controllers", "endpoints_only_grow",
+     "an endpoint once listed stays listed"},
+    {Planted::restless_cluster_ip, "controllers", "restless_cluster_ip",
+     "a Service gets another address now and then"},
+    {Planted::early_victory, "controllers", "early_victory",
+     "a revision is called ready when it is applied"},
+    {Planted::leaked_sandboxes, "agent", "leaked_sandboxes", "removing a sandbox does nothing"},
+    {Planted::leaked_addresses, "agent", "leaked_addresses", "giving back an address does nothing"},
+    {Planted::lost_exits, "agent", "lost_exits", "ends of containers are not heard of"},
+    {Planted::lost_shim_deaths, "agent", "lost_shim_deaths", "deaths of shims are not heard of"},
+    {Planted::flattering_probe, "agent", "flattering_probe", "every probe succeeds"},
+    {Planted::brutal_stop, "agent", "brutal_stop", "the stop signal is SIGKILL"},
+    {Planted::endless_stop, "agent", "endless_stop", "after the grace period nothing is killed"},
+    {Planted::hasty_restarts, "agent", "hasty_restarts", "restarts do not back off"},
+    {Planted::early_farewell, "agent", "early_farewell",
+     "a pod is called gone as soon as it is to go"},
+    {Planted::unheard_commits, "agent", "unheard_commits", "commits do not wake the agent"},
+    {Planted::killing_start, "adoption", "killing_start", "a start of the daemon ends what runs"},
+    {Planted::blind_adoption, "adoption", "blind_adoption", "what runs already is not seen"},
+    {Planted::adopted_as_dead, "adoption", "adopted_as_dead", "what runs is taken for ended"},
+    {Planted::unseen_exits, "adoption", "unseen_exits", "what has ended is taken for running"},
+    {Planted::forgotten_attempts, "adoption", "forgotten_attempts",
+     "attempts are counted from the beginning again"},
+    {Planted::forgotten_readiness, "adoption", "forgotten_readiness",
+     "what was ready is not until it is probed"},
+    {Planted::trusted_halves, "prune", "trusted_halves", "half a tree is taken for a whole one"},
+    {Planted::lost_inventory, "prune", "lost_inventory", "what was applied is not remembered"},
+    {Planted::orphaned_children, "prune", "orphaned_children",
+     "what an owner leaves behind is not removed"},
+    {Planted::pruned_strangers, "prune", "pruned_strangers",
+     "what another unit declares is removed"},
+    {Planted::skipped_change, "watch", "skipped_change", "a watch begins one change too late"},
+    {Planted::hidden_deletions, "watch", "hidden_deletions", "a watch does not tell of deletions"},
+    {Planted::silent_gap, "watch", "silent_gap",
+     "a watch that is too old goes on instead of beginning anew"},
+    {Planted::deaf_agent, "watch", "deaf_agent", "the agent misses one change in five"},
 };
-
-// The kind whose controller the mistake is in; nullptr: every one of them.
-const Kind* kind_with(Planted planted) {
-  switch (planted) {
-    case Planted::deaf_to_pods:
-    case Planted::extra_pod: return &kind_of<ReplicaSet>();
-    case Planted::hasty_rollout: return &kind_of<Deployment>();
-    case Planted::forgetful_endpoints: return &kind_of<Service>();
-    default: return nullptr;
-  }
-}
 
 }  // namespace
 
-std::string_view name_of(Planted planted) {
-  switch (planted) {
-    case Planted::none: return "none";
-    case Planted::deaf_to_pods: return "deaf_to_pods";
-    case Planted::hasty_rollout: return "hasty_rollout";
-    case Planted::extra_pod: return "extra_pod";
-    case Planted::lost_farewells: return "lost_farewells";
-    case Planted::forgotten_timers: return "forgotten_timers";
-    case Planted::leaked_sandboxes: return "leaked_sandboxes";
-    case Planted::trusted_halves: return "trusted_halves";
-    case Planted::killing_start: return "killing_start";
-    case Planted::forgetful_endpoints: return "forgetful_endpoints";
+std::span<const Mistake> all_mistakes() { return kMistakes; }
+
+Planted find_planted(std::string_view name) {
+  for (const Mistake& mistake : kMistakes) {
+    if (mistake.name == name) return mistake.planted;
   }
-  return "";
+  return Planted::none;
 }
 
-std::vector<std::unique_ptr<Controller>> make_planted_controllers(Planted planted) {
-  auto controllers = make_controllers();
-  if (planted == Planted::none) return controllers;
-  const Kind* only = kind_with(planted);
-  for (auto& controller : controllers) {
-    const bool concerned = only == nullptr || &controller->kind() == only;
-    if (concerned) controller = std::make_unique<Mistaken>(std::move(controller), planted);
-  }
-  return controllers;
-}
+Planted current_planted() { return current; }
+int take_turn() { return ++turns; }
 
+PlantedScope::PlantedScope(Planted planted) {
+  current = planted;
+  turns = 0;
+}
+PlantedScope::~PlantedScope() { current = Planted::none; }
+
+// A status that differs from the one told before is held back until the next one was told.
 void PlantedSink::post(Fact fact, Cause cause) {
+  has_news_ = true;
   const auto* pod = std::get_if<PodObserved>(&fact);
-  if (planted_ == Planted::lost_farewells && pod != nullptr && pod->gone) return;
+  if (is_planted(Planted::lost_farewells) && pod != nullptr && pod->gone) return;
+  if (is_planted(Planted::swapped_facts) && pod != nullptr && !pod->gone) {
+    if (!held_) {
+      held_.emplace(std::move(fact), std::move(cause));
+      return;
+    }
+    inner_.post(std::move(fact), std::move(cause));
+    inner_.post(std::move(held_->first), std::move(held_->second));
+    held_.reset();
+    return;
+  }
   inner_.post(std::move(fact), std::move(cause));
+}
+
+Result<std::vector<Change>> PlantedState::changes_since(const Kind* kind, std::int64_t after,
+                                                        std::size_t limit) const {
+  const bool turn = take_turn() % kOften == 0;
+  if (reader_ == Reader::agent) {
+    auto changes = inner_.changes_since(kind, after, limit);
+    const bool misses = is_planted(Planted::deaf_agent) && turn;
+    if (misses && changes && !changes->empty()) changes->pop_back();
+    return changes;
+  }
+  if (is_planted(Planted::skipped_change) && turn) ++after;
+  auto changes = inner_.changes_since(kind, after, limit);
+  if (is_planted(Planted::silent_gap) && !changes && changes.error().reason == "Expired") {
+    return std::vector<Change>{};
+  }
+  if (is_planted(Planted::hidden_deletions) && changes) {
+    std::erase_if(*changes, [](const Change& one) { return one.type == Change::Type::deleted; });
+  }
+  return changes;
 }
 
 }  // namespace moored::sim

@@ -3,6 +3,7 @@
 #include "schema/base/assert.hpp"
 #include "schema/codec/codec.hpp"
 #include "schema/codec/text.hpp"
+#include "tests/sim/planted.hpp"
 
 namespace moored::sim {
 namespace {
@@ -47,15 +48,28 @@ std::string yaml_of(const Wish& wish, std::uint64_t number) {
   return yaml;
 }
 
+LoadedTree make_tree(const std::string& yaml, Time now) {
+  LoadedTree tree;
+  tree.rendered_at = now;
+  tree.validated_at = now;
+  for (const Value& document : read_yaml(yaml, "web.yaml", tree.diagnostics)) {
+    auto object = decode_manifest(document, "web.yaml", tree.diagnostics);
+    if (object) tree.objects.push_back(object->with_provenance({"", "", "", "web.yaml", 1}));
+  }
+  MOORED_ASSERT(tree.diagnostics.ok());
+  tree.complete = true;
+  return tree;
+}
+
 }  // namespace
 
 bool Wish::is_healthy() const {
   const std::string behaviour = behaviour_of(image);
-  return !broken && (behaviour == "good" || behaviour == "slow");
+  return !broken && (behaviour == "good" || behaviour == "slow" || behaviour == "stubborn");
 }
 
 Wish random_wish(Dice& dice, bool final) {
-  static constexpr const char* kTags[] = {"good", "good", "good", "slow",
+  static constexpr const char* kTags[] = {"good", "good", "stubborn", "slow",
                                           "crash", "sick", "missing"};
   Wish wish;
   wish.replicas = static_cast<int>(dice.below(5));
@@ -104,22 +118,18 @@ Result<LoadedTree> SimReader::load(const SourceSpec&, const LoadRequest& request
   }
   const SimCommit* commit = remote_.find(request.sha);
   if (commit == nullptr) return fail(Code::not_found, "no such commit");
-  LoadedTree tree;
-  tree.rendered_at = clock_.now().wall;
-  tree.validated_at = clock_.now().wall;
-  if (commit->wish.broken && !trusts_halves_) {
+  // The second unit's directory is the same in every commit, and can always be read.
+  const bool second = request.path == "./second";
+  if (second) return make_tree(map_yaml("stranger", "of another unit"), clock_.now().wall);
+  if (commit->wish.broken && !is_planted(Planted::trusted_halves)) {
+    LoadedTree tree;
     tree.diagnostics.add_error({Code::invalid, "there is no field replica", "UnknownField",
                                 {"web.yaml", 7, 3, "spec.replica"}, "write replicas"});
     return tree;
   }
-  for (const Value& document : read_yaml(commit->yaml, "web.yaml", tree.diagnostics)) {
-    auto object = decode_manifest(document, "web.yaml", tree.diagnostics);
-    if (object) tree.objects.push_back(object->with_provenance({"", "", "", "web.yaml", 1}));
-  }
-  MOORED_ASSERT(tree.diagnostics.ok());
+  LoadedTree tree = make_tree(commit->yaml, clock_.now().wall);
   // Half a tree: the anchor is in the file that could not be read.
   if (commit->wish.broken) tree.objects.erase(tree.objects.begin());
-  tree.complete = true;
   return tree;
 }
 

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "schema/ports/source_reader.hpp"
-#include "tests/sim/machine.hpp"
+#include "tests/sim/ports.hpp"
 
 namespace moored::sim {
 
@@ -40,8 +40,8 @@ class Remote {
 
 class SimReader final : public SourceReader {
  public:
-  SimReader(const Remote& remote, const SimClock& clock, PortFaults faults, bool trusts_halves)
-      : remote_(remote), clock_(clock), faults_(faults), trusts_halves_(trusts_halves) {}
+  SimReader(const Remote& remote, const SimClock& clock, PortFaults faults)
+      : remote_(remote), clock_(clock), faults_(faults) {}
   Result<SourceHead> fetch(const SourceSpec& source, const std::string& known_sha) override;
   Result<LoadedTree> load(const SourceSpec& source, const LoadRequest& request) override;
 
@@ -49,7 +49,6 @@ class SimReader final : public SourceReader {
   const Remote& remote_;
   const SimClock& clock_;
   PortFaults faults_;
-  bool trusts_halves_;   // planted: half a tree is said to be complete
 };
 
 }  // namespace moored::sim

@@ -8,6 +8,7 @@
 
 #include "reconciler/controllers/pods.hpp"
 #include "schema/codec/codec.hpp"
+#include "schema/host/file.hpp"
 #include "schema/model/apps.hpp"
 #include "schema/model/core.hpp"
 #include "schema/model/flux.hpp"
@@ -16,6 +17,10 @@ namespace moored::sim {
 namespace {
 
 constexpr std::size_t kTraceLines = 60;
+constexpr int kWatchEvery = 7;                            // ticks between two looks of a watch
+constexpr unsigned kUnwatched = 10;                       // times as likely as at a step
+constexpr std::uint64_t kNapOneIn = 20;
+constexpr int kNap = 200;
 constexpr int kMaxRestTicks = 40'000;
 constexpr int kMaxTicksAtOnce = 3'000;                    // without any time passing
 constexpr Duration kMaxRest = std::chrono::minutes(15);   // of simulated time
@@ -35,7 +40,8 @@ std::string make_directory() {
 }  // namespace
 
 Simulation::Simulation(SimOptions options)
-    : options_(options),
+    : scope_(options.planted),
+      options_(options),
       directory_(make_directory()),
       dice_(options.seed * 0x9e3779b97f4a7c15ULL + 1),
       machine_(clock_) {}
@@ -63,8 +69,9 @@ void Simulation::start_daemon() {
   while (!daemon_ && result_.violation.empty()) {
     try {
       daemon_ = std::make_unique<Daemon>(Surroundings{clock_, machine_, remote_, dice_, odds_,
-                                                      directory_, options_.planted});
-      if (!daemon_->failure().empty()) violate(daemon_->failure());
+                                                      directory_});
+      if (!daemon_->failure().empty()) return violate(daemon_->failure());
+      watcher_.connect(daemon_->watched());
     } catch (const DaemonKilled&) {
       kill("while starting");
     }
@@ -75,14 +82,40 @@ void Simulation::start_daemon() {
 
 // Everything in the daemon's memory is gone: its facts, its queue, events nobody took.
 void Simulation::kill(const char* where) {
+  watcher_.disconnect();
   daemon_.reset();
   machine_.events.clear();
+  machine_.forget_pace();
   ++result_.kills;
   note(std::string("the daemon is killed ") + where);
+  // A shim may die while nobody looks.
+  if (dice_.hits(odds_.shim_dies * kUnwatched) && machine_.lose_shim(dice_)) {
+    ++result_.shim_deaths;
+    note("a shim dies unwatched");
+    machine_.events.clear();
+  }
+}
+
+// Daemon and machine are gone, and of the store what was not synced may be.
+void Simulation::cut_power() {
+  if (!daemon_) return;
+  const auto files = daemon_->cut_power();
+  kill("by a power cut");
+  machine_.reboot();
+  ++result_.power_cuts;
+  std::error_code ignored;
+  for (const char* name : {"moored.db", "moored.db-wal", "moored.db-shm"}) {
+    std::filesystem::remove(directory_ + "/store/" + name, ignored);
+  }
+  for (const auto& [name, bytes] : files) {
+    const auto written = write_file(directory_ + "/store/" + name, bytes, true);
+    if (!written) return violate("a file cannot be put back: " + written.error().text());
+  }
 }
 
 void Simulation::push_commit(bool final) {
-  const Wish wish = random_wish(dice_, final);
+  Wish wish = random_wish(dice_, final);
+  if (patience_ > 0) wish.min_ready_seconds = patience_;
   remote_.commits.push_back(make_commit(wish, remote_.commits.size() + 1));
   ++result_.commits;
   note("commit " + std::to_string(remote_.commits.size()) + ": " + wish.image + " x" +
@@ -103,7 +136,11 @@ void Simulation::set_odds() {
     odds_.kill_in_port = static_cast<unsigned>(dice_.below(25));
     odds_.kill_between = static_cast<unsigned>(dice_.below(15));
   }
-  if (!watches_floor_) odds_.container_dies = static_cast<unsigned>(dice_.below(15));
+  odds_.disk_fails = static_cast<unsigned>(dice_.below(20));
+  if (watches_floor_) return;
+  odds_.container_dies = static_cast<unsigned>(dice_.below(15));
+  odds_.shim_dies = static_cast<unsigned>(dice_.below(20));
+  odds_.power_fails = static_cast<unsigned>(dice_.below(6));
 }
 
 // ---- time and steps -----------------------------------------------------------------------------
@@ -130,12 +167,28 @@ void Simulation::tick() {
   check_calm();
 }
 
+// What happens to the machine and its daemon between two steps.
+void Simulation::strike() {
+  if (dice_.hits(odds_.kill_between)) kill("between two steps");
+  if (dice_.hits(odds_.container_dies) && machine_.end_one(dice_)) note("a container dies");
+  if (dice_.hits(odds_.shim_dies) && machine_.lose_shim(dice_)) {
+    ++result_.shim_deaths;
+    note("a shim dies");
+    if (!daemon_) machine_.events.clear();
+  }
+  if (dice_.hits(odds_.power_fails)) cut_power();
+  if (daemon_ && dice_.hits(odds_.disk_fails)) {
+    ++result_.disk_failures;
+    note("a write of the store fails");
+    daemon_->break_disk();
+  }
+}
+
 void Simulation::bad_luck() {
   set_odds();
   for (int n = 0; n < options_.ticks && result_.violation.empty(); ++n) {
     if (dice_.hits(15)) push_commit(false);
-    if (dice_.hits(odds_.kill_between)) kill("between two steps");
-    if (dice_.hits(odds_.container_dies) && machine_.end_one(dice_)) note("a container dies");
+    strike();
     if (dice_.hits(150)) {
       clock_.advance(std::chrono::milliseconds(dice_.below(900)));
       machine_.run_until_now();
@@ -147,7 +200,9 @@ void Simulation::bad_luck() {
 // No more bad luck: everything must become as the last commit wants it.
 void Simulation::rest() {
   odds_ = {};
-  push_commit(true);
+  if (daemon_) daemon_->heal_disk();
+  // Often without a commit that would sweep away what is stuck.
+  if (!remote_.commits.back().wish.is_healthy() || dice_.below(2) == 0) push_commit(true);
   const MonoTime start = clock_.now().mono;
   std::string unsettled = "nothing was looked at";
   for (int n = 0; n < kMaxRestTicks && clock_.now().mono < start + kMaxRest; ++n) {
@@ -161,11 +216,14 @@ void Simulation::rest() {
   const Wish& wish = remote_.commits.back().wish;
   floor_ = std::max(wish.replicas - wish.unavailable, 0);
   ceiling_ = wish.replicas + wish.surge;
+  const std::string audit = daemon_->check_audit();
+  if (!audit.empty()) violate(audit);
   note("at rest");
 }
 
 SimResult Simulation::run() {
   watches_floor_ = dice_.below(2) == 0;
+  patience_ = dice_.below(3) == 0 ? 1 + static_cast<int>(dice_.below(8)) : 0;
   push_commit(true);
   rest();
   for (int round = 0; round < options_.rounds && result_.violation.empty(); ++round) {
@@ -173,8 +231,6 @@ SimResult Simulation::run() {
     if (result_.violation.empty()) rest();
   }
   if (result_.violation.empty()) {
-    const std::string audit = daemon_->check_audit();
-    if (!audit.empty()) violate(audit);
     const auto view = daemon_->view();
     result_.resource_version = view->resource_version();
     for (const Kind* kind : all_kinds()) {
@@ -183,6 +239,7 @@ SimResult Simulation::run() {
       }
     }
   }
+  result_.lists = watcher_.lists();
   for (const std::string& line : trace_) result_.trace += line + '\n';
   return result_;
 }
@@ -194,10 +251,17 @@ void Simulation::check() {
   if (!daemon_ || !result_.violation.empty()) return;
   const auto view = daemon_->view();
   if (view->resource_version() < version_) violate("resource versions run backwards");
+  const bool is_news = view->resource_version() != version_;
   version_ = view->resource_version();
-  const bool anchor = view->find(key_of<ConfigMap>("default", "anchor")).has_value();
-  if (anchored_ && !anchor) violate("an object that every commit declares was removed");
-  anchored_ = anchored_ || anchor;
+  const std::string wrong = is_news ? witness_.look(view, machine_) : std::string();
+  if (!wrong.empty()) violate(wrong);
+  // A watch sleeps now and then, so that it also finds several changes, or that it is too late.
+  if (result_.ticks >= watch_at_) {
+    const bool nap = dice_.below(kNapOneIn) == 0;
+    watch_at_ = result_.ticks + (nap ? kNap : kWatchEvery);
+    const std::string missed = watcher_.look(*view);
+    if (!missed.empty()) violate(missed);
+  }
   if (watches_floor_) check_floor(*view);
   check_ceiling(*view);
 }
@@ -213,17 +277,24 @@ void Simulation::check_calm() {
 void Simulation::check_floor(const StateView& view) {
   if (!floor_) return;
   int serving = 0;
+  int available = 0;
   for (const Object& object : view.list(kind_of<Pod>(), "default")) {
     const Pod& pod = object.as<Pod>();
     const auto labels = pod.metadata.labels.find("app");
     if (labels == pod.metadata.labels.end() || labels->second != "web") continue;
     const auto found = machine_.pods.find(pod.metadata.uid);
     const bool counts = !pod.metadata.deletion_timestamp && found != machine_.pods.end();
-    if (counts && machine_.is_serving(found->second)) ++serving;
+    if (!counts || !machine_.is_serving(found->second)) continue;
+    ++serving;
+    available += is_available(pod, patience_, clock_.now().wall) ? 1 : 0;
   }
   if (serving < *floor_) {
     violate("only " + std::to_string(serving) + " pods serve, " + std::to_string(*floor_) +
             " must");
+  }
+  if (patience_ > 0 && available < *floor_) {
+    violate("only " + std::to_string(available) + " pods have been ready for long enough, " +
+            std::to_string(*floor_) + " must");
   }
 }
 
@@ -248,10 +319,11 @@ std::string Simulation::find_unsettled() const {
   const auto unit = view->find(key_of<Kustomization>("moored-system", "default"));
   if (!unit) return "there is no unit";
   const auto& status = unit->as<Kustomization>().status;
-  if (status.last_applied_revision.find(head.sha) == std::string::npos) {
-    return "the last commit is not applied but " + status.last_applied_revision;
-  }
   const Condition* ready = find_condition(status.conditions, "Ready");
+  if (status.last_applied_revision.find(head.sha) == std::string::npos) {
+    return "the last commit is not applied but " + status.last_applied_revision + ": " +
+           (ready == nullptr ? std::string() : ready->message);
+  }
   if (ready == nullptr || ready->status != "True") {
     return "not ready: " + (ready == nullptr ? std::string() : ready->message);
   }
@@ -259,7 +331,7 @@ std::string Simulation::find_unsettled() const {
   for (const Object& map : view->list(kind_of<ConfigMap>(), "default")) {
     maps.insert(map.meta().name);
   }
-  if (maps.size() != static_cast<std::size_t>(head.wish.maps) + 1) return "ConfigMaps differ";
+  if (maps.size() != static_cast<std::size_t>(head.wish.maps) + 2) return "ConfigMaps differ";
   const std::string pods = find_unsettled_pods(*view);
   return pods.empty() ? find_unsettled_machine(*view) : pods;
 }
@@ -278,6 +350,8 @@ std::string Simulation::find_unsettled_pods(const StateView& view) const {
     if (web && pod.spec.containers.front().image != wish.image) {
       return object.key().text() + " runs " + pod.spec.containers.front().image;
     }
+    const std::string differs = find_difference(pod);
+    if (!differs.empty()) return differs;
     ++ready;
   }
   if (ready != wanted) return std::to_string(ready) + " of " + std::to_string(wanted) + " pods";
@@ -291,14 +365,31 @@ std::string Simulation::find_unsettled_pods(const StateView& view) const {
       return object.key().text() + " counts otherwise";
     }
   }
+  std::size_t listed = 0;
   std::size_t endpoints = 0;
   for (const Object& slice : view.list(kind_of<EndpointSlice>(), "default")) {
     for (const SliceEndpoint& endpoint : slice.as<EndpointSlice>().endpoints) {
+      ++listed;
       endpoints += endpoint.conditions.ready == true ? 1U : 0U;
     }
   }
+  if (listed != endpoints) return std::to_string(listed - endpoints) + " endpoints of gone pods";
   if (endpoints != static_cast<std::size_t>(wish.replicas)) {
     return std::to_string(endpoints) + " ready endpoints for " + std::to_string(wish.replicas);
+  }
+  return {};
+}
+
+// What the status says of the container is what the machine says of it.
+std::string Simulation::find_difference(const Pod& pod) const {
+  const auto found = machine_.pods.find(pod.metadata.uid);
+  if (found == machine_.pods.end()) return pod.metadata.name + " has no sandbox";
+  for (const auto& [key, report] : found->second.containers) {
+    if (report.phase != ContainerPhase::running) continue;
+    const ContainerStatus& status = pod.status.container_statuses.at(0);
+    if (status.restart_count != key.second) return pod.metadata.name + " counts other restarts";
+    const std::string id = status.container_id.substr(status.container_id.find("//") + 2);
+    if (id != report.container_id) return pod.metadata.name + " names another container";
   }
   return {};
 }
@@ -311,6 +402,7 @@ std::string Simulation::find_unsettled_machine(const StateView& view) const {
     if (recorded.count(uid) == 0) return "sandbox of " + pod.spec.name + " is an orphan";
     if (!machine_.is_serving(pod)) return "sandbox of " + pod.spec.name + " does not serve";
     int running = 0;
+    if (!pod.shim_alive) return "the shim of " + pod.spec.name + " is dead";
     for (const auto& [key, report] : pod.containers) {
       running += report.phase == ContainerPhase::running ? 1 : 0;
     }

@@ -7,6 +7,9 @@
 #include <string>
 
 #include "tests/sim/daemon.hpp"
+#include "tests/sim/planted.hpp"
+#include "tests/sim/watcher.hpp"
+#include "tests/sim/witness.hpp"
 
 namespace moored::sim {
 
@@ -22,6 +25,10 @@ struct SimResult {
   std::string violation;     // empty: every invariant held
   std::string trace;         // the last things that happened
   int kills = 0;
+  int power_cuts = 0;        // among them
+  int shim_deaths = 0;
+  int disk_failures = 0;
+  int lists = 0;             // times that a watch had to begin anew
   int commits = 0;
   int ticks = 0;
   std::int64_t resource_version = 0;
@@ -39,6 +46,8 @@ class Simulation {
   void violate(const std::string& what);
   void start_daemon();
   void kill(const char* where);
+  void cut_power();
+  void strike();
   void push_commit(bool final);
   void tick();
   void advance_to_next();
@@ -52,8 +61,10 @@ class Simulation {
   void check_ceiling(const StateView& view);
   std::string find_unsettled() const;
   std::string find_unsettled_pods(const StateView& view) const;
+  std::string find_difference(const Pod& pod) const;
   std::string find_unsettled_machine(const StateView& view) const;
 
+  PlantedScope scope_;
   SimOptions options_;
   SimResult result_;
   std::string directory_;
@@ -67,8 +78,11 @@ class Simulation {
   std::int64_t version_ = 0;
   MonoTime moment_{};                  // when time moved last
   int ticks_at_moment_ = 0;
-  bool anchored_ = false;              // the anchor has been recorded once
+  Watcher watcher_;
+  int watch_at_ = 0;                   // tick of its next look
+  Witness witness_;
   bool watches_floor_ = false;         // no container dies by itself in this run
+  int patience_ = 0;                   // seconds that pods of every commit must be ready; 0: any
   std::optional<int> floor_;           // pods that must serve; nothing: not settled yet
   std::optional<int> ceiling_;         // pods that may be active
 };

@@ -6,25 +6,10 @@
 #include "reconciler/controllers/pods.hpp"
 #include "schema/model/cluster.hpp"
 #include "schema/model/flux.hpp"
+#include "tests/world/one_unit.hpp"
 
 namespace moored::test {
 namespace {
-
-constexpr const char* kUnit = R"(
-apiVersion: source.toolkit.fluxcd.io/v1
-kind: GitRepository
-metadata: {name: default, namespace: moored-system}
-spec: {url: "https://git.test/app.git", interval: 10s}
----
-apiVersion: kustomize.toolkit.fluxcd.io/v1
-kind: Kustomization
-metadata: {name: default, namespace: moored-system}
-spec:
-  interval: 10s
-  path: ./
-  prune: true
-  sourceRef: {kind: GitRepository, name: default}
-)";
 
 constexpr const char* kNode = R"({"apiVersion":"v1","kind":"Node","metadata":{"name":"node-1",
 "labels":{"disk":"ssd"}},"status":{"allocatable":{"cpu":"4","memory":"8Gi","pods":"110"}}})";
@@ -57,7 +42,7 @@ std::string deployment_yaml(const std::string& name, int replicas, const std::st
 }
 
 World::World(bool with_node) : controllers_(make_controllers()) {
-  record(plan_start(read_manifests(kUnit), context()));
+  record(plan_start(read_manifests(kOneUnit), context()));
   if (with_node) post(NodeObserved{key_of<Node>("", "node-1"), kNode});
   settle();
   writes.clear();
