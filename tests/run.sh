@@ -70,7 +70,7 @@ stage_unit() {
 }
 
 stage_sim() {
-  say "simulation with ${MOORED_SIM_SEEDS:=200} seeds"
+  say "simulation with ${MOORED_SIM_SEEDS:=120} seeds"
   export MOORED_SIM_SEEDS
   run_ctest build/dev sim -j 2
 }

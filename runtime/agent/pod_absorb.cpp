@@ -29,6 +29,15 @@ void put_exit(ContainerMemory& memory, ContainerStateTerminated exit, MonoTime a
   reset_probes(memory);
 }
 
+// A start that failed with its shim is made again as soon as there is a new one; only one that
+// keeps failing has to wait.
+void forgive_loss(ContainerMemory& memory, Now now) {
+  if (!memory.problem || memory.problem->failures > 1) return;
+  const std::string& reason = memory.problem->reason;
+  const bool with_shim = reason == "CreateContainerError" || reason == "RunContainerError";
+  if (with_shim) memory.problem->retry_at = now.mono;
+}
+
 // Everything that one outcome touches.
 class Absorber {
  public:
@@ -68,7 +77,8 @@ class Absorber {
                           const std::string& message, Now now, Duration base, Duration cap) {
     const bool again = problem && problem->delay > Duration{};
     const Duration delay = again ? std::min(2 * problem->delay, cap) : base;
-    problem = StartProblem{reason, message, now.mono, now.mono + delay, delay, false};
+    const int failures = problem ? problem->failures + 1 : 1;
+    problem = StartProblem{reason, message, now.mono, now.mono + delay, delay, false, failures};
   }
 
   // Network, volumes and shim: all there, or tried again as a whole.
@@ -236,6 +246,7 @@ class Absorber {
     const Duration cap = config ? kConfigRetry : options_.back_off_cap;
     const Duration base = config ? kConfigRetry : options_.back_off_base;
     put_problem(container.problem, error.reason, error.message, now_, base, cap);
+    if (memory_.sandbox == SandboxStage::lost) forgive_loss(container, now_);
     note_start_problem(error, name, known);
   }
 
@@ -375,6 +386,7 @@ void absorb_loss(const Pod& pod, PodMemory& memory, Now now) {
   if (memory.sandbox == SandboxStage::ready) memory.sandbox = SandboxStage::lost;
   for (auto& [name, of] : memory.containers) {
     of.uncollected.clear();
+    forgive_loss(of, now);
     if (of.stage != ContainerStage::running) continue;
     put_exit(of, make_lost_exit(of.container_id, of.started_at, now.wall), now.mono);
   }

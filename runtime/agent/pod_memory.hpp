@@ -47,6 +47,7 @@ struct StartProblem {
   MonoTime retry_at;
   Duration delay{};         // what the next failure doubles
   bool backing_off = false; // ErrImagePull turned to ImagePullBackOff
+  int failures = 1;         // in a row
 };
 
 enum class ContainerStage {

@@ -10,8 +10,9 @@
 namespace moored::agent {
 namespace {
 
-// An exit that the store does not confirm is let go after this long when the pod is leaving.
-constexpr Duration kRecordWait = std::chrono::seconds(5);
+// An exit that the store does not confirm is let go after this long when the pod is leaving: a disk
+// that fails now and then must not cost an exit code, one that stays broken must not hold a pod.
+constexpr Duration kRecordWait = std::chrono::seconds(60);
 constexpr std::int64_t kDefaultGraceSeconds = 30;
 constexpr const char* kDeadlineMessage =
     "Pod was active on the node longer than the specified deadline";

@@ -246,6 +246,44 @@ TEST_CASE("outcomes of an earlier attempt change nothing", "[agent][plan]") {
   CHECK(drive.main().liveness.verdict == Verdict::success);
 }
 
+TEST_CASE("a start that failed with its shim waits only when it fails again", "[agent][plan]") {
+  Drive drive;
+  auto plan = drive.plan(kStart);
+  drive.finish(succeed(plan.actions[0], kStart), kStart);
+  const auto fail_start = [&](Now now) {
+    Outcome outcome;
+    outcome.action = drive.plan(now).actions.at(0);
+    REQUIRE(outcome.action.type == Do::start);
+    outcome.error = fail(Code::unavailable, "the shim is gone").take();
+    outcome.error->reason = "CreateContainerError";
+    return outcome;
+  };
+  const auto outcome = fail_start(kStart);
+  SECTION("told before the loss") {
+    drive.finish(outcome, kStart);
+    absorb_loss(drive.pod, drive.memory, kStart);
+  }
+  SECTION("told after the loss") {
+    absorb_loss(drive.pod, drive.memory, kStart);
+    drive.finish(outcome, kStart);
+  }
+  for (const auto type : {Do::reset, Do::prepare}) {
+    plan = drive.plan(kStart);
+    REQUIRE(plan.actions.at(0).type == type);
+    drive.finish(succeed(plan.actions[0], kStart), kStart);
+  }
+  drive.finish(fail_start(kStart), kStart);  // at once, and in vain
+  absorb_loss(drive.pod, drive.memory, kStart);
+  for (const auto type : {Do::reset, Do::prepare}) {
+    plan = drive.plan(kStart);
+    REQUIRE(plan.actions.at(0).type == type);
+    drive.finish(succeed(plan.actions[0], kStart), kStart);
+  }
+  CHECK(drive.plan(kStart).actions.empty());
+  CHECK(drive.plan(later(19)).actions.empty());
+  CHECK(drive.plan(later(20)).actions.at(0).type == Do::start);
+}
+
 TEST_CASE("an old end that was never collected does not turn restarts back", "[agent][adopt]") {
   Drive drive;
   drive.settle(kStart);
