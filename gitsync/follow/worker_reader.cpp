@@ -151,7 +151,7 @@ Status SourceWorker::exchange(const git::Request& request, const Patience& patie
                               const std::function<Result<bool>(git::Reply&&)>& take) {
   const auto started = Steady::now();
   // A worker that died since the last call shows here.
-  auto sent = channel_.send(git::encode_request(request));
+  auto sent = channel_.send(git::encode_request(request), std::min(patience.total, patience.idle));
   if (!sent) return Unexpected(lost(sent.error()));
   for (;;) {
     auto message = next_message(patience, started);

@@ -39,12 +39,12 @@ class WorkerLink final : public RegistryLink {
   Status open(const RegistryAccess& access) {
     RegistryAsk hello;
     hello.access = access;
-    return channel_.send(write_ask(hello));
+    return channel_.send(write_ask(hello), kPatience);
   }
 
   // A connection, a token and some redirects may each take their time before the first byte.
   Status ask(const RegistryAsk& ask, const RegistrySink& sink) override {
-    const auto sent = channel_.send(write_ask(ask));
+    const auto sent = channel_.send(write_ask(ask), kPatience);
     if (!sent) return Unexpected(lost(sent.error()));
     for (;;) {
       const auto message = channel_.receive(3 * idle_ + kPatience);

@@ -29,35 +29,49 @@ int left_until(const Clock::time_point* deadline) {
 
 }  // namespace
 
-// The whole frame is put together first, so that a small message costs one system call.
-Status FrameChannel::send(std::string_view message) const {
+// A pollfd of -1 is ignored by poll, so a channel without a stop descriptor needs no branch.
+Status FrameChannel::wait_for(short events, const Deadline* deadline) const {
+  for (;;) {
+    std::array<pollfd, 2> waits{{{socket_.get(), events, 0}, {stop_, POLLIN, 0}}};
+    const int ready = ::poll(waits.data(), waits.size(), left_until(deadline));
+    if (ready < 0 && errno == EINTR) continue;
+    if (ready < 0) return Unexpected(system_error("wait for the worker", errno));
+    if (ready == 0) return fail(Code::timeout, "the worker did not answer in time");
+    if (waits[1].revents != 0) return fail(Code::unavailable, "moored is stopping");
+    return {};
+  }
+}
+
+// The whole frame is put together first, so that a small message costs one system call. What the
+// socket does not take at once waits for the reader, who may be stopped: never inside send().
+Status FrameChannel::send(std::string_view message, std::chrono::milliseconds timeout) const {
   if (message.size() > kMaxFrame) {
     return fail(Code::exhausted, "a message to or from the worker is longer than 32 MiB");
   }
   std::string frame;
+  frame.reserve(message.size() + 4);
   for (const unsigned shift : {24U, 16U, 8U, 0U}) {
     frame += static_cast<char>((message.size() >> shift) & 0xffU);
   }
   frame += message;
+  const Deadline end = Clock::now() + std::max(timeout, std::chrono::milliseconds(0));
   for (std::string_view rest = frame; !rest.empty();) {
-    // A stuck reader blocks us here; the daemon kills it when its patience ends, which unblocks.
-    const ssize_t sent = ::send(socket_.get(), rest.data(), rest.size(), MSG_NOSIGNAL);
+    const ssize_t sent =
+        ::send(socket_.get(), rest.data(), rest.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
     if (sent < 0 && errno == EINTR) continue;
+    if (sent < 0 && errno == EAGAIN) {
+      MOORED_CHECK(wait_for(POLLOUT, timeout.count() < 0 ? nullptr : &end));
+      continue;
+    }
     if (sent <= 0) return gone();
     rest.remove_prefix(static_cast<std::size_t>(sent));
   }
   return {};
 }
 
-// A pollfd of -1 is ignored by poll, so a channel without a stop descriptor needs no branch.
 Status FrameChannel::read_exactly(char* bytes, std::size_t size, const Deadline* deadline) const {
   while (size > 0) {
-    std::array<pollfd, 2> waits{{{socket_.get(), POLLIN, 0}, {stop_, POLLIN, 0}}};
-    const int ready = ::poll(waits.data(), waits.size(), left_until(deadline));
-    if (ready < 0 && errno == EINTR) continue;
-    if (ready < 0) return Unexpected(system_error("wait for the worker", errno));
-    if (ready == 0) return fail(Code::timeout, "the worker did not answer in time");
-    if (waits[1].revents != 0) return fail(Code::unavailable, "moored is stopping");
+    MOORED_CHECK(wait_for(POLLIN, deadline));
     const ssize_t got = ::recv(socket_.get(), bytes, size, 0);
     if (got < 0 && errno == EINTR) continue;
     if (got <= 0) return gone();

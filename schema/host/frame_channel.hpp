@@ -15,14 +15,17 @@ namespace moored {
 class FrameChannel {
  public:
   static constexpr std::size_t kMaxFrame = 32U << 20U;  // bytes of one message
+  static constexpr std::chrono::milliseconds kForEver{-1};
 
   FrameChannel() = default;
   // socket is a connected stream socket; stop (may be -1, not owned) is a descriptor that makes
-  // receive() give up once it is readable.
+  // whoever waits in here give up once it is readable.
   FrameChannel(UniqueFd socket, int stop) : socket_(std::move(socket)), stop_(stop) {}
 
-  // Sends one message. Errors: unavailable (the other side has gone), exhausted (too long).
-  Status send(std::string_view message) const;
+  // Sends one message, of which a part has gone when it fails: the channel is then of no use. The
+  // daemon names a timeout, as a worker may be stopped; a negative one waits for ever.
+  // Errors: timeout; unavailable (the other side has gone, or we are to stop); exhausted (too long).
+  Status send(std::string_view message, std::chrono::milliseconds timeout = kForEver) const;
   // Waits for one message. A negative timeout waits for ever.
   // Errors: timeout; unavailable (the other side has gone, or we are to stop); corrupt (a length
   // past kMaxFrame).
@@ -32,6 +35,7 @@ class FrameChannel {
 
  private:
   using Deadline = std::chrono::steady_clock::time_point;
+  Status wait_for(short events, const Deadline* deadline) const;
   Status read_exactly(char* bytes, std::size_t size, const Deadline* deadline) const;
 
   UniqueFd socket_;

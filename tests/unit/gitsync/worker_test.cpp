@@ -1,6 +1,7 @@
 // The worker and its protocol: in memory first, then the real program.
 #include <catch2/catch.hpp>
 
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 
 #include <atomic>
@@ -105,6 +106,17 @@ TEST_CASE("a length past the limit is refused before memory is taken", "[channel
   REQUIRE(::send(pair.right.get(), "\xff\xff\xff\xff", 4, 0) == 4);
   CHECK(left.receive(seconds(10)).error().code == Code::corrupt);
   CHECK(left.send(std::string(FrameChannel::kMaxFrame + 1, 'x')).error().code == Code::exhausted);
+}
+
+TEST_CASE("nobody waits in send for a reader that does not read", "[channel]") {
+  const std::string large(1U << 20U, 'x');
+  Pair late;
+  const FrameChannel patient(std::move(late.left), -1);
+  CHECK(patient.send(large, milliseconds(20)).error().code == Code::timeout);
+  Pair stopped;
+  const UniqueFd stop(::eventfd(1, EFD_CLOEXEC));
+  const FrameChannel channel(std::move(stopped.left), stop.get());
+  CHECK(channel.send(large).error().code == Code::unavailable);
 }
 
 TEST_CASE("requests come back as they were", "[messages]") {
@@ -412,6 +424,28 @@ TEST_CASE("a worker that dies or talks nonsense is an ordinary error", "[worker]
   const auto head = reader.fetch(source_of("https://git.example.org/x"), "");
   REQUIRE_FALSE(head);
   CHECK(head.error().code == Code::not_found);
+}
+
+TEST_CASE("a stopped worker holds nobody up, however long the request", "[worker]") {
+  TempDirectory directory;
+  auto options = options_in(directory);
+  options.program = script(directory, "kill -STOP $$");
+  options.idle_limit = milliseconds(200);
+  SourceSpec source = source_of("https://git.example.org/x");
+  source.secret = SourceSecret{"git", {{{"ca.crt", std::string(1U << 20U, 'x')}}}};
+  {
+    WorkerReader reader(options);
+    const auto head = reader.fetch(source, "");
+    REQUIRE_FALSE(head);
+    CHECK(head.error().reason == "WorkerLost");
+  }
+  // Without a limit that would end it, stopping does.
+  options.idle_limit = seconds(600);
+  WorkerReader reader(options);
+  reader.stop();
+  const auto head = reader.fetch(source, "");
+  REQUIRE_FALSE(head);
+  CHECK(head.error().code == Code::unavailable);
 }
 
 TEST_CASE("mirrors that nobody asks for are removed", "[worker]") {
