@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <map>
+#include <tuple>
 #include <utility>
 
 #include "schema/codec/locate.hpp"
@@ -33,6 +34,26 @@ void report_file(const Diagnostics& diagnostics, const std::string& path, Diagno
     named.add_error(Error{Code::invalid, "and more", {}, Place{path, 0, 0, {}}, {}});
   }
   all.take(std::move(named));
+}
+
+// What the reading and the judging of a commit have said, in the order of files and lines: a
+// person meets the first error first.
+Diagnostics in_order(const Diagnostics& said) {
+  const auto earlier = [](const Error& left, const Error& right) {
+    return std::tie(left.place.file, left.place.line, left.place.column) <
+           std::tie(right.place.file, right.place.line, right.place.column);
+  };
+  auto errors = said.errors();
+  auto warnings = said.warnings();
+  std::stable_sort(errors.begin(), errors.end(), earlier);
+  std::stable_sort(warnings.begin(), warnings.end(), earlier);
+  Diagnostics sorted;
+  for (auto& error : errors) sorted.add_error(std::move(error));
+  for (auto& warning : warnings) sorted.add_warning(std::move(warning));
+  // Past the limit they are only counted.
+  for (auto n = sorted.error_count(); n < said.error_count(); ++n) sorted.add_error({});
+  for (auto n = sorted.warning_count(); n < said.warning_count(); ++n) sorted.add_warning({});
+  return sorted;
 }
 
 // The same bytes are read differently as JSON, so the format is a part of the key.
@@ -172,6 +193,7 @@ Result<LoadedSet> ManifestLoader::load(const ManifestSet& manifests, FileReader&
   validate_commit(objects, options.policy, judged);
   check_rights(objects, options.rights, judged);
   set.diagnostics.take(with_fields(std::move(judged), manifests, reader));
+  set.diagnostics = in_order(set.diagnostics);
   set.validated_at = clock.now().wall;
   set.complete = set.diagnostics.ok();
   return set;

@@ -57,7 +57,8 @@ void run_checks(const TypeSchema& schema, const void* object, const Value& docum
                 const std::string& file, Diagnostics& diagnostics);
 // True when a value is what a missing one would be (empty, zero, absent).
 bool is_absent(const Type& type, const void* value);
-// The position of a field path in a document, or that of its nearest written parent.
-Mark find_mark(const Value& document, std::string_view path);
+// The position of a field path in a document, or that of its nearest written parent. of_key: of the
+// last key, which is itself what is wrong.
+Mark find_mark(const Value& document, std::string_view path, bool of_key = false);
 
 }  // namespace moored::codec

@@ -30,6 +30,41 @@ void default_value(const Type& type, void* value) {
   }
 }
 
+// Takes the next step off a path: a key, or an index as digits. False: nothing is left.
+bool take_step(std::string_view& path, std::string& step, bool& is_index) {
+  if (path.empty()) return false;
+  if (path.front() == '.') path.remove_prefix(1);
+  is_index = false;
+  if (path.front() == '[') {
+    const auto end = path.size() > 1 && path[1] == '"' ? path.find("\"]") : path.find(']');
+    if (end == std::string_view::npos) return false;
+    is_index = path[1] != '"';
+    step = std::string(is_index ? path.substr(1, end - 1) : path.substr(2, end - 2));
+    path.remove_prefix(is_index ? end + 1 : end + 2);
+    return true;
+  }
+  const auto end = std::min(path.find('.'), path.find('['));
+  step = std::string(path.substr(0, end));
+  path.remove_prefix(end == std::string_view::npos ? path.size() : end);
+  return !step.empty();
+}
+
+// One step from a value: the item or the member. Nothing: there is none.
+const Value* step_into(const Value& from, const std::string& step, bool is_index) {
+  if (!is_index) return from.find(step);
+  const auto index = static_cast<std::size_t>(std::strtoull(step.c_str(), nullptr, 10));
+  return from.is_list() && index < from.items.size() ? &from.items[index] : nullptr;
+}
+
+// True when the document has a text at that path.
+bool is_text_at(const Value& document, std::string_view path) {
+  const Value* at = &document;
+  std::string step;
+  bool is_index = false;
+  while (at != nullptr && take_step(path, step, is_index)) at = step_into(*at, step, is_index);
+  return at != nullptr && at->type == Value::Type::text;
+}
+
 // Walks an object with the place of everything that was written.
 class Checker {
  public:
@@ -56,22 +91,30 @@ class Checker {
 
  private:
   // Zero and absent are one for a field without optional, as omitempty has it; such a value is not
-  // checked, because the default was already put in.
+  // checked, because the default was already put in. A required text that was written, but empty,
+  // is told by its check, which knows what it should have been.
   void check_field(const Field& field, const void* value, const std::string& path) {
     if (is_absent(*field.type, value)) {
-      if ((field.flags & kRequired) != 0) {
+      if ((field.flags & kRequired) == 0) return;
+      const bool empty_text = field.type->shape == Shape::text && is_text_at(document_, path);
+      if (!empty_text || !run_check(field, value, path)) {
         report(text_error("InvalidValue", "the field is required", file_, {}, path), path);
       }
       return;
     }
-    if (field.check != nullptr) {
-      const bool optional = field.type->shape == Shape::optional;
-      if (auto error = field.check(optional ? field.type->ops.at(value, 0) : value)) {
-        const std::string inner = path + error->place.field;
-        report(std::move(*error), inner);
-      }
-    }
+    run_check(field, value, path);
     check_value(*field.type, value, path);
+  }
+
+  // The row's own check. True: it had something to say.
+  bool run_check(const Field& field, const void* value, const std::string& path) {
+    if (field.check == nullptr) return false;
+    const bool optional = field.type->shape == Shape::optional;
+    auto error = field.check(optional ? field.type->ops.at(value, 0) : value);
+    if (!error) return false;
+    const std::string inner = path + error->place.field;
+    report(std::move(*error), inner);
+    return true;
   }
 
   // Scalars have no size operation and end here; their rule was the row's.
@@ -93,7 +136,9 @@ class Checker {
   // The place is looked up only now: most objects are valid, and a mark for every field would be
   // carried for nothing. A defaulted field gets the place of its nearest written parent.
   void report(Error error, const std::string& path) {
-    const auto mark = find_mark(document_, path);
+    const bool of_key = error.reason == "InvalidName" && path.size() > 2 &&
+                        path.compare(path.size() - 2, 2, "\"]") == 0;
+    const auto mark = find_mark(document_, path, of_key);
     if (error.reason.empty()) error.reason = "InvalidValue";
     error.place = {file_, mark.line, mark.column, path};
     diagnostics_.add_error(std::move(error));
@@ -103,25 +148,6 @@ class Checker {
   const std::string& file_;
   Diagnostics& diagnostics_;
 };
-
-// Takes the next step off a path: a key, or an index as digits. False: nothing is left.
-bool take_step(std::string_view& path, std::string& step, bool& is_index) {
-  if (path.empty()) return false;
-  if (path.front() == '.') path.remove_prefix(1);
-  is_index = false;
-  if (path.front() == '[') {
-    const auto end = path.size() > 1 && path[1] == '"' ? path.find("\"]") : path.find(']');
-    if (end == std::string_view::npos) return false;
-    is_index = path[1] != '"';
-    step = std::string(is_index ? path.substr(1, end - 1) : path.substr(2, end - 2));
-    path.remove_prefix(is_index ? end + 1 : end + 2);
-    return true;
-  }
-  const auto end = std::min(path.find('.'), path.find('['));
-  step = std::string(path.substr(0, end));
-  path.remove_prefix(end == std::string_view::npos ? path.size() : end);
-  return !step.empty();
-}
 
 }  // namespace
 
@@ -182,25 +208,26 @@ void run_checks(const TypeSchema& schema, const void* object, const Value& docum
 }
 
 // Follows the path as far as the document has it and gives the last place that exists.
-Mark find_mark(const Value& document, std::string_view path) {
+Mark find_mark(const Value& document, std::string_view path, bool of_key) {
   const Value* at = &document;
   Mark mark = document.mark;
   std::string step;
   bool is_index = false;
   while (take_step(path, step, is_index)) {
     if (is_index) {
-      const auto index = static_cast<std::size_t>(std::strtoull(step.c_str(), nullptr, 10));
-      if (!at->is_list() || index >= at->items.size()) break;
-      at = &at->items[index];
+      const Value* item = step_into(*at, step, is_index);
+      if (item == nullptr) break;
+      at = item;
       mark = at->mark;
       continue;
     }
     const auto same = [&](const Value::Member& member) { return member.first.scalar == step; };
     const auto member = std::find_if(at->members.begin(), at->members.end(), same);
     if (member == at->members.end()) break;
-    // A scalar is where it stands; a map, a list and a map's entry are where their key stands.
+    // A scalar is where it stands; a map and a list are where their key stands.
     at = &member->second;
-    mark = at->is_map() || at->is_list() ? member->first.mark : at->mark;
+    const bool at_key = at->is_map() || at->is_list() || (of_key && path.empty());
+    mark = at_key ? member->first.mark : at->mark;
   }
   return mark;
 }

@@ -175,6 +175,33 @@ TEST_CASE("all errors of all files come in one pass", "[loader]") {
   CHECK(errors.back().compare(0, 18, "SyntaxError d.json") == 0);
 }
 
+TEST_CASE("errors come in the order of files and lines", "[loader]") {
+  // The first is found when the commit is judged as a whole, the others when files are read.
+  const std::string host = "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n"
+                           "  hostPID: true\n  containers: [{name: c, image: a}]\n";
+  MemoryFiles files;
+  files.put("a.yaml", host + "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n"
+                             "data:\n  k: x\n  ../up: up\n  a/b: b\n");
+  files.put("b.yaml", host + "  hostIPC: true\n");
+  files.put("c.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\nspec: {}\n");
+  ManifestLoader loader;
+  const Names errors = errors_of(load(loader, files));
+  CHECK(errors == Names{"Forbidden a.yaml:5", "InvalidName a.yaml:13", "InvalidName a.yaml:14",
+                        "DuplicateObject b.yaml:3", "Forbidden b.yaml:5", "Forbidden b.yaml:7",
+                        "UnknownField c.yaml:4"});
+}
+
+TEST_CASE("errors past the limit are counted", "[loader]") {
+  MemoryFiles files;
+  std::string keys = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata:\n";
+  for (int i = 0; i < 130; ++i) keys += "  /k" + std::to_string(i) + ": v\n";
+  files.put("a.yaml", keys);
+  ManifestLoader loader;
+  const LoadedSet set = load(loader, files);
+  CHECK(set.diagnostics.error_count() == 130);
+  CHECK(set.diagnostics.errors().size() == Diagnostics::kMaxDiagnostics);
+}
+
 TEST_CASE("sizes are judged before anything is read", "[loader]") {
   MemoryFiles files;
   files.put("big.yaml", config_map("big"));

@@ -121,6 +121,30 @@ TEST_CASE("mistakes in a Deployment are named where they stand") {
   }
 }
 
+TEST_CASE("a key that is wrong is named where it stands") {
+  const auto reading = read("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata:\n"
+                            "  ../../etc/cron.d/x: boo\n  \"..\": there\n");
+  REQUIRE(reading.diagnostics.error_count() == 2);
+  for (const auto& error : reading.diagnostics.errors()) {
+    CHECK(error.reason == "InvalidName");
+    CHECK(error.place.column == 3);
+  }
+}
+
+TEST_CASE("a required text that is empty is told by its check") {
+  const struct {
+    const char* image;
+    const char* reason;
+  } rows[] = {{"image: \"\"", "ReferenceInvalid"}, {"image:", "InvalidValue"}};
+  for (const auto& row : rows) {
+    const auto reading = read(with(kDeployment, "image: nginx", row.image));
+    INFO(all_errors(reading.diagnostics));
+    REQUIRE(reading.diagnostics.error_count() == 1);
+    CHECK(reading.diagnostics.errors().front().reason == row.reason);
+    CHECK(reading.diagnostics.errors().front().place.line == 12);
+  }
+}
+
 TEST_CASE("what the server writes is dropped with a warning when pasted") {
   const auto reading = read(
       "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: c\n  uid: abc\n"
