@@ -68,6 +68,7 @@ struct GitFollower::State {
   std::condition_variable changed;  // a look is queued or finished, or run() ends
   Tracks tracks;                    // below the mutex, like all that follows
   std::deque<Look> queue;
+  std::deque<std::string> vanished;  // sources that the reader is to forget
   std::uint64_t tickets = 0;
   bool ending = false;
 };
@@ -87,8 +88,15 @@ void GitFollower::State::make_look(const Look& look) {
 void GitFollower::State::work() {
   for (;;) {
     std::unique_lock lock(mutex);
-    changed.wait(lock, [&] { return ending || !queue.empty(); });
+    changed.wait(lock, [&] { return ending || !queue.empty() || !vanished.empty(); });
     if (ending) return;
+    if (!vanished.empty()) {
+      const std::string id = std::move(vanished.front());
+      vanished.pop_front();
+      lock.unlock();
+      ports.reader.forget(id);
+      continue;
+    }
     const Look look = std::move(queue.front());
     queue.pop_front();
     lock.unlock();
@@ -127,11 +135,14 @@ MonoTime GitFollower::step(const Now& now) {
   for (;;) {
     MonoTime next{};
     std::vector<Look> looks;
+    std::vector<std::string> vanished;
     {
       const auto view = state_->ports.state.view();
       const std::lock_guard lock(state_->mutex);
       looks = state_->tracks.plan(*view, now, 1, next);
+      vanished = state_->tracks.take_vanished();
     }
+    for (const auto& id : vanished) state_->ports.reader.forget(id);
     if (looks.empty()) return next;
     state_->make_look(looks.front());
   }
@@ -156,7 +167,8 @@ void GitFollower::run(std::stop_token stop) {
       for (auto& look : state.tracks.plan(*view, state.ports.clock.now(), room, next)) {
         state.queue.push_back(std::move(look));
       }
-      if (!state.queue.empty()) state.changed.notify_all();
+      for (auto& id : state.tracks.take_vanished()) state.vanished.push_back(std::move(id));
+      if (!state.queue.empty() || !state.vanished.empty()) state.changed.notify_all();
     }
     state.wait_for_bell(next);
   }

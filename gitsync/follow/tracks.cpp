@@ -126,12 +126,15 @@ LookOutcome perform(const Look& look, SourceReader& reader, const Clock& clock) 
 }
 
 // What the store knows of an earlier life is the measure for rewritten history.
-void Tracks::refresh(const StateView& view) {
+bool Tracks::refresh(const StateView& view) {
+  if (view.resource_version() < seen_) return false;
+  seen_ = view.resource_version();
   std::set<std::string> desired;
   for (const auto& source : view.list(kind_of<GitRepository>())) {
     const std::string id = id_of(source.key());
     desired.insert(id);
     if (tracks_.find(id) != tracks_.end()) continue;
+    vanished_.erase(std::remove(vanished_.begin(), vanished_.end(), id), vanished_.end());
     SourceTrack track;
     const auto& repository = source.as<GitRepository>();
     track.url = repository.spec.url;
@@ -141,16 +144,19 @@ void Tracks::refresh(const StateView& view) {
   }
   for (auto track = tracks_.begin(); track != tracks_.end();) {
     const bool gone = desired.count(track->first) == 0 && !track->second.busy;
+    if (gone) vanished_.push_back(track->first);
     track = gone ? tracks_.erase(track) : std::next(track);
   }
+  return true;
 }
 
 // Sources come in key order; each due one is marked busy and handed out once.
 std::vector<Look> Tracks::plan(const StateView& view, const Now& now, std::size_t limit,
                                MonoTime& next) {
-  refresh(view);
-  next = now.mono + std::chrono::hours(1);
   std::vector<Look> looks;
+  next = now.mono;
+  if (!refresh(view)) return looks;  // at once again, with another view
+  next += std::chrono::hours(1);
   const auto units = view.list(kind_of<Kustomization>());
   for (const auto& source : view.list(kind_of<GitRepository>())) {
     if (looks.size() == limit) break;

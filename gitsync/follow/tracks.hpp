@@ -6,6 +6,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "schema/base/random.hpp"
@@ -108,10 +109,13 @@ class Tracks {
   std::vector<std::pair<Fact, Cause>> settle(const Look& look, LookOutcome outcome,
                                              const Now& now, Random& random);
 
-  // Brings new sources in and takes vanished ones out.
-  void refresh(const StateView& view);
+  // Brings new sources in and takes vanished ones out. False: a newer view was seen before, as
+  // happens when two threads each take one and then wait for the lock; nothing is changed.
+  bool refresh(const StateView& view);
   // Makes one source (empty: all) due; the ids it was asked of.
   std::vector<std::string> request(const std::string& source, std::uint64_t ticket);
+  // The ids of sources that have vanished since the last call and not come back.
+  std::vector<std::string> take_vanished() { return std::exchange(vanished_, {}); }
   const SourceTrack* find(const std::string& id) const;
 
  private:
@@ -125,6 +129,8 @@ class Tracks {
   std::vector<std::string> allowed_urls_;
   bool fast_forward_only_;
   std::map<std::string, SourceTrack> tracks_;  // by namespace/name
+  std::vector<std::string> vanished_;
+  std::int64_t seen_ = 0;                      // resource version of the newest view
 };
 
 }  // namespace moored::git

@@ -19,6 +19,7 @@
 #include "gitsync/follow/secrets.hpp"
 #include "gitsync/repo/url.hpp"
 #include "schema/base/guarded.hpp"
+#include "schema/base/log.hpp"
 #include "schema/host/file.hpp"
 #include "schema/host/frame_channel.hpp"
 #include "schema/host/spawn.hpp"
@@ -68,6 +69,9 @@ class SourceWorker {
     local_ = local;
   }
 
+  // Ends the process and forgets what it knew: a new one is told everything again.
+  void end();
+
   // Sends a request and gives every reply but signs of life to take, until take returns true.
   Status call(const git::Request& request, const Patience& patience,
               const std::function<Result<bool>(git::Reply&&)>& take) {
@@ -81,7 +85,6 @@ class SourceWorker {
 
  private:
   Status start();
-  void end();
   Status exchange(const git::Request& request, const Patience& patience,
                   const std::function<Result<bool>(git::Reply&&)>& take);
   Result<std::string> next_message(const Patience& patience, Steady::time_point started);
@@ -127,7 +130,7 @@ Status SourceWorker::start() {
   return {};
 }
 
-// Ends the process and forgets what it knew: a new one is told everything again.
+// The whole group, because a worker may have started another program, such as ssh.
 void SourceWorker::end() {
   channel_ = FrameChannel();
   known.clear();
@@ -182,6 +185,7 @@ struct WorkerReader::State {
   using Slots = std::map<std::string, std::shared_ptr<Slot>>;
 
   std::shared_ptr<Slot> slot_of(const std::string& id);
+  void let_go(const std::string& id, std::shared_ptr<Slot> slot);
   Result<LoadedTree> load(const std::string& id, const std::string& local, const std::string& unit,
                           git::LoadTreeRequest request);
 
@@ -247,6 +251,33 @@ std::shared_ptr<WorkerReader::State::Slot> WorkerReader::State::slot_of(const st
     end_oldest_idle(all);
     return kept;
   });
+}
+
+// A call that came meanwhile holds the slot and keeps it.
+void WorkerReader::State::let_go(const std::string& id, std::shared_ptr<Slot> slot) {
+  pool.with([&](Pool& all) {
+    const auto found = all.slots.find(id);
+    const bool ours = found != all.slots.end() && found->second == slot;
+    if (ours && slot.use_count() == 2) all.slots.erase(found);
+  });
+}
+
+// Under the source's lock, so that a call that comes meanwhile finds neither a worker that is about
+// to be killed nor half a mirror. What cannot be removed goes with the daemon's next start.
+void WorkerReader::forget(const std::string& id) {
+  const auto slot = state_->slot_of(id);
+  {
+    const std::lock_guard lock(slot->mutex);
+    slot->worker->end();
+    const std::string home = state_->options.mirror_root + '/' + mirror_name(id);
+    for (const auto& path : {home, home + ".moving"}) {
+      const auto removed = remove_tree(path);
+      if (removed || removed.error().code == Code::not_found) continue;
+      log(LogLevel::warning, "the mirror of a source that is gone cannot be removed",
+          {{"source", id}, {"error", removed.error().text()}});
+    }
+  }
+  state_->let_go(id, slot);
 }
 
 // What was moved but not finished belongs to a mirror as well.

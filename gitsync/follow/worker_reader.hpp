@@ -43,6 +43,8 @@ class WorkerReader final : public SourceReader {
   // and those of its credentials (SecretNotFound, SecretExposed, CredentialsRefused).
   Result<SourceHead> fetch(const SourceSpec& source, const std::string& known_sha) override;
   Result<LoadedTree> load(const SourceSpec& source, const LoadRequest& request) override;
+  // Ends the source's worker and removes its mirror.
+  void forget(const std::string& id) override;
   // Loads a directory on disk under the same rules, for a plan of what is not committed yet.
   // directory is absolute. Errors: not_found, denied, as load().
   Result<LoadedTree> load_directory(const std::string& directory,

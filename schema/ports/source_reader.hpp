@@ -66,6 +66,9 @@ class SourceReader {
   // Manifests that are wrong are diagnostics of the tree. Errors: not_found (PathNotFound),
   // corrupt (ObjectMissing, ObjectCorrupt), unavailable and timeout (the worker was lost).
   virtual Result<LoadedTree> load(const SourceSpec& source, const LoadRequest& request) = 0;
+  // Lets go of what is kept of a source (namespace/name) that is no longer desired. A call for it
+  // that is under way is waited for; a later one begins anew. By default nothing is kept.
+  virtual void forget(const std::string& id) { static_cast<void>(id); }
 };
 
 }  // namespace moored

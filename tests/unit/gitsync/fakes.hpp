@@ -17,8 +17,9 @@ namespace moored::git {
 
 class FakeView final : public StateView {
  public:
-  explicit FakeView(std::map<ObjectKey, Object> objects) : objects_(std::move(objects)) {}
-  std::int64_t resource_version() const override { return 1; }
+  FakeView(std::map<ObjectKey, Object> objects, std::int64_t version)
+      : objects_(std::move(objects)), version_(version) {}
+  std::int64_t resource_version() const override { return version_; }
   std::optional<Object> find(const ObjectKey& key) const override {
     const auto found = objects_.find(key);
     return found == objects_.end() ? std::nullopt : std::optional(found->second);
@@ -36,6 +37,7 @@ class FakeView final : public StateView {
 
  private:
   std::map<ObjectKey, Object> objects_;
+  std::int64_t version_;
 };
 
 // Objects put in by hand; every put wakes the listeners.
@@ -46,15 +48,17 @@ class FakeState final : public StateSource, public RevisionSignal {
     const Object object = make_object(value);
     const std::lock_guard lock(mutex_);
     objects_.insert_or_assign(object.key(), object);
+    ++version_;
     for (const auto& [token, listener] : listeners_) listener.first(listener.second, 1);
   }
   void remove(const ObjectKey& key) {
     const std::lock_guard lock(mutex_);
     objects_.erase(key);
+    ++version_;
   }
   std::shared_ptr<const StateView> view() const override {
     const std::lock_guard lock(mutex_);
-    return std::make_shared<FakeView>(objects_);
+    return std::make_shared<FakeView>(objects_, version_);
   }
   Result<std::vector<Change>> changes_since(const Kind*, std::int64_t, std::size_t) const override {
     return std::vector<Change>{};
@@ -73,6 +77,7 @@ class FakeState final : public StateSource, public RevisionSignal {
  private:
   mutable std::mutex mutex_;
   std::map<ObjectKey, Object> objects_;
+  std::int64_t version_ = 1;
   std::map<int, std::pair<Listener, void*>> listeners_;
   int tokens_ = 0;
 };
@@ -162,6 +167,7 @@ class FakeReader final : public SourceReader {
          (request.target_namespace.empty() ? "" : " in " + request.target_namespace));
     return on_load(source, request);
   }
+  void forget(const std::string& id) override { note("forget " + id); }
   std::vector<std::string> take() {
     const std::lock_guard lock(mutex_);
     return std::exchange(asked_, {});

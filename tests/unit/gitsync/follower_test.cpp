@@ -7,6 +7,7 @@
 
 #include "fakes.hpp"
 #include "gitsync/follow/schedule.hpp"
+#include "gitsync/follow/tracks.hpp"
 #include "schema/base/log.hpp"
 #include "schema/model/core.hpp"
 
@@ -302,10 +303,58 @@ TEST_CASE("a source that goes away is forgotten", "[follower]") {
   world.clock.advance(std::chrono::minutes(1));
   world.reader.take();
   world.step();
+  CHECK(world.reader.take() == std::vector<std::string>{"forget flux/shop"});
+  world.step();
   CHECK(world.reader.take().empty());
   world.state.put(repository_named("shop", kUrl));
   world.step();
   CHECK(world.reader.take().size() == 2);
+}
+
+TEST_CASE("a view that was overtaken takes no source out", "[follower]") {
+  FakeState state;
+  const auto early = state.view();
+  state.put(repository_named("late", kUrl));
+  Tracks tracks(false, {});
+  REQUIRE(tracks.refresh(*state.view()));
+  CHECK(tracks.request("flux/late", 1).size() == 1);
+  MonoTime next{};
+  CHECK(tracks.plan(*early, {}, 4, next).empty());
+  CHECK(next == MonoTime{});
+  CHECK(tracks.take_vanished().empty());
+  const auto looks = tracks.plan(*state.view(), {}, 4, next);
+  REQUIRE(looks.size() == 1);
+  CHECK(looks.front().ticket == 1);
+}
+
+TEST_CASE("a source that came back before it was forgotten is kept", "[follower]") {
+  FakeState state;
+  state.put(repository_named("shop", kUrl));
+  Tracks tracks(false, {});
+  tracks.refresh(*state.view());
+  state.remove(key_of<GitRepository>("flux", "shop"));
+  tracks.refresh(*state.view());
+  state.put(repository_named("shop", kUrl));
+  tracks.refresh(*state.view());
+  CHECK(tracks.take_vanished().empty());
+}
+
+TEST_CASE("a source that goes away while others are looked at is forgotten", "[follower]") {
+  World world;
+  std::stop_source stop;
+  std::thread runner([&] { world.follower->run(stop.get_token()); });
+  REQUIRE(world.follower->sync_now("", std::chrono::seconds(60)));
+  world.reader.take();
+  world.state.remove(key_of<GitRepository>("flux", "shop"));
+  world.follower->request_look();
+  std::vector<std::string> asked;
+  while (asked.empty()) {
+    std::this_thread::yield();
+    asked = world.reader.take();
+  }
+  stop.request_stop();
+  runner.join();
+  CHECK(asked == std::vector<std::string>{"forget flux/shop"});
 }
 
 TEST_CASE("a silent source delays no other, and sync waits for its look", "[follower]") {

@@ -3,7 +3,9 @@
 
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <filesystem>
 #include <fstream>
@@ -13,6 +15,7 @@
 #include "gitsync/follow/messages.hpp"
 #include "gitsync/follow/worker_reader.hpp"
 #include "schema/base/random.hpp"
+#include "schema/host/file.hpp"
 #include "schema/host/frame_channel.hpp"
 #include "schema/model/core.hpp"
 #include "servers.hpp"
@@ -461,6 +464,28 @@ TEST_CASE("mirrors that nobody asks for are removed", "[worker]") {
   CHECK_FALSE(std::filesystem::exists(directory / "mirrors/flux_old.moving"));
   TempDirectory empty;
   CHECK(WorkerReader(options_in(empty)).remove_mirrors_except({}));
+}
+
+TEST_CASE("a source that is forgotten leaves no process and no mirror", "[worker]") {
+  TempDirectory directory;
+  TestRepository remote(directory / "shop.git");
+  remote.push({{"a.yaml", config_map("one")}});
+  TestServer server(http_backend(directory.path()));
+  const std::string url = "http://127.0.0.1:" + std::to_string(server.port()) + "/shop.git";
+  const auto children = [] {
+    const auto listed = read_file("/proc/self/task/" + std::to_string(::gettid()) + "/children");
+    return std::count(listed->begin(), listed->end(), ' ');
+  };
+  const auto before = children();
+  WorkerReader reader(options_in(directory));
+  REQUIRE(reader.fetch(source_of(url), ""));
+  CHECK(children() == before + 1);
+  CHECK(std::filesystem::exists(directory / "mirrors/flux_shop"));
+  reader.forget("flux/shop");
+  CHECK(children() == before);
+  CHECK_FALSE(std::filesystem::exists(directory / "mirrors/flux_shop"));
+  reader.forget("flux/shop");  // nothing is left to forget
+  CHECK(reader.fetch(source_of(url), ""));
 }
 
 TEST_CASE("stopping ends a call that hangs", "[worker]") {
