@@ -224,9 +224,10 @@ Mark find_mark(const Value& document, std::string_view path, bool of_key) {
     const auto same = [&](const Value::Member& member) { return member.first.scalar == step; };
     const auto member = std::find_if(at->members.begin(), at->members.end(), same);
     if (member == at->members.end()) break;
-    // A scalar is where it stands; a map and a list are where their key stands.
+    // A scalar is where it stands; a map, a list and nothing at all are where their key stands.
     at = &member->second;
-    const bool at_key = at->is_map() || at->is_list() || (of_key && path.empty());
+    const bool at_key = at->is_map() || at->is_list() || at->type == Value::Type::null ||
+                        (of_key && path.empty());
     mark = at_key ? member->first.mark : at->mark;
   }
   return mark;
