@@ -14,6 +14,8 @@ names=("$@")
 cmake --preset fuzz >/dev/null || exit 1
 cmake --build build/fuzz --target "${names[@]/#/fuzz_}" -- -j "${MOORED_JOBS:-2}" || exit 1
 mkdir -p build/fuzz/found
+# Undefined behaviour ends a run like any other finding.
+export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1:suppressions=$PWD/tests/ubsan.supp
 
 # seeds NAME : what its fuzzer starts from, in build/fuzz/corpus/NAME
 seeds() {
