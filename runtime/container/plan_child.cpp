@@ -18,8 +18,11 @@ constexpr std::array<const char*, 12> kMasked{
 constexpr std::array<const char*, 5> kReadOnly{"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys",
                                                "/proc/sysrq-trigger"};
 
-// What container runtimes give; the daemon's own limit may be lower.
+// The same on every machine, whatever the daemon was started with: as many open files as other
+// container runtimes give, and as many processes as the cgroup allows (the kernel counts this limit
+// for each uid over all pods, so that one pod could take it from another).
 constexpr const char* kOpenFiles = "nofile=1048576";
+constexpr const char* kProcesses = "nproc=unlimited";
 
 Step make_step(StepType type) {
   Step step;
@@ -159,7 +162,7 @@ void plan_rights(const ContainerSpec& spec, const std::string& seccomp, const Ma
   program.source = seccomp;
   if (!seccomp.empty() && !spec.no_new_privileges) steps.push_back(program);
   Step limits = make_step(StepType::limits);
-  limits.list = {kOpenFiles};
+  limits.list = {kOpenFiles, kProcesses};
   steps.push_back(limits);
   steps.push_back(number_step(StepType::bounding, wanted));
   steps.push_back(ids_step(spec));

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <sched.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -239,7 +240,9 @@ class ChildRun {
     for (const auto& entry : step.list) {
       const auto equals = entry.find('=');
       if (equals == std::string::npos) return fail(Code::corrupt, "limit " + entry);
-      const auto value = std::strtoull(entry.c_str() + equals + 1, nullptr, 10);
+      const auto text = entry.substr(equals + 1);
+      const auto value = text == "unlimited" ? RLIM_INFINITY
+                                             : std::strtoull(text.c_str(), nullptr, 10);
       MOORED_CHECK(sys::set_limit(entry.substr(0, equals), value));
     }
     return {};

@@ -115,7 +115,8 @@ Status set_limit(const std::string& name, std::uint64_t value) {
                         : name == "core"  ? RLIMIT_CORE
                                           : RLIMIT_NLIMITS;
   if (resource == RLIMIT_NLIMITS) return fail(Code::invalid, "unknown limit " + name);
-  rlimit limit{};
+  rlimit limit{value, value};
+  if (::setrlimit(resource, &limit) == 0) return {};
   if (::getrlimit(resource, &limit) != 0) return failed("read limit " + name);
   limit.rlim_max = std::min<rlim_t>(value, limit.rlim_max);
   limit.rlim_cur = limit.rlim_max;

@@ -21,8 +21,9 @@ Status set_capabilities(std::uint64_t permitted, std::uint64_t effective);
 // Changes supplementary groups, gid and uid, keeping permitted capabilities until they are set;
 // reads the ids back and fails when they are not what was asked for.
 Status set_ids(std::uint32_t uid, std::uint32_t gid, const std::vector<std::uint32_t>& groups);
-// Sets a resource limit, soft and hard, to the value or to this process's own hard limit if that
-// is lower: raising it needs CAP_SYS_RESOURCE. Known names: nofile, nproc, core.
+// Sets a resource limit, soft and hard, to the value, whatever this process inherited. Where its
+// hard limit is lower and cannot be raised (no CAP_SYS_RESOURCE; open files: not beyond
+// fs.nr_open), to that. Known names: nofile, nproc, core.
 Status set_limit(const std::string& name, std::uint64_t value);
 // From here on no program gains rights by being executed.
 Status set_no_new_privileges();

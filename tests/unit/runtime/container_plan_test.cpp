@@ -239,7 +239,7 @@ TEST_CASE("the steps of the child") {
             "pivot\n"
             "read-only-root\n"
             "working-directory /\n"
-            "limits nofile=1048576\n"
+            "limits nofile=1048576 nproc=unlimited\n"
             "bounding\n"
             "ids 7 8 9\n"
             "capabilities\n"
