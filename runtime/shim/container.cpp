@@ -242,7 +242,9 @@ void ContainerRun::ended_process(const ExitStatus& status) {
   const bool ran = state_.phase == "running";
   state_.code = ran || state_.start_error.empty() ? sys::shell_code(status) : kStartErrorCode;
   state_.signal = status.signal.value_or(0);
-  state_.oom_killed = read_oom_kills() > oom_kills_at_start_;
+  // The end is often noticed before the kernel's word about memory.
+  tell_oom_kills();
+  state_.oom_killed = oom_kills_told_ > oom_kills_at_start_;
   state_.finished_micros = micros_now();
   // Whatever the program left outside of its pid namespace dies with it.
   if (!order_.cgroup.empty()) static_cast<void>(kill_cgroup(order_.cgroup));
@@ -294,6 +296,10 @@ void ContainerRun::watch_memory() {
 // v1 wakes for every change of the state, so the counter decides.
 void ContainerRun::memory_changed() {
   consume_memory_event(memory_watch_.get());
+  tell_oom_kills();
+}
+
+void ContainerRun::tell_oom_kills() {
   const auto kills = read_oom_kills();
   if (kills <= oom_kills_told_) return;
   oom_kills_told_ = kills;

@@ -66,6 +66,7 @@ class ContainerRun {
   void read_termination_message();
   void watch_memory();
   void memory_changed();
+  void tell_oom_kills();
   void settle(const Status& status);
 
   Loop& loop_;

@@ -225,6 +225,7 @@ bool Server::serve_container(ClientId id, const Record& request) {
   if (op == "START") {
     run->start([this, id, request](const Status& status) { answer(id, request, status); });
   } else if (op == "KILL") {
+    pause_told_ = pause_told_ || run->order().pid_namespace == "pause";
     answer(id, request,
            run->signal(static_cast<int>(request.number_of("signal")), request.flag_of("all")));
   } else if (op == "ACK") {
@@ -294,9 +295,12 @@ void Server::create_container(ClientId id, const Record& request) {
         // Erased from outside of its own call.
         if (!status) loop_.start_timer(Steady::now(), [this, key] { runs_.erase(key); });
       },
-      [this](const ContainerState& state) {
+      [this, pause](const ContainerState& state) {
         Record event = to_record(state);
         broadcast(event.set("exitCode", state.code).set("event", "EXIT"));
+        // With its first process the shared namespace has ended, and nothing can be started in it
+        // again. A shim that goes is what the daemon knows how to replace.
+        if (pause && !pause_told_) done_ = true;
       },
       [this](const ContainerState& state) {
         Record event = to_record(state);

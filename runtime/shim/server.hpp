@@ -68,6 +68,7 @@ class Server {
   std::map<std::string, std::unique_ptr<ContainerRun>> runs_;  // by "name/attempt"
   std::unique_ptr<ProbeRunner> probes_;
   int shared_pid_namespace_ = -1;
+  bool pause_told_ = false;  // to end, by the daemon
   bool done_ = false;
 };
 
