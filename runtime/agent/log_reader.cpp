@@ -162,6 +162,7 @@ Status LogReader::open_files() {
     struct stat status {};
     if (::fstat(fd.get(), &status) != 0) return Unexpected(system_error("open log", errno));
     if (!S_ISREG(status.st_mode)) return fail(Code::denied, "log is no plain file");
+    if (status.st_nlink > 1) return fail(Code::denied, "log is another file's second name");
     const std::uint64_t inode = status.st_ino;
     const auto held = [&](const File& file) { return file.inode == inode; };
     if (std::none_of(files_.begin(), files_.end(), held)) files_.push_back({std::move(fd), inode});

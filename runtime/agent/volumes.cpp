@@ -222,7 +222,14 @@ std::optional<std::string> VolumeStore::find_exceeded(const Pod& pod) const {
     return "Usage of EmptyDir volume \"" + volume.name + "\" exceeds the limit \"" + limit.text() +
            "\".";
   }
-  return std::nullopt;
+  const UniqueFd own = open_directory(AT_FDCWD, get_pod_directory(pod.metadata.uid).c_str());
+  std::int64_t held = 0;
+  for (const char* name : {"etc", "messages"}) {
+    const UniqueFd directory = open_directory(own.get(), name);
+    if (directory) held += measure_below(directory.get(), 0);
+  }
+  if (held <= kMaxOwnBytes) return std::nullopt;
+  return "The pod's own files in /etc and its termination messages hold more than 10Mi.";
 }
 
 Result<std::string> VolumeStore::make_message_file(const std::string& uid,

@@ -1,6 +1,7 @@
 // Volumes of pods on disk: made before the first container, kept current, removed with the pod.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
@@ -15,6 +16,9 @@ class StateView;
 namespace moored::agent {
 
 struct FieldContext;
+
+// The most that the files of a pod which moored makes may hold on disk together.
+constexpr std::int64_t kMaxOwnBytes = 10 << 20;
 
 // Host directory or file of each volume of a pod, by volume name.
 using VolumePlaces = std::map<std::string, std::string>;
@@ -31,8 +35,9 @@ class VolumeStore {
   // Writes changed ConfigMaps, Secrets and fields into the volumes of a running pod. An object
   // that is gone leaves the old files. True when any file changed.
   Result<bool> refresh(const FieldContext& context, const StateView& view, Time now) const;
-  // The first emptyDir on disk that holds more than its sizeLimit, as the words of an eviction.
-  // Walks the whole directory. Nothing: all are within their limits.
+  // The first emptyDir on disk that holds more than its sizeLimit, or kMaxOwnBytes in the files
+  // that every pod has (its /etc and its last words, which containers may write to), as the words
+  // of an eviction. Walks the directories. Nothing: all are within their limits.
   std::optional<std::string> find_exceeded(const Pod& pod) const;
   // Where the volumes of a pod are; touches nothing.
   VolumePlaces get_places(const Pod& pod) const;

@@ -1,4 +1,5 @@
 // Logs as kubectl asks for them: tail, since, timestamps, limits, rotation, follow.
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -193,6 +194,10 @@ TEST_CASE("log reader refuses links, directories and missing logs", "[agent][log
   CHECK(code(0) == Code::denied);
   CHECK(code(1) == Code::denied);
   CHECK(code(2) == Code::not_found);
+  REQUIRE(::mkfifo((logs.path() + "/3.log").c_str(), 0600) == 0);
+  std::filesystem::create_hard_link(logs.path() + "/target", logs.path() + "/4.log");
+  CHECK(code(3) == Code::denied);
+  CHECK(code(4) == Code::denied);
   CHECK(LogReader::open(logs.path() + "/none", 0, {}).error().code == Code::not_found);
 }
 

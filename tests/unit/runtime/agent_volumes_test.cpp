@@ -483,6 +483,26 @@ TEST_CASE("dnsConfig is added, doubles are left out, options are replaced", "[ag
   CHECK(file.cut.size() == 1);
 }
 
+TEST_CASE("T32 a pod that fills the files moored makes for it is evicted", "[agent][volumes]") {
+  AgentBench bench;
+  bench.store.put(make_object(make_pod("full")));
+  bench.run_for(std::chrono::seconds(31));
+  const std::string own = bench.scratch.path() + "/state/pods/uid-full";
+  std::string file;
+  SECTION("in /etc") { file = own + "/etc/hosts"; }
+  SECTION("the last words") { file = own + "/messages/main-0"; }
+  REQUIRE(fs::exists(file));
+  std::ofstream(file, std::ios::app) << std::string(9U << 20U, 'x');
+  bench.run_for(std::chrono::seconds(40));
+  CHECK(bench.store.pod("full").status.phase == "Running");
+  std::ofstream(file, std::ios::app) << std::string(2U << 20U, 'x');
+  bench.run_for(std::chrono::seconds(40));
+  CHECK(bench.store.pod("full").status.phase == "Failed");
+  CHECK(bench.store.pod("full").status.reason == "Evicted");
+  CHECK(bench.store.event_text("Evicted").find("more than 10Mi") != std::string::npos);
+  CHECK_FALSE(fs::exists(own));
+}
+
 TEST_CASE("B46 a volume that holds too much costs the pod its place", "[agent][volumes]") {
   AgentBench bench;
   Pod pod = make_pod("full");
