@@ -1,145 +1,15 @@
 // The agent with real containers: what a pod's programs see, and what the store is told.
-#include <sys/mount.h>
 #include <unistd.h>
 
-#include <atomic>
-#include <csignal>
-#include <filesystem>
-#include <iostream>
-#include <thread>
-
 #include <catch2/catch.hpp>
+#include <csignal>
 
-#include "runtime/agent/log_reader.hpp"
-#include "sandbox_fixture.hpp"
-#include "schema/host/file.hpp"
-#include "schema/model/core.hpp"
-#include "tests/unit/runtime/agent_fakes.hpp"
+#include "real_bench.hpp"
 
 using namespace moored;
 using namespace moored::test;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-
-namespace {
-
-// Every pod gets the fixture's one namespace.
-class OneNamespace final : public PodNetwork {
- public:
-  explicit OneNamespace(std::string path) : path_(std::move(path)) {}
-  Result<PodNetworkReport> create(const std::string& uid) override {
-    return PodNetworkReport{uid, path_, "127.0.0.1"};
-  }
-  Status remove(const std::string&) override { return {}; }
-  Result<std::vector<PodNetworkReport>> list() override { return std::vector<PodNetworkReport>{}; }
-  Result<std::vector<NetworkDrift>> correct(const NetworkModes&) override { return std::vector<NetworkDrift>{}; }
-  std::string node_address() const override { return "192.0.2.1"; }
-
- private:
-  std::string path_;
-};
-
-// An agent over real shims; time is the machine's own.
-class RealBench {
- public:
-  RealBench() : network(fixture.net_namespace()) {
-    ImageReport image;
-    image.name = "busybox:1";
-    image.digest = "sha256:" + std::string(64, 'a');
-    image.layers = {fixture.rootfs()};
-    image.environment = {"PATH=/bin"};
-    images.images["busybox:1"] = image;
-    restart_daemon();
-  }
-  ~RealBench() { ::umount2((state_dir() + "/pods").c_str(), MNT_DETACH | UMOUNT_NOFOLLOW); }
-
-  std::string state_dir() const { return fixture.scratch() + "/state"; }
-
-  void restart_daemon() {
-    agent.reset();
-    fixture.restart();
-    AgentOptions options;
-    options.state_dir = state_dir();
-    options.run_dir = fixture.run_dir();
-    options.log_dir = fixture.scratch() + "/log";
-    options.resolv_conf = fixture.scratch() + "/resolv.conf";
-    options.node = read_node_facts("node-1", fixture.scratch());
-    options.node.address = "192.0.2.1";
-    options.back_off_base = seconds(1);
-    options.sweep = sweep;
-    agent = std::make_unique<Agent>(
-        options, AgentPorts{store, fixture.sandbox(), network, images, store, clock}, executor);
-  }
-
-  // Steps until something holds; fails the test after 20 s.
-  template <class Condition>
-  void until(const std::string& what, Condition condition) {
-    const auto deadline = std::chrono::steady_clock::now() + seconds(20);
-    while (!condition()) {
-      agent->step(clock.now());
-      if (std::chrono::steady_clock::now() > deadline) FAIL("never came: " << what);
-      std::this_thread::sleep_for(milliseconds(2));
-    }
-  }
-
-  void apply(Pod pod) {
-    fixture.remember(pod.metadata.uid);
-    store.put(make_object(std::move(pod)));
-  }
-  void until_phase(const std::string& name, const std::string& phase) {
-    until(name + " " + phase, [&] { return store.pod(name).status.phase == phase; });
-  }
-  ContainerStatus status(const std::string& name) const {
-    const Pod pod = store.pod(name);
-    return pod.status.container_statuses.empty() ? ContainerStatus{}
-                                                 : pod.status.container_statuses[0];
-  }
-  std::string log(const std::string& name, int attempt = 0,
-                  const std::string& container = "main") const {
-    const Pod pod = store.pod(name);
-    auto reader = LogReader::open(
-        pod_log_directory(fixture.scratch() + "/log", pod.metadata) + "/" + container, attempt, {});
-    std::string text;
-    while (reader && !reader->at_end()) {
-      if (!reader->read_more(text)) break;
-    }
-    return text;
-  }
-  // Runs a script in a pod to its end and gives its output.
-  std::string output_of(Pod pod) {
-    pod.spec.restart_policy = "Never";
-    const std::string name = pod.metadata.name;
-    apply(std::move(pod));
-    until(name + " ends", [&] {
-      const auto phase = store.pod(name).status.phase;
-      return phase == "Succeeded" || phase == "Failed";
-    });
-    return log(name);
-  }
-  void remove(const std::string& name, std::int64_t grace) {
-    Pod pod = store.pod(name);
-    pod.metadata.deletion_timestamp = clock.now().wall;
-    pod.metadata.deletion_grace_period_seconds = grace;
-    store.put(make_object(pod));
-  }
-
-  SandboxFixture fixture;
-  SystemClock clock;
-  FakeStore store;
-  FakeImages images;
-  OneNamespace network;
-  InlineExecutor executor;
-  Duration sweep = seconds(30);
-  std::unique_ptr<Agent> agent;
-};
-
-Pod make_script(const std::string& name, const std::string& script) {
-  Pod pod = make_pod(name);
-  pod.spec.containers[0].command = {"/bin/sh", "-c", script};
-  return pod;
-}
-
-}  // namespace
 
 TEST_CASE("B01 B02 a real pod runs to its end", "[agent]") {
   NEEDS_CONTAINERS();
@@ -174,6 +44,7 @@ TEST_CASE("B03 a real container is restarted until it succeeds", "[agent]") {
   bench.apply(pod);
   bench.until_phase("retry", "Succeeded");
   CHECK(bench.status("retry").restart_count == 2);
+  CHECK(bench.status("retry").last_state.terminated->exit_code == 1);
 }
 
 TEST_CASE("B06 a missing program is a StartError", "[agent]") {
@@ -188,6 +59,7 @@ TEST_CASE("B06 a missing program is a StartError", "[agent]") {
   CHECK(exit.reason == "StartError");
   CHECK(exit.exit_code == 128);
   CHECK(exit.message.find("/no/such/program") != std::string::npos);
+  CHECK(bench.store.count_events("Failed") == 1);
 }
 
 TEST_CASE("what a real program sees of its pod", "[agent]") {
@@ -208,7 +80,8 @@ TEST_CASE("what a real program sees of its pod", "[agent]") {
       "see",
       "cat /cfg/greeting; echo; cat /sec/key; echo; stat -f -c %T /sec; id -u; id -G; hostname; "
       "echo $NAME $IP; cat /etc/hosts | tail -1; pwd; touch /sec/x 2>/dev/null || echo ro; "
-      "stat -L -c %a /cfg/greeting; cat /one");
+      "stat -L -c %a /cfg/greeting; cat /one; echo; stat -L -c %a /sec/key; touch /own/x && "
+      "stat -c %g:%a /own");
   Volume config;
   config.name = "config";
   config.config_map = ConfigMapVolume{};
@@ -218,11 +91,15 @@ TEST_CASE("what a real program sees of its pod", "[agent]") {
   keys.name = "keys";
   keys.secret = SecretVolume{};
   keys.secret->secret_name = "sec";
-  pod.spec.volumes = {config, keys};
+  Volume own;
+  own.name = "own";
+  own.empty_dir = EmptyDirVolume{};
+  pod.spec.volumes = {config, keys, own};
   Container& container = pod.spec.containers[0];
   container.volume_mounts = {{"config", "/cfg", "", "", false, ""},
                              {"keys", "/sec", "", "", false, ""},
-                             {"config", "/one", "greeting", "", false, ""}};
+                             {"config", "/one", "greeting", "", false, ""},
+                             {"own", "/own", "", "", false, ""}};
   container.working_dir = "/tmp";
   EnvVar name;
   name.name = "NAME";
@@ -241,14 +118,14 @@ TEST_CASE("what a real program sees of its pod", "[agent]") {
   INFO(out);
   CHECK(out.rfind("hello\ns3cret\ntmpfs\n1001\n2002 1234\nsee\nsee 127.0.0.1\n", 0) == 0);
   CHECK(out.find("127.0.0.1\tsee\n") != std::string::npos);
-  CHECK(out.find("/tmp\nro\n440\nhello") != std::string::npos);
+  CHECK(out.find("/tmp\nro\n440\nhello\n644\n1234:2777\n") != std::string::npos);
 }
 
 TEST_CASE("B17 B12 a real pod is stopped in order", "[agent]") {
   NEEDS_CONTAINERS();
   RealBench bench;
   Pod pod = make_script("stop",
-                        "trap 'test -f /tmp/hook && echo hooked; exit 5' TERM; echo up; "
+                        "trap 'test -f /tmp/hook && exit 5; exit 6' TERM; echo up; "
                         "while true; do sleep 0.05; done");
   pod.spec.containers[0].lifecycle = Lifecycle{};
   pod.spec.containers[0].lifecycle->pre_stop = LifecycleHandler{};
@@ -354,6 +231,7 @@ TEST_CASE("B07 a real process killed from outside comes back, with a record of i
     return bench.status("victim").restart_count == 1 && bench.status("victim").state.running;
   });
   CHECK(bench.status("victim").last_state.terminated->exit_code == 137);
+  CHECK(bench.status("victim").last_state.terminated->signal == SIGKILL);
   CHECK(bench.status("victim").last_state.terminated->reason == "Error");
   REQUIRE(bench.store.drifts.size() == 2);
   CHECK(bench.store.drifts[0].field == "process[main]");

@@ -26,19 +26,6 @@ bool contains(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
 }
 
-// The value of a cgroup file, in whichever hierarchy has it; empty: in none.
-std::string group_value(const SandboxFixture& fixture, const std::string& group,
-                        const std::string& file) {
-  for (const auto& mount : SandboxFixture::cgroup_mounts()) {
-    auto text = read_file(mount + fixture.cgroup_root() + "/" + group + "/" + file, 65536);
-    if (!text) continue;
-    while (!text->empty() && text->back() == '\n')
-      text->pop_back();
-    return *text;
-  }
-  return {};
-}
-
 std::string either(const std::string& first, const std::string& second) {
   return first.empty() ? second : first;
 }
@@ -57,14 +44,14 @@ TEST_CASE("limits reach the kernel, can be changed and are read back", "[vm]") {
   spec.limits.pids_limit = 100;
   fixture.make_and_start(pod.uid, spec);
   const std::string group = "pods/burstable/pod" + pod.uid + "/main-0";
-  CHECK(either(group_value(fixture, group, "cpu.shares"),
-               group_value(fixture, group, "cpu.weight")) ==
-        (group_value(fixture, group, "cpu.shares").empty() ? "59" : "512"));
-  CHECK(either(group_value(fixture, group, "cpu.cfs_quota_us"),
-               group_value(fixture, group, "cpu.max").substr(0, 6)) == "100000");
-  CHECK(either(group_value(fixture, group, "memory.limit_in_bytes"),
-               group_value(fixture, group, "memory.max")) == "67108864");
-  CHECK(group_value(fixture, group, "pids.max") == "100");
+  CHECK(either(fixture.group_value(group, "cpu.shares"),
+               fixture.group_value(group, "cpu.weight")) ==
+        (fixture.group_value(group, "cpu.shares").empty() ? "59" : "512"));
+  CHECK(either(fixture.group_value(group, "cpu.cfs_quota_us"),
+               fixture.group_value(group, "cpu.max").substr(0, 6)) == "100000");
+  CHECK(either(fixture.group_value(group, "memory.limit_in_bytes"),
+               fixture.group_value(group, "memory.max")) == "67108864");
+  CHECK(fixture.group_value(group, "pids.max") == "100");
   CHECK(*fixture.sandbox().read_limits(pod.uid, "main") == spec.limits);
   CHECK(*fixture.sandbox().read_limits(pod.uid, "") == pod.limits);
 
@@ -84,12 +71,12 @@ TEST_CASE("tiers weigh what their pods ask for", "[vm]") {
   NEEDS_CONTAINERS();
   SandboxFixture fixture;
   const auto shares = [&] {
-    return either(group_value(fixture, "pods/burstable", "cpu.shares"),
-                  group_value(fixture, "pods/burstable", "cpu.weight"));
+    return either(fixture.group_value("pods/burstable", "cpu.shares"),
+                  fixture.group_value("pods/burstable", "cpu.weight"));
   };
   const bool v1 = [&] {
     fixture.make_pod(fixture.pod());
-    return !group_value(fixture, "pods/burstable", "cpu.shares").empty();
+    return !fixture.group_value("pods/burstable", "cpu.shares").empty();
   }();
   CHECK(shares() == (v1 ? "102" : "17"));
   auto second = fixture.pod("22222222-0000-0000-0000-000000000000");
@@ -309,13 +296,14 @@ TEST_CASE("an exec probe runs inside the container with its rights", "[vm]") {
   SECTION("success and output") {
     probe.command = {
         "/bin/sh", "-c",
-        "ls /tmp; id -u; grep -E '^(CapEff|CapBnd|Seccomp|NoNewPrivs):' /proc/self/status;"
+        "ls /tmp; id -u; grep -E '^(CapInh|CapEff|CapBnd|Seccomp|NoNewPrivs):' /proc/self/status;"
         "ls /proc/self/fd; echo err >&2"};
     const auto result = fixture.sandbox().run_probe(pod.uid, probe);
     REQUIRE(result);
     CHECK(result->outcome == ProbeResult::Outcome::success);
     CHECK(contains(result->output, "mark\n1000\n"));
-    CHECK(contains(result->output, "CapEff:\t0000000000000000\nCapBnd:\t00000000a80425fb"));
+    CHECK(contains(result->output,
+                   "CapInh:\t0000000000000000\nCapEff:\t0000000000000000\nCapBnd:\t00000000a80425fb"));
     CHECK(contains(result->output, "NoNewPrivs:\t1\nSeccomp:\t2\n0\n1\n2\n3\nerr\n"));
   }
   SECTION("failure with the program's code") {

@@ -69,6 +69,8 @@ TEST_CASE("dropped rights are gone", "[vm]") {
   spec.capabilities = 1U << 10U;  // NET_BIND_SERVICE
   const auto status = fixture.output_of(spec);
   CHECK(field(status, "CapBnd") == "0000000000000400");
+  CHECK(field(status, "CapInh") == "0000000000000000");
+  CHECK(field(status, "CapAmb") == "0000000000000000");
   CHECK(field(status, "CapEff") == "0000000000000400");
 }
 
@@ -139,7 +141,7 @@ TEST_CASE("only the usual devices can be opened", "[vm]") {
   CHECK(fixture.output_of("ls /dev | tr '\\n' ' '") ==
         "fd full mqueue null ptmx pts random shm stderr stdin stdout tty urandom zero ");
   // Making a node is allowed; opening it is not, by the filter or by the root's own flags.
-  for (const char* node : {"c 1 11", "c 1 1", "b 254 0", "c 10 229"}) {
+  for (const char* node : {"c 1 11", "c 1 1", "b 254 0", "b 7 0", "c 10 229"}) {
     INFO(node);
     CHECK(contains(fixture.output_of("mknod /dev/x " + std::string(node) + " && cat /dev/x 2>&1"),
                    "Operation not permitted"));
@@ -234,7 +236,8 @@ TEST_CASE("a sub-path or mount point never leads out", "[vm]") {
   }
   SECTION("mounts over the kernel's own view are refused") {
     for (const char* path :
-         {"/proc", "/proc/self", "/proc/sys", "/sys", "/", "relative", "/a/../proc"}) {
+         {"/proc", "/proc/self", "/proc/self/attr", "/proc/sys", "/sys", "/", "relative",
+          "/a/../proc"}) {
       auto spec = fixture.container("main", "exit 0");
       spec.mounts.push_back({volume, path, false, ""});
       INFO(path);

@@ -89,6 +89,13 @@ TEST_CASE("pods reach each other and the node, and the node reaches them", "[net
   CHECK(ask_once(one.namespace_path, "10.209.0.1", 80).value_or("-") == "node");
   CHECK(ask_once(one.namespace_path, "127.0.0.1", 80).value_or("-") == "one");
   CHECK_FALSE(ask_once(one.namespace_path, "10.209.77.77", 80));  // no such pod
+  // Each sees the other's own address, whichever protocol it speaks.
+  for (const bool udp : {false, true}) {
+    const NamedServer witness(two.namespace_path, 81, test::kTellsPeer, udp);
+    const auto fd = test::dial(one.namespace_path, two.address, 81, udp);
+    REQUIRE(fd);
+    CHECK(test::ask(fd->get()).value_or("-") == one.address);
+  }
 }
 
 TEST_CASE("a pod's network is made once and can be taken away twice", "[network]") {

@@ -99,13 +99,21 @@ struct NamedServer::State {
   bool udp = false;
   std::thread thread;
 
+  // The name, or with kTellsPeer the address that asks.
+  std::string get_words(const sockaddr_in& peer) const {
+    if (answer != std::string(kTellsPeer) + "\n") return answer;
+    char text[INET_ADDRSTRLEN] = {};
+    inet_ntop(AF_INET, &peer.sin_addr, text, sizeof text);
+    return std::string(text) + "\n";
+  }
   void serve_udp() {
     sockaddr_in peer{};
     socklen_t size = sizeof peer;
     char buffer[256];
     if (recvfrom(listener.get(), buffer, sizeof buffer, 0,
                  static_cast<sockaddr*>(static_cast<void*>(&peer)), &size) > 0) {
-      sendto(listener.get(), answer.data(), answer.size(), 0, as_sockaddr(peer), size);
+      const auto words = get_words(peer);
+      sendto(listener.get(), words.data(), words.size(), 0, as_sockaddr(peer), size);
     }
   }
   // Accepts, or answers one request; a closed connection is dropped.
@@ -116,9 +124,13 @@ struct NamedServer::State {
     }
     auto& connection = open[index - 2];
     char buffer[256];
+    sockaddr_in peer{};
+    socklen_t size = sizeof peer;
+    getpeername(connection.get(), static_cast<sockaddr*>(static_cast<void*>(&peer)), &size);
+    const auto words = get_words(peer);
     if (read(connection.get(), buffer, sizeof buffer) <= 0) {
       connection.reset();
-    } else if (write(connection.get(), answer.data(), answer.size()) < 0) {
+    } else if (write(connection.get(), words.data(), words.size()) < 0) {
       connection.reset();
     }
   }

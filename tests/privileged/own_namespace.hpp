@@ -36,6 +36,9 @@ struct ShellOutput {
 };
 ShellOutput shell(const std::string& command);
 
+// As a name: the server answers with the address of whoever asks.
+inline constexpr const char* kTellsPeer = "@peer";
+
 // A TCP server in a network namespace (pin path; empty: the calling thread's) that answers each
 // connection with a fixed name and keeps it open. Ends with the object.
 class NamedServer {

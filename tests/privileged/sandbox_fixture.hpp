@@ -1,4 +1,5 @@
-// A sandbox of the test's own: directories, cgroup root, network namespace and a busybox root.
+// A sandbox of the test's own: directories, cgroup root, network namespace and a busybox root with
+// the program of inside/inside.cpp.
 #pragma once
 
 #include <iostream>
@@ -9,6 +10,9 @@
 #include "runtime/container/shim_sandbox.hpp"
 
 namespace moored::test {
+
+// How often something is tried: the virtual machine is many times slower.
+int tries(int here);
 
 // Everything it makes goes away with it, also when the test fails half way.
 class SandboxFixture {
@@ -53,6 +57,8 @@ class SandboxFixture {
   const std::string& net_namespace() const { return net_; }
   // The lines of mountinfo about this fixture; others on the machine mount as they like.
   std::string own_mounts() const;
+  // The value of a cgroup file, in whichever hierarchy has it; empty: in none.
+  std::string group_value(const std::string& group, const std::string& file) const;
   // The mount points of cgroup hierarchies on this machine.
   static std::vector<std::string> cgroup_mounts();
 

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Boots Debian's kernel with pure cgroup v2 in a small virtual machine (software emulation, no
-# KVM) and runs the privileged tests of containers, the agent and the pod network in it.
+# KVM) and runs all privileged tests in it.
 #   tests/vm/run.sh BUILD_DIRECTORY [SELECTION]    a selection as Catch2 takes it with -#
 # Prints PASS, FAIL or SKIP and the name of each test, what a failed one said, and exits 1 if one
 # failed or the machine did not finish. Leaves nothing behind.
@@ -8,7 +8,7 @@ set -euo pipefail
 build=$(cd "${1:?"usage: run.sh BUILD_DIRECTORY"}" && pwd)
 here=$(cd "$(dirname "$0")" && pwd)
 deadline=${MOORED_VM_SECONDS:-900}
-selection=${2:-[#container_test],[#container_more_test],[#container_security_test],[#agent_test],[#network_test]}
+selection=${2:-*}
 
 skip() {
   echo "SKIP vm: $1"
@@ -42,6 +42,7 @@ copy() {
   done
 }
 copy "$build/tests/test_privileged"
+copy "$build/tests/test_inside"
 for program in "$build"/bin/*; do copy "$program"; done
 copy "$(command -v nft)"
 copy "$(readlink -f "$(command -v ip)")"

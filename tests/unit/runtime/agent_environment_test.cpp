@@ -1,5 +1,6 @@
 // Environment, arguments, users, capabilities and limits of a container, as tables.
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include <filesystem>
 #include <fstream>
@@ -368,6 +369,8 @@ TEST_CASE("B51 B52 B53 B54 who runs it", "[agent][process]") {
     REQUIRE(identity.has_value() == (row.reason == nullptr));
     if (!identity) {
       CHECK(identity.error().reason == row.reason);
+      const bool named = std::string(row.what) == "non-root name";
+      if (named) CHECK_THAT(identity.error().message, Catch::Contains("non-numeric user (app)"));
       continue;
     }
     CHECK(identity->uid == row.uid);
@@ -420,6 +423,10 @@ TEST_CASE("T15 hostile account files", "[agent][process]") {
   }
   SECTION("a directory") {
     std::filesystem::create_directory(passwd);
+    CHECK(read().error().code == Code::invalid);
+  }
+  SECTION("a device") {
+    if (::mknod(passwd.c_str(), S_IFCHR | 0666, makedev(1, 5)) != 0) return;  // not root
     CHECK(read().error().code == Code::invalid);
   }
   SECTION("a huge file") {

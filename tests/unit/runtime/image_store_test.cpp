@@ -275,6 +275,30 @@ TEST_CASE("a saved-image archive is imported, with layers that are links", "[ima
   }
 }
 
+TEST_CASE("T27 what an image says beside its process has no effect", "[image]") {
+  Store place;
+  LayoutBuilder plain(place.scratch / "plain");
+  plain.add_image({kBase}, "plain:1", R"({"Cmd":["/bin/run"],"Env":["A=b"]})");
+  LayoutBuilder loud(place.scratch / "loud");
+  loud.add_image({kBase}, "loud:1",
+                 R"({"Cmd":["/bin/run"],"Env":["A=b"],"Labels":{"moored.dev/drift":"off",)"
+                 R"("io.kubernetes.container.name":"x","moored.dev/log-path":"/etc/shadow"},)"
+                 R"("ExposedPorts":{"22/tcp":{}},"Healthcheck":{"Test":["CMD","/bin/x"]},)"
+                 R"("OnBuild":["RUN x"],"Shell":["/bin/x"],"ArgsEscaped":true,"Memory":1})");
+  REQUIRE(place.import(plain.path(), "plain:1"));
+  REQUIRE(place.import(loud.path(), "loud:1"));
+  const auto one = *place.store->find("plain:1");
+  const auto two = *place.store->find("loud:1");
+  CHECK(two.layers == one.layers);
+  CHECK(two.entrypoint == one.entrypoint);
+  CHECK(two.command == one.command);
+  CHECK(two.environment == one.environment);
+  CHECK(two.working_directory == one.working_directory);
+  CHECK(two.user == one.user);
+  CHECK(two.stop_signal == one.stop_signal);
+  CHECK(two.volumes == one.volumes);
+}
+
 TEST_CASE("a plain directory becomes an image", "[image]") {
   Store place;
   const auto root = place.scratch / "root";
