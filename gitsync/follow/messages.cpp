@@ -254,6 +254,7 @@ Value encode_body(const FetchRequest& request) {
   put_text(map, "known", request.known_sha);
   map.put("credentials", encode_rows(request.credentials, kCredentialRows));
   map.put("proxy", encode_rows(request.proxy, kProxyRows));
+  put_count(map, "space", request.space);
   return map;
 }
 
@@ -454,6 +455,7 @@ Result<Request> decode_request(std::string_view message) {
   MOORED_TRY(fetch.credentials,
              (decode_rows<Credentials>(reader, "credentials", kCredentialRows)));
   MOORED_TRY(fetch.proxy, (decode_rows<Proxy>(reader, "proxy", kProxyRows)));
+  fetch.space = reader.count("space");
   MOORED_CHECK(reader.finish());
   return Request(std::move(fetch));
 }

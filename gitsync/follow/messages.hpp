@@ -20,7 +20,7 @@
 
 namespace moored::git {
 
-inline constexpr std::int64_t kProtocolVersion = 2;
+inline constexpr std::int64_t kProtocolVersion = 3;
 
 // Which repository a request is about.
 struct RepositoryRef {
@@ -35,6 +35,7 @@ struct FetchRequest {
   std::string known_sha;
   Credentials credentials;
   Proxy proxy;
+  std::size_t space = 0;  // bytes on disk that the mirror may take in all
 };
 
 // Loads a path of a commit of the mirror, or (directory set) a directory on disk.

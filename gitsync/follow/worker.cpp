@@ -76,6 +76,7 @@ Status WorkerService::answer(const FetchRequest& request) {
   if (!mirror) return send_error(std::move(mirror).error());
   (*mirror)->set_access(
       {request.credentials, request.proxy, request.repository.allow_local});
+  (*mirror)->set_space(request.space);
   auto head = (*mirror)->fetch(request.reference, request.known_sha);
   if (head) return channel_.send(encode_reply(to_reply(*head)));
   // A handle that has seen an error is not used again: a repaired repository works at once.

@@ -174,7 +174,9 @@ Status SourceWorker::exchange(const git::Request& request, const Patience& patie
 }
 
 struct WorkerReader::State {
-  explicit State(Options wanted) : options(std::move(wanted)), stop(::eventfd(0, EFD_CLOEXEC)) {}
+  explicit State(Options wanted)
+      : options(std::move(wanted)), stop(::eventfd(0, EFD_CLOEXEC)),
+        space(options.mirror_root, options.space) {}
 
   // A worker with the lock that keeps a second call of its source out.
   struct Slot {
@@ -197,6 +199,7 @@ struct WorkerReader::State {
 
   Options options;
   UniqueFd stop;
+  git::MirrorSpace space;
   Guarded<Pool> pool;
 };
 
@@ -295,6 +298,26 @@ Status WorkerReader::remove_mirrors_except(const std::vector<std::string>& ids) 
   return {};
 }
 
+namespace {
+
+Result<SourceHead> ask_head(SourceWorker& worker, const git::FetchRequest& request,
+                            const Patience& patience) {
+  std::optional<Result<SourceHead>> answer;
+  MOORED_CHECK(worker.call(request, patience, [&](git::Reply&& reply) -> Result<bool> {
+    if (auto* head = std::get_if<git::HeadReply>(&reply)) {
+      answer = SourceHead{head->commit, head->changed, head->history_rewritten};
+    } else if (auto* failed = std::get_if<git::ErrorReply>(&reply)) {
+      answer = Result<SourceHead>(Unexpected(std::move(failed->error)));
+    } else {
+      return fail(Code::corrupt, "an answer that fits no fetch");
+    }
+    return true;
+  }));
+  return *std::move(answer);
+}
+
+}  // namespace
+
 // Processes are started with the first request of their source.
 WorkerReader::WorkerReader(Options options) : state_(std::make_unique<State>(std::move(options))) {}
 WorkerReader::~WorkerReader() = default;
@@ -309,24 +332,19 @@ Result<SourceHead> WorkerReader::fetch(const SourceSpec& source, const std::stri
   MOORED_CHECK(make_directories(state_->options.mirror_root, 0711));
   const auto slot = state_->slot_of(source.id);
   const std::lock_guard lock(slot->mutex);
-  slot->worker->serve(local_directory(source));
+  const std::string local = local_directory(source);
+  slot->worker->serve(local);
   MOORED_TRY(auto access, git::read_access(source, state_->options.secrets_directory));
+  const std::string mirror = mirror_name(source.id);
+  const std::size_t room = local.empty() ? state_->space.room_for(mirror) : 0;
   const git::FetchRequest request{{source.url, source.allow_local}, source.reference, known_sha,
-                                  std::move(access.credentials), std::move(access.proxy)};
+                                  std::move(access.credentials), std::move(access.proxy), room};
   // The source's own timeout counts, up to our limit.
   const Patience patience{std::min(source.timeout, kLongestFetch), state_->options.idle_limit};
-  std::optional<Result<SourceHead>> answer;
-  MOORED_CHECK(slot->worker->call(request, patience, [&](git::Reply&& reply) -> Result<bool> {
-    if (auto* head = std::get_if<git::HeadReply>(&reply)) {
-      answer = SourceHead{head->commit, head->changed, head->history_rewritten};
-    } else if (auto* failed = std::get_if<git::ErrorReply>(&reply)) {
-      answer = Result<SourceHead>(Unexpected(std::move(failed->error)));
-    } else {
-      return fail(Code::corrupt, "an answer that fits no fetch");
-    }
-    return true;
-  }));
-  return *std::move(answer);
+  auto head = ask_head(*slot->worker, request, patience);
+  if (local.empty() && (!head || head->changed)) state_->space.measure(mirror);
+  if (!head) return Unexpected(state_->space.explain(std::move(head).error(), room));
+  return head;
 }
 
 namespace {

@@ -4,10 +4,12 @@
 #include <git2.h>
 #include <git2/sys/transport.h>
 
+#include <algorithm>
 #include <deque>
 #include <unordered_set>
 #include <utility>
 
+#include "gitsync/repo/disk_use.hpp"
 #include "gitsync/repo/handles.hpp"
 #include "gitsync/repo/http.hpp"
 #include "gitsync/repo/library.hpp"
@@ -19,7 +21,6 @@ namespace moored::git {
 namespace {
 
 // Limits against repositories that are built to exhaust the worker, far above honest ones.
-constexpr std::size_t kMaxTagChain = 8;
 constexpr std::size_t kMaxAncestry = 200'000;  // commits walked for the known one
 constexpr std::size_t kMaxCommitBytes = 8U << 20U;
 constexpr std::size_t kMaxTreeBytes = 16U << 20U;
@@ -75,6 +76,7 @@ struct Mirror::State {
   Repository repository;
   Odb odb;
   HttpClient http;
+  std::size_t used = 0;  // bytes on disk, as of the last change
 
   // The object store is asked for once; asking again would count references up.
   Status attach(Repository opened) {
@@ -90,9 +92,12 @@ struct Mirror::State {
   Result<ObjectId> peel(const std::string& reference, ObjectId id);
   Result<ObjectId> look_by_id(const std::string& digits);
   Result<ObjectId> look_locally(const std::string& reference);
+  Result<ObjectId> ask_server(const std::string& reference, TransferMeter& meter);
   Result<ObjectId> look_remotely(const std::string& reference);
+  Status fetch_branches();
   TransferMeter make_meter();
-  Status compact_if_crowded();
+  Status settle(const TransferMeter& meter);
+  Status compact();
   Result<bool> is_ancestor(const ObjectId& known, const ObjectId& from);
 };
 
@@ -112,7 +117,9 @@ Result<std::unique_ptr<Mirror>> Mirror::open(const SourceUrl& url, MirrorOptions
     MOORED_CHECK(state->attach(std::move(repository)));
   } else {
     MOORED_TRY(auto repository, open_or_make_bare(state->options.directory));
+    MOORED_CHECK(remove_leftovers(state->options.directory));
     MOORED_CHECK(state->attach(std::move(repository)));
+    state->used = measure_disk_use(state->options.directory);
   }
   return std::unique_ptr<Mirror>(new Mirror(std::move(state)));
 }
@@ -121,6 +128,8 @@ void Mirror::set_access(const ServerAccess& access) {
   state_->options.access = access;
   state_->http.set_access(access);
 }
+
+void Mirror::set_space(std::size_t bytes) { state_->options.space = bytes; }
 
 bool Mirror::is_copy() const { return state_->url.transport != Transport::local; }
 
@@ -171,8 +180,7 @@ Result<ObjectId> Mirror::State::look_by_id(const std::string& digits) {
   git_oid oid;
   int code = git_odb_exists_prefix(&oid, odb.get(), &wanted, digits.size());
   if (code == GIT_ENOTFOUND && url.transport != Transport::local) {
-    TransferMeter meter = make_meter();
-    MOORED_CHECK(fetch_everything(repository.get(), meter));
+    MOORED_CHECK(fetch_branches());
     code = git_odb_exists_prefix(&oid, odb.get(), &wanted, digits.size());
   }
   if (code == GIT_EAMBIGUOUS) {
@@ -193,11 +201,12 @@ Result<ObjectId> Mirror::State::look_locally(const std::string& reference) {
   return from_oid(oid);
 }
 
-// The limits and the server of one conversation.
+// The limits and the server of one conversation. What is left of the mirror's space is the most
+// that a fetch may bring.
 TransferMeter Mirror::State::make_meter() {
   TransferMeter meter;
   meter.advertisement_limit = options.advertisement_limit;
-  meter.pack_limit = options.pack_limit;
+  meter.pack_limit = std::min(options.pack_limit, options.space - std::min(options.space, used));
   meter.progress = options.progress;
   meter.url = &url;
   meter.access = &options.access;
@@ -205,9 +214,8 @@ TransferMeter Mirror::State::make_meter() {
   return meter;
 }
 
-// Asks the server for its references and fetches only when ours is elsewhere.
-Result<ObjectId> Mirror::State::look_remotely(const std::string& reference) {
-  TransferMeter meter = make_meter();
+// Asks for the references and fetches only when ours is elsewhere.
+Result<ObjectId> Mirror::State::ask_server(const std::string& reference, TransferMeter& meter) {
   RemoteSession session(repository.get(), meter);
   MOORED_CHECK(session.connect());
   MOORED_TRY(const auto found, session.find_reference(reference));
@@ -219,14 +227,41 @@ Result<ObjectId> Mirror::State::look_remotely(const std::string& reference) {
     return id;
   }
   MOORED_CHECK(session.download(refspec_for(reference)));
-  MOORED_CHECK(compact_if_crowded());
+  MOORED_CHECK(keep_branches(repository.get(), {}));
   return id;
 }
 
+// The conversation is over before the mirror is put in order: it holds on to the repository. Why a
+// fetch failed is what counts, whatever comes of putting in order.
+Result<ObjectId> Mirror::State::look_remotely(const std::string& reference) {
+  TransferMeter meter = make_meter();
+  auto found = ask_server(reference, meter);
+  Status settled = settle(meter);
+  if (found && !settled) return Unexpected(std::move(settled).error());
+  return found;
+}
+
+// For a commit that is not here: all branches, and what they lead to.
+Status Mirror::State::fetch_branches() {
+  TransferMeter meter = make_meter();
+  Status fetched = fetch_everything(repository.get(), meter);
+  Status settled = settle(meter);
+  return fetched ? std::move(settled) : std::move(fetched);
+}
+
 // Every fetch leaves a pack and an open descriptor; a fresh mirror beside the old one joins them.
-Status Mirror::State::compact_if_crowded() {
+// That leaves out what was rewritten, so that a mirror without space may have some when it is looked
+// at again.
+Status Mirror::State::settle(const TransferMeter& meter) {
+  if (meter.pack_bytes == 0) return {};
   const auto packs = count_packs(options.directory);
-  if (packs <= options.max_packs) return {};
+  const bool refused = !meter.exceeded.empty() && packs > 1;
+  if (packs > options.max_packs || refused) MOORED_CHECK(compact());
+  used = measure_disk_use(options.directory);
+  return {};
+}
+
+Status Mirror::State::compact() {
   MOORED_CHECK(write_compacted(repository.get(), options.directory));
   // Handles are released before the files go, as libgit2 keeps packs mapped and would read on in
   // the deleted ones.
@@ -267,6 +302,10 @@ Result<Head> Mirror::fetch(const std::string& reference, const std::string& know
                                 : state_->look_locally(reference));
   }
   MOORED_TRY(const ObjectId commit, state_->peel(reference, found));
+  // A pinned commit is no reference of the server; ours keeps it when packs are joined.
+  if (is_copy() && is_object_id(reference)) {
+    MOORED_CHECK(track(state_->repository.get(), to_oid(commit)));
+  }
   Head head;
   MOORED_TRY(head.commit, read_commit(commit));
   const auto known = ObjectId::from_hex(known_sha);

@@ -17,6 +17,7 @@ struct MirrorOptions {
   std::size_t advertisement_limit = 32U << 20U;  // bytes
   std::size_t pack_limit = 512U << 20U;          // bytes of one fetch
   std::size_t max_packs = 100;                   // more are joined into one, in a fresh mirror
+  std::size_t space = 512U << 20U;               // bytes on disk that the mirror may take in all
   std::function<void()> progress;                // a sign of life while bytes come; may be empty
   ServerAccess access;                           // who we are for the server, and the way to it
 };
@@ -40,6 +41,9 @@ class Mirror final : public ObjectSource {
 
   // Sets who we are from the next fetch on; connections made for somebody else are closed.
   void set_access(const ServerAccess& access);
+
+  // Sets how many bytes the mirror may take on disk from the next fetch on.
+  void set_space(std::size_t bytes);
 
   // Looks at one reference (full name, HEAD, or 7 to 40 hex digits of a commit) and fetches only
   // when it points elsewhere than the mirror. known_sha may be empty.

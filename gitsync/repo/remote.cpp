@@ -3,8 +3,10 @@
 
 #include <git2.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <map>
 #include <utility>
 
 #include "gitsync/repo/library.hpp"
@@ -43,6 +45,14 @@ git_remote_callbacks make_callbacks(TransferMeter& meter) {
   return callbacks;
 }
 
+constexpr const char* kPackDirectory = "/objects/pack";
+constexpr std::string_view kBranchRefs = "refs/moored/heads/";
+
+bool ends_with(const std::string& name, std::string_view end) {
+  return name.size() > end.size() &&
+         name.compare(name.size() - end.size(), std::string::npos, end) == 0;
+}
+
 // These keep their own reason, whenever they come.
 bool is_code_of_denial(int code) { return code == GIT_EAUTH || code == GIT_ECERTIFICATE; }
 
@@ -53,6 +63,10 @@ void FreeHandle::operator()(git_odb* handle) const { git_odb_free(handle); }
 void FreeHandle::operator()(git_odb_object* handle) const { git_odb_object_free(handle); }
 void FreeHandle::operator()(git_remote* handle) const { git_remote_free(handle); }
 void FreeHandle::operator()(git_packbuilder* handle) const { git_packbuilder_free(handle); }
+void FreeHandle::operator()(git_object* handle) const { git_object_free(handle); }
+void FreeHandle::operator()(git_reference_iterator* handle) const {
+  git_reference_iterator_free(handle);
+}
 void FreeHandle::operator()(git_revwalk* handle) const { git_revwalk_free(handle); }
 
 // Not searched upwards: the path is the repository or there is none.
@@ -113,9 +127,12 @@ Error object_error(const ObjectId& id, int code) {
 }
 
 // The reference keeps the commit reachable for compacting; 1 is force, so a rewritten branch moves
-// it as well.
-Status track(git_repository* repository, const git_oid& id) {
-  const std::string name(kTrackedRef);
+// it as well. A look that found nothing new writes nothing.
+Status point(git_repository* repository, const std::string& name, const git_oid& id) {
+  git_oid known;
+  const bool same = git_reference_name_to_id(&known, repository, name.c_str()) == 0 &&
+                    git_oid_equal(&known, &id) != 0;
+  if (same) return {};
   git_reference* reference = nullptr;
   const int code = git_reference_create(&reference, repository, name.c_str(), &id, 1, nullptr);
   git_reference_free(reference);
@@ -123,39 +140,105 @@ Status track(git_repository* repository, const git_oid& id) {
   return {};
 }
 
-// An unreadable directory counts as none: compacting is never urgent.
-std::size_t count_packs(const std::string& directory) {
-  const auto names = list_directory(directory + "/objects/pack");
-  if (!names) return 0;
-  std::size_t packs = 0;
-  for (const auto& name : *names) {
-    if (name.size() > 5 && name.compare(name.size() - 5, 5, ".pack") == 0) ++packs;
-  }
-  return packs;
+Status track(git_repository* repository, const git_oid& id) {
+  return point(repository, std::string(kTrackedRef), id);
 }
 
-// Only what the tracked reference reaches is taken over; the rest is the past.
+// An unreadable directory counts as none: compacting is never urgent.
+std::size_t count_packs(const std::string& directory) {
+  const auto names = list_directory(directory + kPackDirectory);
+  if (!names) return 0;
+  return static_cast<std::size_t>(std::count_if(
+      names->begin(), names->end(), [](const auto& name) { return ends_with(name, ".pack"); }));
+}
+
+// What an indexer that was killed has written so far counts as disk and is never used again; an
+// index without its pack neither.
+Status remove_leftovers(const std::string& directory) {
+  const auto names = list_directory(directory + kPackDirectory);
+  if (!names) return {};
+  for (const auto& name : *names) {
+    const std::string stem = name.substr(0, name.rfind('.'));
+    const bool whole = (ends_with(name, ".pack") || ends_with(name, ".idx")) &&
+                       std::binary_search(names->begin(), names->end(), stem + ".pack") &&
+                       std::binary_search(names->begin(), names->end(), stem + ".idx");
+    if (!whole) MOORED_CHECK(remove_tree(directory + kPackDirectory + '/' + name));
+  }
+  return {};
+}
+
+Result<std::vector<std::string>> list_references(git_repository* repository,
+                                                 const std::string& pattern) {
+  git_reference_iterator* raw = nullptr;
+  int code = git_reference_iterator_glob_new(&raw, repository, pattern.c_str());
+  const ReferenceIterator iterator(raw);
+  std::vector<std::string> names;
+  const char* name = nullptr;
+  while (code == 0 && (code = git_reference_next_name(&name, raw)) == 0) names.emplace_back(name);
+  if (code != GIT_ITEROVER) return Unexpected(library_error("list the mirror's references", code));
+  return names;
+}
+
+Status keep_branches(git_repository* repository, const std::set<std::string>& kept) {
+  MOORED_TRY(const auto names, list_references(repository, std::string(kBranchRefs) + '*'));
+  for (const auto& name : names) {
+    if (kept.count(name.substr(kBranchRefs.size())) != 0) continue;
+    const int code = git_reference_remove(repository, name.c_str());
+    if (code < 0) return Unexpected(library_error("forget a branch", code));
+  }
+  return {};
+}
+
+// Takes what a reference leads to: its tags one by one, its commits as the start of a walk. False
+// when it leads to no commit, and there is nothing to keep.
+Result<bool> insert_reference(git_repository* repository, git_packbuilder* builder,
+                              git_revwalk* walk, git_oid id) {
+  for (std::size_t hops = 0; hops <= kMaxTagChain; ++hops) {
+    git_object* raw = nullptr;
+    if (git_object_lookup(&raw, repository, &id, GIT_OBJECT_ANY) < 0) return false;
+    const LooseObject object(raw);
+    int code = 0;
+    if (git_object_type(raw) == GIT_OBJECT_COMMIT) {
+      code = git_revwalk_push(walk, &id);
+      if (code < 0) return Unexpected(library_error("walk the mirror", code));
+      return true;
+    }
+    if (git_object_type(raw) != GIT_OBJECT_TAG) return false;
+    code = git_packbuilder_insert(builder, &id, nullptr);
+    if (code < 0) return Unexpected(library_error("keep a tag", code));
+    // The object is a tag, and the handle of one is the same struct.
+    git_oid_cpy(&id, git_tag_target_id(reinterpret_cast<const git_tag*>(raw)));
+  }
+  return false;
+}
+
+// Only what our references reach is taken over; the rest is the past.
 Status write_compacted(git_repository* old_repository, const std::string& directory) {
   const std::string fresh = directory + ".new";
   MOORED_CHECK(remove_tree(fresh));
   MOORED_TRY(const auto repository, open_or_make_bare(fresh));
-  git_oid tip;
+  MOORED_TRY(const auto names, list_references(old_repository, "refs/moored/*"));
   git_packbuilder* raw_builder = nullptr;
   git_revwalk* raw_walk = nullptr;
-  // Each step runs only if all before it went well.
-  int code = git_reference_name_to_id(&tip, old_repository, std::string(kTrackedRef).c_str());
-  if (code == 0) code = git_packbuilder_new(&raw_builder, old_repository);
+  int code = git_packbuilder_new(&raw_builder, old_repository);
   const PackBuilder builder(raw_builder);
   if (code == 0) code = git_revwalk_new(&raw_walk, old_repository);
   const RevisionWalk walk(raw_walk);
-  if (code == 0) code = git_revwalk_push(raw_walk, &tip);
-  if (code == 0) code = git_packbuilder_insert_walk(raw_builder, raw_walk);
-  if (code == 0) {
-    const std::string packs = fresh + "/objects/pack";
-    code = git_packbuilder_write(raw_builder, packs.c_str(), 0, nullptr, nullptr);
-  }
   if (code < 0) return Unexpected(library_error("join the packs of the mirror", code));
-  return track(repository.get(), tip);
+  std::map<std::string, git_oid> kept;
+  for (const auto& name : names) {
+    git_oid id;
+    if (git_reference_name_to_id(&id, old_repository, name.c_str()) < 0) continue;
+    MOORED_TRY(const bool leads, insert_reference(old_repository, raw_builder, raw_walk, id));
+    if (leads) kept.emplace(name, id);
+  }
+  if (kept.empty()) return {};  // a pack of nothing would be one that cannot be read
+  code = git_packbuilder_insert_walk(raw_builder, raw_walk);
+  const std::string packs = fresh + kPackDirectory;
+  if (code == 0) code = git_packbuilder_write(raw_builder, packs.c_str(), 0, nullptr, nullptr);
+  if (code < 0) return Unexpected(library_error("join the packs of the mirror", code));
+  for (const auto& [name, id] : kept) MOORED_CHECK(point(repository.get(), name, id));
+  return {};
 }
 
 Status swap_in_compacted(const std::string& directory) {
@@ -181,6 +264,9 @@ Error RemoteSession::explain(std::string_view what, int code, bool downloading) 
   if (!meter_.exceeded.empty()) {
     error.code = Code::exhausted;
     error.reason = meter_.exceeded;
+    if (error.reason == "DiskBudget") {
+      error.fix = "take large files out of the history, or follow a repository that holds less";
+    }
   } else if (code == GIT_ECERTIFICATE) {
     error.code = Code::denied;
     error.reason = "TlsRefused";
@@ -240,11 +326,29 @@ Status RemoteSession::download(const std::string& refspec) {
   return {};
 }
 
-// libgit2 cannot ask every server for a bare id, so the branches are taken.
+// The branches that the server has, without refs/heads/.
+Result<std::set<std::string>> RemoteSession::list_branches() {
+  constexpr std::string_view kHeads = "refs/heads/";
+  const git_remote_head** heads = nullptr;
+  std::size_t count = 0;
+  const int code = git_remote_ls(&heads, &count, remote_.get());
+  if (code < 0) return Unexpected(explain("list the references", code, false));
+  std::set<std::string> names;
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::string_view name = heads[i]->name;
+    if (name.substr(0, kHeads.size()) == kHeads) names.emplace(name.substr(kHeads.size()));
+  }
+  return names;
+}
+
+// libgit2 cannot ask every server for a bare id, so the branches are taken; those that the server
+// has no longer would be kept by every compacting.
 Status fetch_everything(git_repository* repository, TransferMeter& meter) {
   RemoteSession session(repository, meter);
   MOORED_CHECK(session.connect());
-  return session.download("+refs/heads/*:refs/moored/heads/*");
+  MOORED_TRY(const auto branches, session.list_branches());
+  MOORED_CHECK(session.download("+refs/heads/*:" + std::string(kBranchRefs) + '*'));
+  return keep_branches(repository, branches);
 }
 
 }  // namespace moored::git

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -16,6 +17,9 @@ namespace moored::git {
 // The one reference of a mirror: what the source's reference pointed at when last fetched.
 inline constexpr std::string_view kTrackedRef = "refs/moored/tracked";
 
+// Tags of tags are followed this far.
+inline constexpr std::size_t kMaxTagChain = 8;
+
 // Opens an existing repository, bare or not, for reading. Errors: not_found, denied, corrupt.
 Result<Repository> open_repository(const std::string& path);
 // Opens a bare mirror, makes it when missing, and replaces what is no repository.
@@ -28,8 +32,13 @@ Error object_error(const ObjectId& id, int code);
 // Points the tracked reference at an object that the mirror has.
 Status track(git_repository* repository, const git_oid& id);
 
+// Forgets all branches that fetch_everything() noted but these, named without refs/heads/.
+Status keep_branches(git_repository* repository, const std::set<std::string>& kept);
+
 std::size_t count_packs(const std::string& directory);
-// Writes everything reachable from the tracked reference to a fresh mirror beside the old one.
+// Removes what a fetch that was killed has left among the packs. Nobody may be fetching.
+Status remove_leftovers(const std::string& directory);
+// Writes everything reachable from our references to a fresh mirror beside the old one.
 Status write_compacted(git_repository* old_repository, const std::string& directory);
 // Puts the fresh mirror in the old one's place. The old one must be closed.
 Status swap_in_compacted(const std::string& directory);
@@ -44,6 +53,7 @@ class RemoteSession {
   Status connect();
   // The id a reference has in the server's list, or nothing. connect() came before.
   Result<std::optional<git_oid>> find_reference(const std::string& reference);
+  Result<std::set<std::string>> list_branches();
   // Fetches and updates by a refspec over the same connection.
   Status download(const std::string& refspec);
 
@@ -56,7 +66,7 @@ class RemoteSession {
   Remote remote_;
 };
 
-// Fetches all branches and tags, for a source that names a commit by its id.
+// Fetches all branches, for a source that names a commit by its id.
 Status fetch_everything(git_repository* repository, TransferMeter& meter);
 
 }  // namespace moored::git

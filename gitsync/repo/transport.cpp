@@ -39,9 +39,9 @@ CountedTransport* transport_of(git_smart_subtransport* base) {
 }
 
 // The reason travels in the meter: libgit2 keeps only a sentence.
-int refuse(TransferMeter& meter, const char* reason, const char* sentence) {
+int refuse(TransferMeter& meter, const char* reason, const std::string& sentence) {
   meter.exceeded = reason;
-  git_error_set_str(GIT_ERROR_NET, sentence);
+  git_error_set_str(GIT_ERROR_NET, sentence.c_str());
   return GIT_ERROR;
 }
 
@@ -56,7 +56,9 @@ int count(bool advertisement, std::size_t bytes) {
     return refuse(meter, "AdvertisementLimit", "the list of references is too long");
   }
   if (meter.pack_bytes > meter.pack_limit) {
-    return refuse(meter, "DiskBudget", "the pack is larger than the space for this source");
+    return refuse(meter, "DiskBudget", "the pack is larger than the " +
+                                           std::to_string(meter.pack_limit >> 20U) +
+                                           " MiB that are left for this source");
   }
   return 0;
 }

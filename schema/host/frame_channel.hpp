@@ -24,7 +24,7 @@ class FrameChannel {
 
   // Sends one message, of which a part has gone when it fails: the channel is then of no use. The
   // daemon names a timeout, as a worker may be stopped; a negative one waits for ever.
-  // Errors: timeout; unavailable (the other side has gone, or we are to stop); exhausted (too long).
+  // Errors: timeout; unavailable (the other side has gone, or we are to stop); exhausted.
   Status send(std::string_view message, std::chrono::milliseconds timeout = kForEver) const;
   // Waits for one message. A negative timeout waits for ever.
   // Errors: timeout; unavailable (the other side has gone, or we are to stop); corrupt (a length

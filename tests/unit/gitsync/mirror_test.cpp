@@ -6,8 +6,10 @@
 #include <fstream>
 
 #include "git_fixture.hpp"
+#include "gitsync/repo/disk_use.hpp"
 #include "gitsync/repo/library.hpp"
 #include "gitsync/repo/remote.hpp"
+#include "schema/base/random.hpp"
 #include "servers.hpp"
 
 using namespace moored;
@@ -310,6 +312,87 @@ TEST_CASE("many packs become one, and nothing is lost", "[mirror]") {
   }
   CHECK(blob_text(*mirror, remote.blob("a: 0\n")) == "a: 0\n");
   CHECK_FALSE(fs::exists(directory / "mirror.new"));
+}
+
+TEST_CASE("an annotated tag outlives the joining of packs", "[mirror]") {
+  TempDirectory directory;
+  TestRepository remote(directory / "shop.git");
+  TestServer server(http_backend(directory.path()));
+  MirrorOptions options;
+  options.max_packs = 2;
+  const auto mirror = mirror_of(
+      "http://127.0.0.1:" + std::to_string(server.port()) + "/shop.git", directory, options);
+  for (int i = 0; i < 5; ++i) {
+    const std::string next = remote.push({{"a.yaml", "a: " + std::to_string(i) + "\n"}});
+    remote.git({"tag", "-f", "-a", "-m", "number " + std::to_string(i), "release", next});
+    CHECK(reason_of(mirror->fetch("refs/tags/release", "")) == "found " + next);
+    CHECK(count_packs(directory / "mirror") <= 2);
+  }
+}
+
+TEST_CASE("a mirror keeps within its space", "[mirror]") {
+  TempDirectory directory;
+  TestRepository remote(directory / "shop.git");
+  TestServer server(http_backend(directory.path()));
+  MirrorOptions options;
+  options.space = 3U << 20U;
+  const auto mirror = mirror_of(
+      "http://127.0.0.1:" + std::to_string(server.port()) + "/shop.git", directory, options);
+  SeededRandom random(7);
+  const auto large = [&] {
+    std::string noise(1'200'000, '\0');
+    for (char& byte : noise) byte = static_cast<char>(random.below(256));
+    return remote.tree_of({{"noise.bin", noise}});
+  };
+  std::string last;
+  for (int i = 0; i < 2; ++i) {
+    last = remote.commit(large());
+    remote.set_ref(kMain, last);
+    REQUIRE(reason_of(mirror->fetch(kMain, "")) == "found " + last);
+  }
+  // No room for a third, but the first was rewritten: without it there is.
+  last = remote.commit(large());
+  remote.set_ref(kMain, last);
+  const auto refused = mirror->fetch(kMain, "");
+  REQUIRE(reason_of(refused) == "DiskBudget");
+  CHECK(refused.error().code == Code::exhausted);
+  CHECK(refused.error().text().find("left for this source") != std::string::npos);
+  CHECK_FALSE(refused.error().fix.empty());
+  CHECK(reason_of(mirror->fetch(kMain, "")) == "found " + last);
+  // History that belongs to the branch stays, so there is an end.
+  last = remote.commit(large(), {last});
+  remote.set_ref(kMain, last);
+  CHECK(reason_of(mirror->fetch(kMain, "")) == "DiskBudget");
+  REQUIRE(reason_of(mirror->fetch(kMain, "")) == "found " + last);
+  remote.set_ref(kMain, remote.commit(large(), {last}));
+  for (int i = 0; i < 3; ++i) CHECK(reason_of(mirror->fetch(kMain, "")) == "DiskBudget");
+  mirror->set_space(8U << 20U);
+  CHECK(mirror->fetch(kMain, ""));
+}
+
+TEST_CASE("what a killed fetch has left is removed", "[mirror]") {
+  TempDirectory directory;
+  TestRepository remote(directory / "shop.git");
+  const std::string first = remote.push({{"a.yaml", "a: 1\n"}});
+  TestServer server(http_backend(directory.path()));
+  const std::string url = "http://127.0.0.1:" + std::to_string(server.port()) + "/shop.git";
+  REQUIRE(mirror_of(url, directory)->fetch(kMain, ""));
+  const std::string packs = directory / "mirror/objects/pack/";
+  std::ofstream(packs + "pack_git2_0a1b2c") << std::string(100'000, 'x');
+  std::ofstream(packs + "pack-" + std::string(40, '1') + ".idx") << "x";
+  const auto mirror = mirror_of(url, directory);
+  CHECK(std::distance(fs::directory_iterator(packs), fs::directory_iterator()) == 2);
+  CHECK(reason_of(mirror->fetch(kMain, first)) == "found " + first);
+}
+
+TEST_CASE("disk use counts names as well as bytes, and follows no link", "[mirror]") {
+  TempDirectory directory;
+  fs::create_directories(directory / "a/b");
+  std::ofstream(directory / "a/b/file") << std::string(5000, 'x');
+  for (int i = 0; i < 10; ++i) std::ofstream(directory / ("a/" + std::to_string(i)));
+  fs::create_symlink("/usr", directory / "a/link");
+  CHECK(measure_disk_use(directory / "a") == 4096U * (2 + 1 + 11 + 1));
+  CHECK(measure_disk_use(directory / "absent") == 0);
 }
 
 TEST_CASE("a path without a repository says so", "[mirror]") {

@@ -157,12 +157,13 @@ TEST_CASE("requests come back as they were", "[messages]") {
   const Credentials credentials{"user", "pass", "token", "ca", "cert", "key", "identity", "hosts"};
   const Proxy proxy{"http://proxy.test", "me", "secret"};
   const auto fetch = decode_request(encode_request(
-      FetchRequest{{"https://x/y", false}, "HEAD", load.sha, credentials, proxy}));
+      FetchRequest{{"https://x/y", false}, "HEAD", load.sha, credentials, proxy, 77}));
   REQUIRE(fetch);
   CHECK(std::get<FetchRequest>(*fetch).reference == "HEAD");
   CHECK(std::get<FetchRequest>(*fetch).known_sha == load.sha);
   CHECK(std::get<FetchRequest>(*fetch).credentials == credentials);
   CHECK(std::get<FetchRequest>(*fetch).proxy == proxy);
+  CHECK(std::get<FetchRequest>(*fetch).space == 77);
 }
 
 TEST_CASE("replies come back as they were", "[messages]") {
@@ -486,6 +487,36 @@ TEST_CASE("a source that is forgotten leaves no process and no mirror", "[worker
   CHECK_FALSE(std::filesystem::exists(directory / "mirrors/flux_shop"));
   reader.forget("flux/shop");  // nothing is left to forget
   CHECK(reader.fetch(source_of(url), ""));
+}
+
+TEST_CASE("all mirrors together have a limit", "[worker]") {
+  TempDirectory directory;
+  SeededRandom random(5);
+  const auto noise = [&] {
+    std::string bytes(1'200'000, '\0');
+    for (char& byte : bytes) byte = static_cast<char>(random.below(256));
+    return bytes;
+  };
+  TestRepository shop(directory / "shop.git");
+  TestRepository bank(directory / "bank.git");
+  shop.push({{"noise.bin", noise()}});
+  bank.push({{"noise.bin", noise()}});
+  TestServer server(git_protocol(directory.path()));
+  auto options = options_in(directory);
+  options.space = {std::size_t{8} << 20U, std::size_t{2} << 20U};
+  WorkerReader reader(options);
+  SourceSpec source = source_of("git://127.0.0.1:" + std::to_string(server.port()) + "/shop.git");
+  REQUIRE(reader.fetch(source, ""));
+  SourceSpec other = source_of("git://127.0.0.1:" + std::to_string(server.port()) + "/bank.git");
+  other.id = "flux/bank";
+  const auto refused = reader.fetch(other, "");
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().reason == "DiskBudget");
+  CHECK(refused.error().message.find("all sources together may take 2 MiB") != std::string::npos);
+  CHECK(refused.error().fix.find("remove a source") == 0);
+  // The room of a source that is gone is free again.
+  std::filesystem::remove_all(directory / "mirrors/flux_shop");
+  CHECK(reader.fetch(other, ""));
 }
 
 TEST_CASE("stopping ends a call that hangs", "[worker]") {
