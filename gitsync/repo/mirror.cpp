@@ -250,8 +250,8 @@ Status Mirror::State::fetch_branches() {
 }
 
 // Every fetch leaves a pack and an open descriptor; a fresh mirror beside the old one joins them.
-// That leaves out what was rewritten, so that a mirror without space may have some when it is looked
-// at again.
+// That leaves out what was rewritten, so that a mirror without space may have some at the next
+// look.
 Status Mirror::State::settle(const TransferMeter& meter) {
   if (meter.pack_bytes == 0) return {};
   const auto packs = count_packs(options.directory);
