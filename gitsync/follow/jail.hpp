@@ -1,11 +1,10 @@
 // Takes away from moored-git whatever fetching and reading does not need.
 #pragma once
 
-#include <optional>
 #include <string>
-#include <utility>
 
 #include "schema/base/result.hpp"
+#include "schema/host/confinement.hpp"
 
 namespace moored::git {
 
@@ -13,7 +12,7 @@ namespace moored::git {
 struct Jail {
   std::string mirror;  // directory that it may write; it may speak to servers as well
   std::string local;   // instead of a mirror: directory of this machine that it may only read
-  std::optional<std::pair<unsigned, unsigned>> user;  // uid and gid to become; none: stay
+  WorkerUser user;
 };
 
 // From here on the process has no capability, is another user if one is given, can gain nothing

@@ -1,54 +1,28 @@
 // moored-git: parses everything foreign that comes with a source, in a process of its own.
-#include <charconv>
 #include <cstdio>
 #include <cstring>
-#include <optional>
 #include <string>
-#include <string_view>
+#include <vector>
 
 #include "gitsync/follow/jail.hpp"
 #include "gitsync/follow/worker.hpp"
 #include "gitsync/repo/library.hpp"
 #include "schema/base/log.hpp"
+#include "schema/host/worker_process.hpp"
 
 namespace {
 
 using moored::FrameChannel;
 
-constexpr int kSocket = 3;  // where the daemon leaves it
-
-// Ids are plain decimal; a sign or a space makes the argument unusable.
-std::optional<unsigned> read_number(std::string_view text) {
-  unsigned value = 0;
-  const auto parsed = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (parsed.ec != std::errc() || parsed.ptr != text.data() + text.size()) return std::nullopt;
-  return value;
-}
-
 // moored-git --mirror DIR | --local DIR [--user UID --group GID]
-std::optional<moored::git::Jail> read_arguments(int count, char** values) {
+moored::Result<moored::git::Jail> read_arguments(std::vector<std::string> arguments) {
   moored::git::Jail jail;
-  std::optional<unsigned> user;
-  std::optional<unsigned> group;
-  if (count % 2 == 0) return std::nullopt;
-  for (int i = 1; i + 1 < count; i += 2) {
-    const std::string_view name = values[i];
-    if (name == "--mirror") {
-      jail.mirror = values[i + 1];
-    } else if (name == "--local") {
-      jail.local = values[i + 1];
-    } else if (name == "--user") {
-      user = read_number(values[i + 1]);
-    } else if (name == "--group") {
-      group = read_number(values[i + 1]);
-    } else {
-      return std::nullopt;
-    }
+  MOORED_TRY(jail.user, moored::take_worker_user(arguments));
+  if (arguments.size() == 2 && arguments[0] == "--mirror") jail.mirror = arguments[1];
+  if (arguments.size() == 2 && arguments[0] == "--local") jail.local = arguments[1];
+  if (jail.mirror.empty() == jail.local.empty()) {
+    return moored::fail(moored::Code::invalid, "it needs a mirror or a local repository");
   }
-  if (jail.mirror.empty() == jail.local.empty() || user.has_value() != group.has_value()) {
-    return std::nullopt;
-  }
-  if (user) jail.user = {*user, *group};
   return jail;
 }
 
@@ -71,14 +45,16 @@ int main(int argument_count, char** argument_values) {
                 moored::git::library_version().c_str());
     return 0;
   }
-  const auto jail = read_arguments(argument_count, argument_values);
+  const auto jail = read_arguments({argument_values + 1, argument_values + argument_count});
   if (!jail) {
-    std::fprintf(stderr, "moored-git is started by moored: "
-                         "--mirror DIR | --local DIR [--user UID --group GID]\n");
+    std::fprintf(stderr,
+                 "moored-git is started by moored: "
+                 "--mirror DIR | --local DIR [--user UID --group GID] (%s)\n",
+                 jail.error().message.c_str());
     return 2;
   }
   // There is no way in but this socket, and its end is the end of the process.
-  FrameChannel channel(moored::UniqueFd(kSocket), -1);
+  FrameChannel channel(moored::UniqueFd(moored::kWorkerSocket), -1);
   const auto entered = moored::git::enter_jail(*jail);
   if (!entered) {
     return refuse_all(channel, moored::Error(entered.error()).context("confine the git worker"));

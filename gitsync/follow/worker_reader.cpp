@@ -2,12 +2,9 @@
 #include "gitsync/follow/worker_reader.hpp"
 
 #include <sys/eventfd.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <csignal>
 #include <functional>
 #include <map>
 #include <mutex>
@@ -21,8 +18,7 @@
 #include "schema/base/guarded.hpp"
 #include "schema/base/log.hpp"
 #include "schema/host/file.hpp"
-#include "schema/host/frame_channel.hpp"
-#include "schema/host/spawn.hpp"
+#include "schema/host/worker_process.hpp"
 #include "schema/validate/pod_security.hpp"
 
 namespace moored {
@@ -31,10 +27,8 @@ namespace {
 using std::chrono::milliseconds;
 using Steady = std::chrono::steady_clock;
 
-// A ceiling for what a source may ask for, and the wait for a worker that was killed.
+// A ceiling for what a source may ask for.
 constexpr milliseconds kLongestFetch{120'000};
-constexpr milliseconds kReapTime{5'000};
-constexpr int kSocketInChild = 3;
 
 // What a unit's last complete load gave, so that unchanged files need not be sent again.
 using KnownFiles = std::map<std::string, std::vector<Object>>;
@@ -58,9 +52,6 @@ class SourceWorker {
  public:
   SourceWorker(const WorkerReader::Options& options, std::string home, int stop)
       : options_(options), home_(std::move(home)), stop_(stop) {}
-  ~SourceWorker() { end(); }
-  SourceWorker(const SourceWorker&) = delete;
-  SourceWorker& operator=(const SourceWorker&) = delete;
 
   // Sets the worker to a directory of this machine, or with an empty one to a server: each kind
   // has other rights, so that a process of the other kind is ended.
@@ -93,51 +84,27 @@ class SourceWorker {
   const std::string home_;
   std::string local_;
   const int stop_;
-  Child child_;
-  FrameChannel channel_;
+  WorkerProcess worker_;
 };
 
 // A process per source: what one repository does to libgit2 stays out of the daemon and of the
 // others. It is started anew after any failure, with the next call.
 Status SourceWorker::start() {
-  if (channel_) return {};
-  // Our end is closed on exec; theirs is handed over by number.
-  int ends[2];
-  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
-    return Unexpected(system_error("make a socket for the git worker", errno));
-  }
-  UniqueFd ours(ends[0]);
-  const UniqueFd theirs(ends[1]);
-  SpawnRequest request;
-  request.program = options_.program;
-  request.arguments = {"moored-git", "--local", local_};
+  if (worker_) return {};
+  WorkerOrder order{options_.program, {"--local", local_}, options_.user};
   if (local_.empty()) {
     const auto [uid, gid] = options_.user.value_or(std::pair(::geteuid(), ::getegid()));
     MOORED_CHECK(git::prepare_mirror_home(home_, uid, gid));
-    request.arguments = {"moored-git", "--mirror", home_};
+    order.arguments = {"--mirror", home_};
   }
-  if (options_.user) {
-    for (const auto& [name, id] : {std::pair("--user", options_.user->first),
-                                   std::pair("--group", options_.user->second)}) {
-      request.arguments.insert(request.arguments.end(), {name, std::to_string(id)});
-    }
-  }
-  // Nothing of the daemon's environment: no proxies, no credentials, no HOME with settings.
-  request.environment = {"PATH=/usr/bin:/bin", "LANG=C.UTF-8", "HOME=/nonexistent"};
-  request.descriptors = {{theirs.get(), kSocketInChild}, {2, 2}};
-  MOORED_TRY(child_, spawn(request));
-  channel_ = FrameChannel(std::move(ours), stop_);
+  MOORED_TRY(worker_, WorkerProcess::start(order, stop_));
   return {};
 }
 
 // The whole group, because a worker may have started another program, such as ssh.
 void SourceWorker::end() {
-  channel_ = FrameChannel();
+  worker_.end();
   known.clear();
-  if (child_.pid < 0) return;
-  static_cast<void>(kill_group(child_, SIGKILL).has_value());
-  static_cast<void>(wait_child(child_, kReapTime).has_value());
-  child_ = Child{};
 }
 
 // Whichever ends first: the total time, or the time without any word.
@@ -145,7 +112,7 @@ Result<std::string> SourceWorker::next_message(const Patience& patience,
                                                Steady::time_point started) {
   const auto spent = std::chrono::duration_cast<milliseconds>(Steady::now() - started);
   const milliseconds left = std::max(patience.total - spent, milliseconds(0));
-  return channel_.receive(std::min(left, patience.idle));
+  return worker_.channel().receive(std::min(left, patience.idle));
 }
 
 // Errors here end the process: after half an answer the two sides would no longer agree on what
@@ -154,7 +121,8 @@ Status SourceWorker::exchange(const git::Request& request, const Patience& patie
                               const std::function<Result<bool>(git::Reply&&)>& take) {
   const auto started = Steady::now();
   // A worker that died since the last call shows here.
-  auto sent = channel_.send(git::encode_request(request), std::min(patience.total, patience.idle));
+  auto sent = worker_.channel().send(git::encode_request(request),
+                                     std::min(patience.total, patience.idle));
   if (!sent) return Unexpected(lost(sent.error()));
   for (;;) {
     auto message = next_message(patience, started);

@@ -4,13 +4,12 @@
 #include <chrono>
 #include <map>
 #include <memory>
-#include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "gitsync/follow/mirror_space.hpp"
 #include "gitsync/load/selection.hpp"
+#include "schema/host/confinement.hpp"
 #include "schema/ports/source_reader.hpp"
 #include "schema/validate/validate.hpp"
 
@@ -34,8 +33,7 @@ class WorkerReader final : public SourceReader {
     std::chrono::milliseconds load_limit{60'000};         // one load in total
     std::size_t max_workers = 16;                         // idle ones above this are ended
     git::MirrorSpace::Limits space;                       // of mirrors, on disk
-    // uid and gid that workers run as and mirrors belong to; none: ours, without capabilities
-    std::optional<std::pair<unsigned, unsigned>> user;
+    WorkerUser user;  // whom workers run as and mirrors belong to; none: ours, no capabilities
   };
 
   explicit WorkerReader(Options options);

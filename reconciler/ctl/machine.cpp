@@ -1,6 +1,5 @@
 // What the doctor looks at: the kernel's own words, gathered without changing anything.
 #include <arpa/inet.h>
-#include <linux/landlock.h>
 #include <pwd.h>
 #include <sys/socket.h>
 #include <sys/statfs.h>
@@ -17,10 +16,11 @@
 
 #include "reconciler/ctl/doctor.hpp"
 #include "reconciler/ctl/members.hpp"
-#include "runtime/sys/credentials.hpp"
 #include "schema/codec/text.hpp"
+#include "schema/host/confinement.hpp"
 #include "schema/host/file.hpp"
 #include "schema/host/programs.hpp"
+#include "schema/host/rights.hpp"
 #include "schema/host/spawn.hpp"
 #include "schema/host/unique_fd.hpp"
 
@@ -118,9 +118,8 @@ void look_at_kernel(MachineFacts& facts) {
     if (!limit.empty() && limit.front() == "0") facts.closed_namespaces.emplace_back(kind);
   }
   facts.seccomp_actions = word_set("/proc/sys/kernel/seccomp/actions_avail");
-  facts.landlock = ::syscall(SYS_landlock_create_ruleset, nullptr, 0,
-                             LANDLOCK_CREATE_RULESET_VERSION) > 0;
-  facts.capabilities = sys::read_own_capabilities().value_or(0);
+  facts.landlock = FileRules::is_available();
+  facts.capabilities = rights::read_own_capabilities().value_or(0);
   const auto forwarding = words_of("/proc/sys/net/ipv4/ip_forward");
   if (!forwarding.empty()) facts.forwarding = forwarding.front() != "0";
   struct timex clock {};

@@ -100,10 +100,10 @@ Status open_store(Parts& parts) {
   return {};
 }
 
-// The user that the package makes for what speaks to registries; it owns nothing, so that where
-// there is none nobody will do. Looked up at the start, while there is one thread.
-std::pair<unsigned, unsigned> find_pull_user() {
-  const passwd* user = ::getpwnam("moored-pull");
+// A user that the package makes for a worker. These own nothing, so that where there is none nobody
+// will do. Looked up at the start, while there is one thread.
+std::pair<unsigned, unsigned> find_worker_user(const char* name) {
+  const passwd* user = ::getpwnam(name);
   if (user == nullptr || user->pw_uid == 0) return {kNobody, kNobody};
   return {user->pw_uid, user->pw_gid};
 }
@@ -111,7 +111,7 @@ std::pair<unsigned, unsigned> find_pull_user() {
 void make_pulls(Parts& parts) {
   image::RegistryWorkerOptions worker;
   worker.program = find_program("moored-pull", parts.configuration.libexec_dir);
-  worker.user = find_pull_user();
+  worker.user = find_worker_user("moored-pull");
   parts.pulls = std::make_unique<image::PullingStore>(
       parts.configuration.images, *parts.images, image::make_registry_connector(std::move(worker)),
       parts.clock);
@@ -135,7 +135,8 @@ Status open_runtime(Parts& parts) {
   image::ContentStoreOptions images;
   images.directory = configuration.state_dir + "/images";
   auto unpacker =
-      image::make_unpack_worker(find_program("moored-unpack", configuration.libexec_dir));
+      image::make_unpack_worker(find_program("moored-unpack", configuration.libexec_dir),
+                                find_worker_user("moored-unpack"));
   MOORED_TRY(parts.images, image::ContentStore::open(std::move(images), std::move(unpacker)));
   make_pulls(parts);
   return {};

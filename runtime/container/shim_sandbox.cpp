@@ -14,8 +14,8 @@
 #include "runtime/container/shims.hpp"
 #include "runtime/container/tls_probe.hpp"
 #include "runtime/shim/order.hpp"
-#include "runtime/sys/credentials.hpp"
 #include "schema/host/file.hpp"
+#include "schema/host/rights.hpp"
 
 namespace moored::container {
 namespace {
@@ -414,7 +414,7 @@ Result<std::unique_ptr<ShimSandbox>> ShimSandbox::create(const ShimSandboxOption
   MOORED_CHECK(make_directories(options.state_dir + "/containers", 0700));
   MOORED_TRY(auto tree, cgroup::Tree::create(options.cgroup_root));
   MOORED_TRY(auto program, ShimProgram::create(options.shim_path));
-  MOORED_TRY(const auto capabilities, sys::read_own_capabilities());
+  MOORED_TRY(const auto capabilities, rights::read_own_capabilities());
   auto impl = std::make_unique<Impl>(options, std::move(tree), std::move(program), capabilities);
   MOORED_CHECK(impl->listen());
   return std::unique_ptr<ShimSandbox>(new ShimSandbox(std::move(impl)));

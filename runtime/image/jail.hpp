@@ -5,13 +5,16 @@
 #include <vector>
 
 #include "schema/base/result.hpp"
+#include "schema/host/confinement.hpp"
 
 namespace moored::image {
 
-// From here on the process can write below target only, read lowers and what is open, use the
-// memory and time it was given, and no other part of the kernel: no sockets, no programs, no
-// mounts. Landlock is used where the kernel has it (5.19 and later).
+// From here on the process is that user, keeps only the capabilities that making a layer needs
+// (owners, modes, whiteouts, attributes), can write below target only, read lowers and what is
+// open, use the memory and time it was given, and no other part of the kernel: no sockets, no
+// programs, no mounts. Call it before the first thread is made.
 // Errors: those of the system calls; the process must then not go on.
-Status enter_jail(int target, const std::vector<int>& lowers, std::int64_t max_file_bytes);
+Status enter_jail(const WorkerUser& user, int target, const std::vector<int>& lowers,
+                  std::int64_t max_file_bytes);
 
 }  // namespace moored::image

@@ -1,14 +1,12 @@
 #include "runtime/image/registry_worker.hpp"
 
 #include <sys/eventfd.h>
-#include <sys/socket.h>
 
-#include <cerrno>
+#include <algorithm>
 #include <chrono>
-#include <csignal>
+#include <utility>
 
-#include "schema/host/frame_channel.hpp"
-#include "schema/host/spawn.hpp"
+#include "schema/host/worker_process.hpp"
 
 namespace moored::image {
 namespace {
@@ -16,8 +14,6 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-constexpr int kSocketInChild = 3;
-constexpr milliseconds kReapTime{5'000};
 // The worker keeps its own time; past this much more it is taken for stuck.
 constexpr seconds kPatience{15};
 
@@ -26,34 +22,67 @@ Error lost(const Error& cause) {
                "the registry worker was lost: " + cause.message, "WorkerLost", {}, {}};
 }
 
+// The worker meets a foreign server and may have been taken over by it: what it hands on is counted
+// here once more, so that it can fill neither our memory nor our disk.
+class AnswerCount {
+ public:
+  explicit AnswerCount(const RegistryAsk& ask) : ask_(ask), left_(ask.limit) {}
+
+  // A server that starts over sends what was there before as well.
+  Status head(const RegistryHead& head) {
+    if (std::exchange(begun_, true)) return broken("told two heads");
+    if (head.offset != 0 && head.offset != ask_.offset) return broken("began somewhere else");
+    if (head.offset == 0) left_ += ask_.offset;
+    return {};
+  }
+  Status piece(std::string_view bytes) {
+    if (!begun_) return broken("told no head");
+    left_ -= static_cast<std::int64_t>(bytes.size());
+    return left_ < 0 ? broken("handed on more than was asked for") : Status();
+  }
+
+ private:
+  static Status broken(const char* what) {
+    return Unexpected(lost(Error{Code::corrupt, std::string("it ") + what, {}, {}, {}}));
+  }
+
+  const RegistryAsk& ask_;
+  std::int64_t left_;
+  bool begun_ = false;
+};
+
 class WorkerLink final : public RegistryLink {
  public:
-  WorkerLink(Child child, FrameChannel channel, seconds idle)
-      : child_(std::move(child)), channel_(std::move(channel)), idle_(idle) {}
-  ~WorkerLink() override {
-    channel_ = FrameChannel();
-    static_cast<void>(kill_group(child_, SIGKILL).has_value());
-    static_cast<void>(wait_child(child_, kReapTime).has_value());
-  }
+  WorkerLink(WorkerProcess worker, const RegistryAccess& access)
+      : worker_(std::move(worker)),
+        idle_(3 * seconds(access.idle_seconds) + kPatience),
+        total_(seconds(access.total_seconds) + idle_) {}
 
   Status open(const RegistryAccess& access) {
     RegistryAsk hello;
     hello.access = access;
-    return channel_.send(write_ask(hello), kPatience);
+    return worker_.channel().send(write_ask(hello), kPatience);
   }
 
-  // A connection, a token and some redirects may each take their time before the first byte.
   Status ask(const RegistryAsk& ask, const RegistrySink& sink) override {
-    const auto sent = channel_.send(write_ask(ask), kPatience);
+    const auto sent = worker_.channel().send(write_ask(ask), kPatience);
     if (!sent) return Unexpected(lost(sent.error()));
+    const auto deadline = std::chrono::steady_clock::now() + total_;
+    AnswerCount count(ask);
     for (;;) {
-      const auto message = channel_.receive(3 * idle_ + kPatience);
+      const auto message = next_message(deadline);
       if (!message) return Unexpected(lost(message.error()));
       const auto answer = read_answer(*message);
       if (!answer) return Unexpected(lost(answer.error()));
       switch (answer->kind) {
-        case RegistryAnswer::Kind::head: MOORED_CHECK(sink.head(answer->head)); break;
-        case RegistryAnswer::Kind::piece: MOORED_CHECK(sink.piece(answer->piece)); break;
+        case RegistryAnswer::Kind::head:
+          MOORED_CHECK(count.head(answer->head));
+          MOORED_CHECK(sink.head(answer->head));
+          break;
+        case RegistryAnswer::Kind::piece:
+          MOORED_CHECK(count.piece(answer->piece));
+          MOORED_CHECK(sink.piece(answer->piece));
+          break;
         case RegistryAnswer::Kind::end: return {};
         case RegistryAnswer::Kind::error: return Unexpected(answer->error);
       }
@@ -61,9 +90,16 @@ class WorkerLink final : public RegistryLink {
   }
 
  private:
-  Child child_;
-  FrameChannel channel_;
+  Result<std::string> next_message(std::chrono::steady_clock::time_point deadline) const {
+    const auto left = std::chrono::duration_cast<milliseconds>(
+        deadline - std::chrono::steady_clock::now());
+    return worker_.channel().receive(std::clamp(left, milliseconds(0), milliseconds(idle_)));
+  }
+
+  WorkerProcess worker_;
+  // A connection, a token and some redirects may each take their time before the first byte.
   seconds idle_;
+  seconds total_;
 };
 
 class WorkerConnector final : public RegistryConnector {
@@ -72,28 +108,9 @@ class WorkerConnector final : public RegistryConnector {
       : options_(std::move(options)), stop_(::eventfd(0, EFD_CLOEXEC)) {}
 
   Result<std::unique_ptr<RegistryLink>> connect(const RegistryAccess& access) override {
-    int ends[2];
-    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
-      return Unexpected(system_error("make a socket for moored-pull", errno));
-    }
-    UniqueFd ours(ends[0]);
-    const UniqueFd theirs(ends[1]);
-    SpawnRequest request;
-    request.program = options_.program;
-    request.arguments = {"moored-pull"};
-    if (options_.user) {
-      for (const auto& [name, id] : {std::pair("--user", options_.user->first),
-                                     std::pair("--group", options_.user->second)}) {
-        request.arguments.insert(request.arguments.end(), {name, std::to_string(id)});
-      }
-    }
-    // Nothing of the daemon's environment: no proxies, no HOME with settings.
-    request.environment = {"PATH=/usr/bin:/bin", "LANG=C.UTF-8", "HOME=/nonexistent"};
-    request.descriptors = {{theirs.get(), kSocketInChild}, {2, 2}};
-    MOORED_TRY(auto child, spawn(request));
-    auto link = std::make_unique<WorkerLink>(std::move(child),
-                                             FrameChannel(std::move(ours), stop_.get()),
-                                             seconds(access.idle_seconds));
+    MOORED_TRY(auto worker, WorkerProcess::start({options_.program, {}, options_.user},
+                                                 stop_.get()));
+    auto link = std::make_unique<WorkerLink>(std::move(worker), access);
     MOORED_CHECK(link->open(access));
     return std::unique_ptr<RegistryLink>(std::move(link));
   }

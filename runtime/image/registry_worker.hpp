@@ -3,11 +3,10 @@
 
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
-#include <utility>
 
 #include "runtime/image/registry_wire.hpp"
+#include "schema/host/confinement.hpp"
 
 namespace moored::image {
 
@@ -37,8 +36,8 @@ class RegistryConnector {
 };
 
 struct RegistryWorkerOptions {
-  std::string program;                                // absolute path of moored-pull
-  std::optional<std::pair<unsigned, unsigned>> user;  // uid and gid to run as; none: ours
+  std::string program;  // absolute path of moored-pull
+  WorkerUser user;      // none: ours, without capabilities
 };
 // Starts a process for each link; it ends with it.
 std::unique_ptr<RegistryConnector> make_registry_connector(RegistryWorkerOptions options);

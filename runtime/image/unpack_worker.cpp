@@ -3,6 +3,7 @@
 #include <chrono>
 
 #include "schema/host/spawn.hpp"
+#include "schema/host/worker_process.hpp"
 
 namespace moored::image {
 namespace {
@@ -15,7 +16,8 @@ constexpr int kFirstLower = 5;
 
 class UnpackWorker final : public Unpacker {
  public:
-  explicit UnpackWorker(std::string program) : program_(std::move(program)) {}
+  UnpackWorker(std::string program, WorkerUser user)
+      : program_(std::move(program)), user_(user) {}
 
   Result<UnpackReport> run(const UnpackRequest& request) override {
     SpawnRequest child;
@@ -23,6 +25,7 @@ class UnpackWorker final : public Unpacker {
     child.arguments = {"moored-unpack", request.as_layer ? "layer" : "archive",
                        std::to_string(request.limits.bytes), std::to_string(request.limits.entries),
                        std::to_string(request.limits.ratio)};
+    add_worker_user(child.arguments, user_);
     child.environment = {"LC_ALL=C.UTF-8"};
     child.descriptors = {{request.source, kSource}, {request.target, kTarget}};
     int number = kFirstLower;
@@ -43,12 +46,13 @@ class UnpackWorker final : public Unpacker {
 
  private:
   std::string program_;
+  WorkerUser user_;
 };
 
 }  // namespace
 
-std::unique_ptr<Unpacker> make_unpack_worker(std::string program) {
-  return std::make_unique<UnpackWorker>(std::move(program));
+std::unique_ptr<Unpacker> make_unpack_worker(std::string program, WorkerUser user) {
+  return std::make_unique<UnpackWorker>(std::move(program), user);
 }
 
 }  // namespace moored::image

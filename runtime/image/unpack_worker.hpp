@@ -5,6 +5,7 @@
 #include <string>
 
 #include "runtime/image/unpack.hpp"
+#include "schema/host/confinement.hpp"
 
 namespace moored::image {
 
@@ -17,7 +18,8 @@ class Unpacker {
   virtual Result<UnpackReport> run(const UnpackRequest& request) = 0;
 };
 
-// Starts a fresh worker for each archive: the program's absolute path is given.
-std::unique_ptr<Unpacker> make_unpack_worker(std::string program);
+// Starts a fresh worker for each archive. program is an absolute path; the worker becomes the user,
+// if one is given, and keeps what layers need: owners, modes, whiteouts.
+std::unique_ptr<Unpacker> make_unpack_worker(std::string program, WorkerUser user);
 
 }  // namespace moored::image

@@ -2,13 +2,14 @@
 #pragma once
 
 #include "schema/base/result.hpp"
+#include "schema/host/confinement.hpp"
 
 namespace moored::registry {
 
-// From here on the process can read what resolving names and checking certificates needs, write no
-// file, start no program, be looked into by nobody, and use bounded memory and descriptors.
-// Landlock is used where the kernel has it (5.13 and later).
+// From here on the process is that user without any capability, can read what resolving names and
+// checking certificates needs, write no file, start no program, be looked into by nobody, and use
+// bounded memory and descriptors. Call it before the first thread is made.
 // Errors: those of the system calls; the process must then not go on.
-Status enter_cell();
+Status enter_cell(const WorkerUser& user);
 
 }  // namespace moored::registry

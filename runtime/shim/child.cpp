@@ -17,10 +17,10 @@
 #include "runtime/shim/entrance.hpp"
 #include "runtime/shim/mounts.hpp"
 #include "runtime/shim/terminal.hpp"
-#include "runtime/sys/credentials.hpp"
 #include "runtime/sys/mount.hpp"
 #include "runtime/sys/process.hpp"
 #include "runtime/sys/socket.hpp"
+#include "schema/host/rights.hpp"
 
 namespace moored::shim {
 namespace {
@@ -119,15 +119,15 @@ class ChildRun {
 
   // Nobody inside may look into this process while it still has the shim's rights.
   Status join() const {
-    MOORED_CHECK(sys::set_dumpable(false));
+    MOORED_CHECK(rights::set_dumpable(false));
     return sys::join_namespaces(streams_.joined_process, CLONE_NEWNS | CLONE_NEWCGROUP);
   }
 
   Status carry_out(const Step& step, const Pinned& pins) {
     switch (step.type) {
       case StepType::session:
-        MOORED_CHECK(sys::set_dumpable(false));
-        return sys::join_new_keyring();
+        MOORED_CHECK(rights::set_dumpable(false));
+        return rights::join_new_keyring();
       case StepType::private_mounts:
         return sys::set_propagation("/", sys::Propagation::rslave);
       case StepType::overlay_root:
@@ -164,17 +164,17 @@ class ChildRun {
       case StepType::limits:
         return set_limits(step);
       case StepType::bounding:
-        return sys::limit_bounding_set(step.number);
+        return rights::limit_bounding_set(step.number);
       case StepType::ids:
         return set_ids(step);
       case StepType::capabilities:
-        return sys::set_capabilities(step.number, step.number);
+        return rights::set_capabilities(step.number, step.number);
       case StepType::no_new_privileges:
-        return sys::set_no_new_privileges();
+        return rights::set_no_new_privileges();
       case StepType::ready:
         return report_ready();
       case StepType::seccomp_early:
-        return sys::load_seccomp(pins.program);
+        return rights::load_seccomp(pins.program);
       case StepType::seccomp:
         return load_last(pins.program);
       case StepType::environment:
@@ -243,7 +243,7 @@ class ChildRun {
       const auto text = entry.substr(equals + 1);
       const auto value = text == "unlimited" ? RLIM_INFINITY
                                              : std::strtoull(text.c_str(), nullptr, 10);
-      MOORED_CHECK(sys::set_limit(entry.substr(0, equals), value));
+      MOORED_CHECK(rights::set_limit(entry.substr(0, equals), value));
     }
     return {};
   }
@@ -253,7 +253,7 @@ class ChildRun {
     for (const auto& group : step.list) {
       groups.push_back(static_cast<std::uint32_t>(std::strtoul(group.c_str(), nullptr, 10)));
     }
-    return sys::set_ids(static_cast<std::uint32_t>(step.number),
+    return rights::set_ids(static_cast<std::uint32_t>(step.number),
                         static_cast<std::uint32_t>(step.second), groups);
   }
 
@@ -266,7 +266,7 @@ class ChildRun {
   // From here on only exec, write and exit may follow.
   Status load_last(const std::string& program) {
     prepare_exec();
-    return sys::load_seccomp(program);
+    return rights::load_seccomp(program);
   }
 
   // Default signals, and nothing inherited but 0, 1 and 2. CLOEXEC and not close: the line to the

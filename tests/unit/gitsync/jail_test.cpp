@@ -1,18 +1,11 @@
 // What a worker can still do: seen from inside, from /proc, and on the disk.
 #include <catch2/catch.hpp>
 
-#include <fcntl.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include <csignal>
 #include <filesystem>
 #include <fstream>
-#include <iostream>
-#include <map>
 #include <set>
 
 #include "git_fixture.hpp"
@@ -21,107 +14,24 @@
 #include "gitsync/follow/worker_reader.hpp"
 #include "gitsync/repo/mirror.hpp"
 #include "servers.hpp"
+#include "tests/unit/confined.hpp"
 
 using namespace moored;
 using namespace moored::git;
+using namespace moored::confined;
 namespace fs = std::filesystem;
 
 namespace {
-
-constexpr unsigned kNobody = 65534;
-constexpr std::pair<unsigned, unsigned> kUser{kNobody, kNobody};
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kSanitized = true;  // such a worker has no system call filter
-#else
-constexpr bool kSanitized = false;
-#endif
-
-// Another user is only for root to become, and a sanitizer needs calls that the filter takes away.
-bool is_confinable() {
-  if (::geteuid() == 0 && !kSanitized) return true;
-  std::cerr << "skipped: another user for the worker needs root, and no sanitizer\n";
-  return false;
-}
 
 // A directory that other users may pass through, which a temporary one is not by itself.
 struct OpenDirectory : TempDirectory {
   OpenDirectory() { ::chmod(path().c_str(), 0755); }
 };
 
-// Runs the attempts in a process of its own below a jail. Bit n is set when attempt n went well;
-// 255: it could not be confined.
-using Attempt = bool (*)(const std::string& directory);
+// Bit n: attempt n went well.
 int try_in_jail(const Jail& jail, const std::string& directory,
                 const std::vector<Attempt>& attempts) {
-  const pid_t child = ::fork();
-  REQUIRE(child >= 0);
-  if (child == 0) {
-    if (!enter_jail(jail)) ::_exit(255);
-    int done = 0;
-    for (std::size_t i = 0; i < attempts.size(); ++i) {
-      if (attempts[i](directory)) done |= 1 << i;
-    }
-    ::_exit(done);
-  }
-  int status = 0;
-  REQUIRE(::waitpid(child, &status, 0) == child);
-  REQUIRE(WIFEXITED(status));
-  return WEXITSTATUS(status);
-}
-
-bool can_open(const std::string& path, int flags) {
-  const int file = ::open(path.c_str(), flags | O_CLOEXEC, 0600);
-  if (file >= 0) ::close(file);
-  return file >= 0;
-}
-
-bool can_make_socket(int family) {
-  const int made = ::socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (made >= 0) ::close(made);
-  return made >= 0;
-}
-
-const Attempt kWriteInside = [](const std::string& d) {
-  return can_open(d + "/new", O_CREAT | O_WRONLY);
-};
-const Attempt kWriteOutside = [](const std::string& d) {
-  return can_open(d + "-beside/new", O_CREAT | O_WRONLY) || can_open("/tmp/x", O_CREAT | O_WRONLY);
-};
-const Attempt kReadInside = [](const std::string& d) { return can_open(d + "/closed", O_RDONLY); };
-const Attempt kReadSystem = [](const std::string&) {
-  return can_open("/etc/nsswitch.conf", O_RDONLY);
-};
-const Attempt kReadShadow = [](const std::string&) { return can_open("/etc/shadow", O_RDONLY); };
-const Attempt kExecute = [](const std::string&) {
-  return ::execl("/bin/true", "true", nullptr) == 0;
-};
-const Attempt kFork = [](const std::string&) {
-  const pid_t child = ::fork();
-  if (child == 0) ::_exit(0);
-  return child > 0;
-};
-const Attempt kInternet = [](const std::string&) { return can_make_socket(AF_INET); };
-const Attempt kUnixSocket = [](const std::string&) { return can_make_socket(AF_UNIX); };
-const Attempt kListen = [](const std::string&) {
-  const int made = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  return made >= 0 && ::listen(made, 1) == 0;
-};
-const Attempt kSignal = [](const std::string&) { return ::kill(::getppid(), 0) == 0; };
-
-// The rows of /proc/PID/status of the worker that this process has started.
-std::map<std::string, std::string> worker_status() {
-  std::map<std::string, std::string> rows;
-  for (const auto& entry : fs::directory_iterator("/proc")) {
-    std::ifstream file(entry.path() / "status");
-    std::map<std::string, std::string> found;
-    for (std::string line; std::getline(file, line);) {
-      const auto colon = line.find(":\t");
-      if (colon != std::string::npos) found[line.substr(0, colon)] = line.substr(colon + 2);
-    }
-    if (found["Name"] == "moored-git" && found["PPid"] == std::to_string(::getpid())) rows = found;
-  }
-  return rows;
+  return try_after([&] { return enter_jail(jail); }, directory, attempts);
 }
 
 SourceSpec source_of(const std::string& url) {
@@ -208,19 +118,8 @@ TEST_CASE("a running worker shows its user, its filter and no rights", "[jail]")
   const auto tree = reader.load(source_of(url), {head->commit.sha, "", ""});
   REQUIRE(tree);
   CHECK(tree->complete);
-  auto status = worker_status();
-  CHECK(status["Uid"] == "65534\t65534\t65534\t65534");
-  CHECK(status["Gid"] == "65534\t65534\t65534\t65534");
-  CHECK(status["Groups"].find_first_of("0123456789") == std::string::npos);
-  CHECK(status["NoNewPrivs"] == "1");
-  CHECK(status["Seccomp"] == "2");
   // CAP_DAC_READ_SEARCH is the third bit, for directories of this machine alone.
-  const std::string kept = local ? "0000000000000004" : "0000000000000000";
-  CHECK(status["CapEff"] == kept);
-  CHECK(status["CapPrm"] == kept);
-  CHECK(status["CapBnd"] == "0000000000000000");
-  CHECK(status["CapInh"] == "0000000000000000");
-  CHECK(status["CapAmb"] == "0000000000000000");
+  check_confined(status_of_child("moored-git"), local ? "0000000000000004" : "0000000000000000");
   if (!local) CHECK(owners_below(directory / "mirrors/flux_shop") == std::set<unsigned>{kNobody});
 }
 

@@ -1,4 +1,7 @@
 // The content store: what may be imported, under which name, and what is left after a refusal.
+#include <sys/stat.h>
+#include <sys/xattr.h>
+
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
@@ -485,7 +488,9 @@ TEST_CASE("the worker program unpacks with its rights taken away", "[image]") {
     return;
   }
   ImageScratch scratch;
-  auto store = ContentStore::open({scratch / "images", {}}, image::make_unpack_worker(program));
+  const WorkerUser nobody{{65534, 65534}};
+  auto store =
+      ContentStore::open({scratch / "images", {}}, image::make_unpack_worker(program, nobody));
   REQUIRE(store);
   LayoutBuilder layout(scratch / "layout");
   auto tool = tar_file("bin/tool", "x", 04755);
@@ -499,6 +504,12 @@ TEST_CASE("the worker program unpacks with its rights taken away", "[image]") {
   if (!imported) FAIL(imported.error().text());
   const auto& top = imported->front().layers.front();
   CHECK(read(top + "/bin/tool") == "x");
+  struct stat tool_state {};
+  REQUIRE(::stat((top + "/bin/tool").c_str(), &tool_state) == 0);
+  CHECK(tool_state.st_mode == (S_IFREG | 04755U));
+  CHECK(tool_state.st_uid == 0);  // as the layer says, whoever the worker is
+  CHECK(::getxattr((top + "/bin/tool").c_str(), "security.capability", nullptr, 0) == 20);
+  CHECK(::getxattr((top + "/bin").c_str(), "trusted.overlay.opaque", nullptr, 0) == 1);
   CHECK(fs::is_character_file(top + "/etc/os"));
   CHECK(fs::exists(top + "/d\xc3\xa4"));
 

@@ -1,4 +1,4 @@
-#include "runtime/sys/credentials.hpp"
+#include "schema/host/rights.hpp"
 
 #include <grp.h>
 #include <linux/capability.h>
@@ -13,11 +13,13 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <iterator>
 #include <string>
+#include <utility>
 
 #include "schema/host/file.hpp"
 
-namespace moored::sys {
+namespace moored::rights {
 namespace {
 
 constexpr unsigned kCapabilityBits = 64;
@@ -110,11 +112,13 @@ Status set_ids(std::uint32_t uid, std::uint32_t gid, const std::vector<std::uint
 }
 
 Status set_limit(const std::string& name, std::uint64_t value) {
-  const auto resource = name == "nofile"  ? RLIMIT_NOFILE
-                        : name == "nproc" ? RLIMIT_NPROC
-                        : name == "core"  ? RLIMIT_CORE
-                                          : RLIMIT_NLIMITS;
-  if (resource == RLIMIT_NLIMITS) return fail(Code::invalid, "unknown limit " + name);
+  constexpr std::pair<std::string_view, __rlimit_resource> kLimits[] = {
+      {"nofile", RLIMIT_NOFILE}, {"nproc", RLIMIT_NPROC}, {"core", RLIMIT_CORE},
+      {"as", RLIMIT_AS},         {"fsize", RLIMIT_FSIZE}, {"cpu", RLIMIT_CPU}};
+  const auto* found = std::find_if(std::begin(kLimits), std::end(kLimits),
+                                   [&](const auto& limit) { return limit.first == name; });
+  if (found == std::end(kLimits)) return fail(Code::invalid, "unknown limit " + name);
+  const auto resource = found->second;
   rlimit limit{value, value};
   if (::setrlimit(resource, &limit) == 0) return {};
   if (::getrlimit(resource, &limit) != 0) return failed("read limit " + name);
@@ -157,4 +161,4 @@ Status set_dumpable(bool dumpable) {
   return {};
 }
 
-}  // namespace moored::sys
+}  // namespace moored::rights

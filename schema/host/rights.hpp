@@ -1,4 +1,5 @@
-// Rights of the calling process: ids, capabilities, no_new_privs, seccomp, limits.
+// Rights of the calling process, one system call each: ids, capabilities, no_new_privs, seccomp,
+// limits. What a process does with them is the shim's order, or a worker's jail.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +9,7 @@
 
 #include "schema/base/result.hpp"
 
-namespace moored::sys {
+namespace moored::rights {
 
 // The capabilities this kernel knows, as bits.
 Result<std::uint64_t> read_known_capabilities();
@@ -23,7 +24,8 @@ Status set_capabilities(std::uint64_t permitted, std::uint64_t effective);
 Status set_ids(std::uint32_t uid, std::uint32_t gid, const std::vector<std::uint32_t>& groups);
 // Sets a resource limit, soft and hard, to the value, whatever this process inherited. Where its
 // hard limit is lower and cannot be raised (no CAP_SYS_RESOURCE; open files: not beyond
-// fs.nr_open), to that. Known names: nofile, nproc, core.
+// fs.nr_open), to that. Known names, in the words of limits.conf: nofile, nproc, core, as and fsize
+// (bytes), cpu (seconds). Errors: invalid (another name).
 Status set_limit(const std::string& name, std::uint64_t value);
 // From here on no program gains rights by being executed.
 Status set_no_new_privileges();
@@ -36,4 +38,4 @@ Status join_new_keyring();
 // Keeps others from tracing this process or reading its descriptors while it is privileged.
 Status set_dumpable(bool dumpable);
 
-}  // namespace moored::sys
+}  // namespace moored::rights
