@@ -8,7 +8,7 @@
 #include <linux/capability.h>
 
 #include "real_bench.hpp"
-#include "runtime/sys/credentials.hpp"
+#include "schema/host/rights.hpp"
 
 using namespace moored;
 using namespace moored::test;
@@ -205,7 +205,7 @@ TEST_CASE("B63 B64 B65 what the kernel holds for each class of pods", "[agent]")
   CHECK(score("burstable") <= 999);
   // Below what the daemon itself has only with this right.
   const bool may_lower =
-      (*sys::read_own_capabilities() & 1ULL << static_cast<unsigned>(CAP_SYS_RESOURCE)) != 0;
+      (*rights::read_own_capabilities() & 1ULL << static_cast<unsigned>(CAP_SYS_RESOURCE)) != 0;
   const int own = std::stoi(read_file("/proc/self/oom_score_adj").value_or("0"));
   CHECK(score("guaranteed") == (may_lower ? -997 : std::max(own, -997)));
 
