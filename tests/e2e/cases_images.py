@@ -4,6 +4,7 @@ import pathlib
 import unittest
 
 import harness
+import names
 import registries
 from harness import eventually
 
@@ -205,6 +206,33 @@ class Pull(unittest.TestCase):
         self.running("web")
         self.assertIn("service=registry.test&scope=repository%3Ateam%2Fweb%3Apull",
                       server.seen()[-1])
+
+    def test_a_registry_by_its_name_over_tls(self):
+        names.serve(self.world)
+        authority = names.Authority(self.world.directory)
+        stranger = names.Authority(self.world.directory, "stranger")
+        registry = registries.Registry(
+            self.world, name="registry.example",
+            tls=authority.sign("registry", "subjectAltName=DNS:registry.example"))
+        reference = registry.push("team/web:1", self.image("one"))
+        configuration = self.world.directory / "moored.yaml"
+
+        def trust(certificate):
+            configuration.write_text("images:\n  registries:\n" + "".join(
+                f"    - {{host: '{name}:5000', caFile: {certificate}}}\n"
+                for name in ("registry.example", "other.example")))
+        trust(stranger.certificate)
+        self.start("--config", configuration)
+        self.push("Run it", web=deployment(reference))
+        self.refused("CertificateInvalid")
+        self.assertEqual(registry.requests(), [])
+        self.daemon.kill(15)
+        trust(authority.certificate)
+        self.daemon.start()
+        self.running("web")
+        # The same registry under a name that its certificate does not have.
+        self.push("Run it again", other=deployment("other.example:5000/team/web:1", "other"))
+        self.refused("CertificateInvalid", app="other")
 
     def test_an_unused_image_is_given_up_when_the_disk_is_full(self):
         registry = registries.Registry(self.world)

@@ -9,6 +9,7 @@ import sys
 import unittest
 
 import harness
+import names
 from harness import eventually
 
 SERVER = pathlib.Path(__file__).with_name("git_server.py")
@@ -114,23 +115,12 @@ class Server(Case):
         self.repository.write("a.yaml", CONFIG_MAP.format(name="a", value="one"))
         self.repository.push("first")
 
-    def openssl(self, *arguments):
-        harness.run("openssl", *arguments, cwd=self.world.directory)
-
     def make_authority(self, name):
         """A certificate authority with a certificate for 127.0.0.1 and one for a client."""
-        at = self.world.directory
-        self.openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
-                     "-nodes", "-keyout", f"{name}.key", "-out", f"{name}.crt", "-subj",
-                     f"/CN={name}", "-days", "2")
-        for leaf, extension in ((f"{name}-server", "subjectAltName=IP:127.0.0.1"),
-                                (f"{name}-client", "extendedKeyUsage=clientAuth")):
-            self.openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-                         "-keyout", f"{leaf}.key", "-out", f"{leaf}.csr", "-subj", f"/CN={leaf}")
-            (at / f"{leaf}.ext").write_text(extension + "\n")
-            self.openssl("x509", "-req", "-in", f"{leaf}.csr", "-CA", f"{name}.crt", "-CAkey",
-                         f"{name}.key", "-CAcreateserial", "-days", "2", "-extfile",
-                         f"{leaf}.ext", "-out", f"{leaf}.crt")
+        authority = names.Authority(self.world.directory, name)
+        authority.sign(f"{name}-server",
+                       "subjectAltName=IP:127.0.0.1,DNS:git.example")
+        authority.sign(f"{name}-client", "extendedKeyUsage=clientAuth")
 
     def serve(self, **settings):
         """Starts git_server.py; its port."""
@@ -140,8 +130,9 @@ class Server(Case):
                                     "log": str(self.world.directory / f"server-{port}.log"),
                                     **settings}))
         self.world.start(sys.executable, SERVER, str(port), path)
+        address = settings.get("address", "127.0.0.1")
         eventually("the server to listen", lambda: harness.run(*self.world.inside(
-            sys.executable, "-c", f"import socket; socket.create_connection(('127.0.0.1', {port}))"
+            sys.executable, "-c", f"import socket; socket.create_connection(('{address}', {port}))"
         ), check=False).returncode == 0)
         return port
 
@@ -214,6 +205,20 @@ class Https(Server):
         daemon.sync()
         self.wait_for_value(daemon, "a", "two")
         self.assert_nowhere(daemon)
+
+    def test_a_server_by_its_name(self):
+        names.serve(self.world)
+        port = self.serve(address=names.ADDRESS, **self.tls())
+        self.secret("git", ca_dot_crt=self.read("authority.crt"))
+        url = "https://{}:" + f"{port}/manifests.git"
+        daemon = self.follow(url.format("git.example"), "  secret: git\n")
+        self.wait_for_value(daemon, "a", "one")
+        daemon.down()
+        # The same server under a name that its certificate does not have.
+        config = self.configure(f"source:\n  url: {url.format('other.example')}\n  secret: git\n"
+                                f"sources:\n  secretsDir: {self.secrets}\n")
+        other = self.world.daemon("other", "--config", config).start()
+        self.wait_for_reason(other, "TlsRefused")
 
     def test_a_token(self):
         port = self.serve(bearer=CANARY, **self.tls())

@@ -98,7 +98,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 def main():
     Handler.settings = json.load(open(sys.argv[2]))
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler)
+    server = http.server.ThreadingHTTPServer(
+        (Handler.settings.get("address", "127.0.0.1"), int(sys.argv[1])), Handler)
     if "certificate" in Handler.settings:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(Handler.settings["certificate"], Handler.settings["key"])

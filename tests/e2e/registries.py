@@ -92,11 +92,20 @@ def pack(layer, packing):
 
 
 class Registry:
-    """Debian's docker-registry on loopback of the world's namespace."""
+    """Debian's docker-registry in the world's namespace: on loopback, or under another address.
 
-    def __init__(self, world, port=5000, auth="", logins=""):
+    tls: (certificate, key), which makes it speak TLS to whoever calls it by `name`.
+    """
+
+    def __init__(self, world, port=5000, auth="", logins=(), name="127.0.0.1", tls=None):
         self.world, self.port, self.logins = world, port, logins
-        self.host = f"127.0.0.1:{port}"
+        self.host = f"{name}:{port}"
+        self.base = f"http://127.0.0.1:{port}"
+        secure = ""
+        if tls:
+            self.base = f"https://127.0.0.1:{port}"
+            self.logins = ("-k", *logins)
+            secure = f"  tls: {{certificate: '{tls[0]}', key: '{tls[1]}'}}\n"
         self.directory = world.directory / f"registry-{port}"
         self.directory.mkdir()
         self.log = self.directory / "access.log"
@@ -104,7 +113,7 @@ class Registry:
         config.write_text(
             "version: 0.1\n"
             f"storage: {{filesystem: {{rootdirectory: {self.directory}/storage}}}}\n"
-            f"http: {{addr: '127.0.0.1:{port}'}}\n" + auth)
+            f"http:\n  addr: '0.0.0.0:{port}'\n  host: '{self.base}'\n{secure}{auth}")
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 world.inside(PROGRAM, "serve", config), stdin=subprocess.DEVNULL, stdout=log,
@@ -119,7 +128,7 @@ class Registry:
         return self.status("/v2/") in (200, 401)
 
     def status(self, path):
-        return int(self.curl("-o", "/dev/null", "-w", "%{http_code}", f"http://{self.host}{path}"))
+        return int(self.curl("-k", "-o", "/dev/null", "-w", "%{http_code}", self.base + path))
 
     def curl(self, *arguments):
         return run(*self.world.inside("curl", "-sS", "--max-time", "20", *arguments),
@@ -127,7 +136,7 @@ class Registry:
 
     def push_blob(self, repository, content):
         head = self.curl("-D", "-", "-o", "/dev/null", *self.logins, "-X", "POST",
-                         f"http://{self.host}/v2/{repository}/blobs/uploads/")
+                         f"{self.base}/v2/{repository}/blobs/uploads/")
         location = re.search(r"(?im)^location: (\S+)", head)
         if not location:
             raise Failed(f"the registry takes no blob: {head}")
@@ -146,7 +155,7 @@ class Registry:
         source.write_bytes(content)
         answer = self.curl("-w", "%{http_code}", *self.logins, "-X", "PUT",
                            "-H", f"Content-Type: {media_type}", "--data-binary", f"@{source}",
-                           f"http://{self.host}/v2/{repository}/manifests/{reference}")
+                           f"{self.base}/v2/{repository}/manifests/{reference}")
         if not answer.endswith("201"):
             raise Failed(f"the registry refuses a manifest: {answer}")
 
@@ -167,7 +176,7 @@ class Registry:
         with open(self.log, "rb") as log:
             log.seek(self.mark)
             text = log.read().decode(errors="replace")
-        found = re.findall(r'"(GET|HEAD) (/v2/\S*) HTTP/1\.1" (\d+)', text)
+        found = re.findall(r'"(GET|HEAD) (/v2/\S*) HTTP/[12]\.[01]" (\d+)', text)
         return [f"{verb} {path} {code}" for verb, path, code in found if part in path]
 
 
