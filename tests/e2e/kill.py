@@ -4,7 +4,9 @@
     tests/e2e/kill.py --every 1                  in front of every changing system call of each step
     tests/e2e/kill.py --every 20 --offset 3      in front of the 3rd, 23rd, 43rd ...
     tests/e2e/kill.py --random 1000 --shims 200  at random moments; prints kills for each phase
-    options: --seed N, --only STEP, --bin DIRECTORY
+    options: --seed N, --only STEP, --bin DIRECTORY, --yards N (random killers side by side)
+
+At random moments the daemon and shims are killed while commits come without a pause.
 
 After each kill the daemon is started again, everything has to become as the last commit wants it,
 moored-invariants has to be silent, and pods that the step does not concern have to be the same
@@ -16,309 +18,17 @@ import json
 import os
 import pathlib
 import random
+import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import harness
-from cases_path import IMAGE, NAMESPACE, make_root
-from harness import Failed, eventually, run
-
-LOOP = "trap 'exit 0' TERM; while :; do sleep 1000 & wait $!; done"
-# Takes a moment to end, so that a stop has a middle.
-SLOW_END = "trap 'sleep 0.3; exit 0' TERM; while :; do sleep 1000 & wait $!; done"
-DEPLOYMENT = """\
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: NAME, namespace: shop}
-spec:
-  replicas: 2
-  strategy: {type: RollingUpdate, rollingUpdate: {maxSurge: 1, maxUnavailable: 0}}
-  selector: {matchLabels: {app: NAME}}
-  template:
-    metadata: {labels: {app: NAME}}
-    spec:
-      terminationGracePeriodSeconds: 2
-      containers:
-        - name: main
-          image: test/web:1
-          command: [sh, -c, "LOOP"]
-          env: [{name: VERSION, value: "1"}]
-""".replace("LOOP", LOOP)
-SERVICE = """\
----
-apiVersion: v1
-kind: Service
-metadata: {name: web, namespace: shop}
-spec: {selector: {app: web}, ports: [{port: 80}]}
-"""
-POD = """\
-apiVersion: v1
-kind: Pod
-metadata: {name: stopper, namespace: shop, labels: {app: stopper}}
-spec:
-  terminationGracePeriodSeconds: 2
-  containers: [{name: main, image: "test/web:1", command: [sh, -c, "LOOP"]}]
-""".replace("LOOP", SLOW_END)
-EXTRA = DEPLOYMENT.replace("NAME", "extra").replace("replicas: 2", "replicas: 1") + """\
----
-apiVersion: v1
-kind: ConfigMap
-metadata: {name: extra, namespace: shop}
-data: {key: value}
-"""
-FULL = {"anchor": 2, "web": 2, "extra": 1, "stopper": 1}
-
-
-def is_alive(pid):
-    try:
-        return ") Z" not in pathlib.Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return False
-
-
-class Tracer:
-    """A moored-tracer that runs; done() is what it says at its end."""
-
-    def __init__(self, at, arguments, world=None, log=None):
-        command = [str(harness.BIN / "moored-tracer"), "--at", str(at), *map(str, arguments)]
-        self.process = subprocess.Popen(
-            world.inside(*command) if world else command, stdout=subprocess.PIPE,
-            stderr=log or subprocess.DEVNULL, stdin=subprocess.DEVNULL, text=True,
-            start_new_session=True)
-        first = self.process.stdout.readline().strip()
-        if first != "ready":
-            raise Failed(f"moored-tracer said {first!r} instead of ready")
-
-    def has_ended(self):
-        return self.process.poll() is not None
-
-    def done(self):
-        """Lets go of what still runs, and tells where it killed, or how many calls there were."""
-        with contextlib.suppress(ProcessLookupError):
-            self.process.send_signal(signal.SIGTERM)
-        text, _ = self.process.communicate(timeout=30)
-        return json.loads(text.strip().splitlines()[-1])
-
-
-class Yard:
-    """A daemon with four applications, and the steps that are done to it."""
-
-    def __init__(self):
-        self.world = harness.World()
-        try:
-            self.set_up()
-        except BaseException:
-            self.world.close()
-            raise
-
-    def set_up(self):
-        self.repository = harness.Repository(self.world)
-        self.write("namespace", NAMESPACE)
-        self.write("anchor", DEPLOYMENT.replace("NAME", "anchor"))
-        self.write("web", DEPLOYMENT.replace("NAME", "web") + SERVICE)
-        self.write("extra", EXTRA)
-        self.write("stopper", POD)
-        self.version = 1
-        self.sha = self.repository.push("Start")
-        self.daemon = self.world.daemon("node", "--git", self.repository.url, "--path", "app")
-        self.daemon.start()
-        self.daemon.import_image(IMAGE, make_root(self.world.directory))
-        self.wanted = dict(FULL)
-        self.settle()
-        # Images outlive a first start: importing one is not what is looked at here.
-        self.images = self.world.directory / "images"
-        run("cp", "-a", self.daemon.state_dir / "images", self.images)
-
-    def close(self):
-        self.end_orphan()
-        self.world.close()
-
-    def end_orphan(self):
-        """Kills a daemon that is not our child any more, since a tracer had started it."""
-        try:
-            pid = int((self.daemon.state_dir / "store/store.lock").read_text())
-            words = pathlib.Path(f"/proc/{pid}/cmdline").read_text()
-        except (OSError, ValueError):
-            return
-        if str(self.daemon.state_dir) not in words:
-            return
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-        eventually("the daemon to be gone", lambda: not is_alive(pid), 30)
-        if self.daemon.process.poll() is None:
-            self.daemon.process.wait(30)
-
-    def write(self, name, text):
-        self.repository.write(f"app/{name}.yaml", text)
-
-    def push(self, message):
-        self.sha = self.repository.push(message)
-
-    # ---- looking ----
-
-    def pods(self):
-        text = self.world.http(f"http://127.0.0.1:{self.daemon.port}/api/v1/namespaces/shop/pods")
-        return json.loads(text)["items"]
-
-    def is_settled(self):
-        """False while anything is on its way to what the last commit wants."""
-        pods = self.pods()
-        counts = {}
-        for pod in pods:
-            if "deletionTimestamp" in pod["metadata"]:
-                return False
-            ready = [row for row in pod["status"].get("conditions", [])
-                     if row["type"] == "Ready" and row["status"] == "True"]
-            if not ready:
-                return False
-            app = pod["metadata"]["labels"]["app"]
-            if app == "web":
-                environment = pod["spec"]["containers"][0]["env"]
-                if environment[0]["value"] != str(self.version):
-                    return False
-            counts[app] = counts.get(app, 0) + 1
-        if counts != self.wanted:
-            return False
-        return self.daemon.report("trace", self.sha)["outcome"] == "ready"
-
-    def settle(self):
-        eventually("everything to be as the last commit wants it", self.is_settled, 90)
-
-    def identities(self):
-        """What must not change of a pod that nothing was done to."""
-        found = {}
-        for pod in self.pods():
-            state = pod["status"]["containerStatuses"][0]
-            found[pod["metadata"]["name"]] = (pod["metadata"]["uid"], state["containerID"],
-                                              state["restartCount"])
-        return found
-
-    def shim_of(self, app):
-        """The process of the shim of the first pod of an application."""
-        for pod in self.pods():
-            if pod["metadata"]["labels"]["app"] == app:
-                path = self.daemon.run_dir / "pods" / pod["metadata"]["uid"] / "shim.json"
-                return json.loads(path.read_text())["pid"]
-        raise Failed(f"no pod of {app}")
-
-    # ---- starting ----
-
-    def start_traced(self, at, *options):
-        """The daemon as the tracer's child: killed with the tracer's word."""
-        with contextlib.suppress(FileNotFoundError):
-            (self.daemon.run_dir / "api.json").unlink()
-        with open(self.daemon.output, "ab") as log:
-            tracer = Tracer(at, [*options, "--", *self.daemon.arguments], self.world, log)
-        self.daemon.process = tracer.process
-        return tracer
-
-    def listen(self):
-        """Waits for the API, also of a daemon that a tracer has started and let go of."""
-        eventually("the API to listen", self.read_port, 30)
-
-    def read_port(self):
-        listen = json.loads((self.daemon.run_dir / "api.json").read_text())["listen"]
-        self.daemon.port = int(listen.rsplit(":", 1)[1])
-        return self.daemon.port
-
-    def check(self, before, keep):
-        """The daemon runs: waits, asks the checker, compares the pods that had to be kept."""
-        self.settle()
-        said = self.daemon.invariants()
-        if said:
-            raise Failed(f"the checker speaks:\n{said}")
-        after = self.identities()
-        for name, identity in before.items():
-            if keep(name) and after.get(name) != identity:
-                raise Failed(f"{name} was {identity} and is {after.get(name)}")
-
-
-class Step:
-    """One thing that is done, with what it may change. Steps leave every application running."""
-
-    name = ""
-    victim = ""          # application whose pods are changed
-    fault = "P6 to P15"  # rows of the table of steps and faults
-
-    def __init__(self, yard):
-        self.yard = yard
-
-    def prepare(self):
-        """Makes the state that the step begins with."""
-
-    def act(self):
-        """Sets the step off."""
-
-    def finish(self):
-        """Afterwards: back to where all applications run."""
-        if self.yard.wanted == FULL:
-            return
-        for name, text in (("extra", EXTRA), ("stopper", POD)):
-            self.yard.write(name, text)
-        self.yard.wanted = dict(FULL)
-        self.yard.push("Put everything back")
-        self.yard.settle()
-
-    def keeps(self, pod):
-        return not pod.startswith(self.victim) if self.victim else True
-
-
-class FirstStart(Step):
-    name = "first start with a commit"
-
-    def prepare(self):
-        daemon = self.yard.daemon
-        daemon.down()
-        for path in (daemon.run_dir, daemon.state_dir, daemon.log_dir):
-            path.mkdir(parents=True, exist_ok=True)
-        run("cp", "-a", self.yard.images, daemon.state_dir / "images")
-
-    def keeps(self, pod):
-        return False
-
-
-class Adoption(Step):
-    name = "adoption"
-
-    def prepare(self):
-        self.yard.daemon.kill()
-
-
-class RollingUpdate(Step):
-    name = "rolling update"
-    victim = "web"
-
-    def act(self):
-        self.yard.version += 1
-        self.yard.write("web", DEPLOYMENT.replace("NAME", "web").replace(
-            'value: "1"', f'value: "{self.yard.version}"') + SERVICE)
-        self.yard.push(f"Roll out {self.yard.version}")
-
-
-class Prune(Step):
-    name = "prune"
-    victim = "extra"
-
-    def act(self):
-        self.yard.repository.remove("app/extra.yaml")
-        self.yard.wanted = {name: n for name, n in FULL.items() if name != "extra"}
-        self.yard.push("Remove extra")
-
-
-class Stop(Step):
-    name = "stop of a pod"
-    victim = "stopper"
-
-    def act(self):
-        self.yard.repository.remove("app/stopper.yaml")
-        self.yard.wanted = {name: n for name, n in FULL.items() if name != "stopper"}
-        self.yard.push("Remove the pod")
-
-
-STEPS = (FirstStart, RollingUpdate, Prune, Stop, Adoption)
-BEGINNINGS = (FirstStart, Adoption)  # in which the daemon starts
+from harness import Failed, eventually
+from kill_yard import (BEGINNINGS, STEPS, Adoption, Churn, FirstStart, RollingUpdate, Tracer,
+                       Yard, is_alive)
 
 
 class Killer:
@@ -465,12 +175,13 @@ class RandomKiller:
     def daemons(self, step):
         """One round: the step, and the daemon killed up to MOST_IN_A_ROW times within it."""
         before = {} if isinstance(step, FirstStart) else self.yard.identities()
-        self.begin(step)
-        for n in range(self.dice.randint(1, self.MOST_IN_A_ROW)):
-            time.sleep(self.dice.random() * self.seconds[step.name] * 0.8)
-            self.yard.daemon.kill()
-            self.count(step.name if n == 0 else step.name + ", in the recovery")
-            self.launch()
+        with Churn(self.yard, self.dice):
+            self.begin(step)
+            for n in range(self.dice.randint(1, self.MOST_IN_A_ROW)):
+                time.sleep(self.dice.random() * max(0.3, self.seconds[step.name] * 0.8))
+                self.yard.daemon.kill()
+                self.count(step.name if n == 0 else step.name + ", in the recovery")
+                self.launch()
         self.yard.listen()
         self.yard.check(before, step.keeps)
         step.finish()
@@ -478,14 +189,16 @@ class RandomKiller:
     def shims(self, step):
         """One round: shims killed while pods come and go. Any pod may be hit but the anchor's."""
         before = self.yard.identities()
-        step.act()
-        for _ in range(self.dice.randint(1, self.MOST_IN_A_ROW)):
-            time.sleep(self.dice.random() * 0.4)
-            shims = self.living_shims()
-            if shims:
-                os.kill(self.dice.choice(shims), signal.SIGKILL)
-                self.count("shim during " + step.name)
-        self.yard.check(before, lambda pod: pod.startswith("anchor"))
+        with Churn(self.yard, self.dice):
+            step.act()
+            for _ in range(self.dice.randint(1, self.MOST_IN_A_ROW)):
+                time.sleep(self.dice.random() * 0.4)
+                shims = self.living_shims()
+                if shims:
+                    os.kill(self.dice.choice(shims), signal.SIGKILL)
+                    self.count("shim during " + step.name)
+        # A pod that is hit again and again backs off for longer each time.
+        self.yard.check(before, lambda pod: pod.startswith("anchor"), 180)
         step.finish()
 
     def living_shims(self):
@@ -514,11 +227,46 @@ class RandomKiller:
             for step in (steps[1], steps[2], steps[3]):
                 self.shims(step)
             self.say(f"{self.total(True)} kills of shims")
-        for phase, count in sorted(self.kills.items()):
-            self.say(f"{count:5} {phase}")
+        print_table(self.kills, self.say)
 
     def total(self, of_shims):
         return sum(n for phase, n in self.kills.items() if phase.startswith("shim") == of_shims)
+
+
+def run_side_by_side(arguments):
+    """Several random killers, each with a yard and a seed of its own; one table for all."""
+    share = [str(-(-count // arguments.yards)) for count in (arguments.random, arguments.shims)]
+    children = []
+    for n in range(arguments.yards):
+        children.append(subprocess.Popen(
+            [sys.executable, __file__, "--random", share[0], "--shims", share[1],
+             "--seed", str(arguments.seed + n), "--bin", str(harness.BIN)],
+            stdout=subprocess.PIPE, text=True))
+    table, lock = {}, threading.Lock()
+
+    def read(n, child):
+        for line in child.stdout:
+            row = re.fullmatch(r" *(\d+) {2}(.+)\n", line)
+            with lock:
+                if row:
+                    table[row[2]] = table.get(row[2], 0) + int(row[1])
+                else:
+                    print(f"{n}: {line}", end="", flush=True)
+
+    readers = [threading.Thread(target=read, args=pair) for pair in enumerate(children)]
+    for reader in readers:
+        reader.start()
+    for reader in readers:
+        reader.join()
+    codes = [child.wait() for child in children]
+    print_table(table)
+    if any(codes):
+        sys.exit(1)
+
+
+def print_table(kills, say=print):
+    for phase, count in sorted(kills.items()):
+        say(f"{count:5}  {phase}")
 
 
 def main():
@@ -528,6 +276,7 @@ def main():
     parser.add_argument("--offset", type=int, default=1)
     parser.add_argument("--random", type=int, default=0, help="kills of the daemon")
     parser.add_argument("--shims", type=int, default=0, help="random kills of shims")
+    parser.add_argument("--yards", type=int, default=1, help="random killers side by side")
     parser.add_argument("--only", default="", help="steps whose name holds this")
     parser.add_argument("--whom", choices=("daemon", "shim"), help="only these")
     parser.add_argument("--seed", type=int, default=1)
@@ -535,6 +284,9 @@ def main():
     arguments = parser.parse_args()
     if arguments.bin:
         harness.BIN = pathlib.Path(arguments.bin).resolve()
+    if arguments.yards > 1:
+        run_side_by_side(arguments)
+        return
     yard = Yard()
     try:
         if arguments.every:
@@ -554,7 +306,7 @@ def main():
                          lambda text: print(text, flush=True)).run(arguments.random,
                                                                    arguments.shims)
     except BaseException:
-        print(yard.daemon.tail(30), file=sys.stderr)
+        print(yard.daemon.tail(60), file=sys.stderr)
         raise
     finally:
         yard.close()
