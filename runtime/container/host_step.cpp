@@ -26,10 +26,14 @@ std::string number_or_max(const std::optional<std::int64_t>& value) {
   return value ? std::to_string(*value) : "max";
 }
 
-// Goes on after a failure: what can be removed is removed.
+// Goes on after a failure: what can be removed is removed. Files and directories stay then: they
+// tell whoever tries again what there is to remove.
 Status undo_range(const std::vector<HostStep>& steps, std::size_t count, StepHost& host) {
   Status first;
   for (std::size_t i = count; i-- > 0;) {
+    const bool record = steps[i].type == HostStepType::file ||
+                        steps[i].type == HostStepType::directory;
+    if (!first && record) continue;
     auto undone = host.undo(steps[i]);
     if (!undone && first) first = std::move(undone);
   }

@@ -52,7 +52,8 @@ class StepHost {
 // Carries the steps out in order. When one fails it and those before it are undone in reverse; the
 // error names the step.
 Status run_steps(const std::vector<HostStep>& steps, StepHost& host);
-// Undoes all steps in reverse, going on after failures. The first failure is the answer.
+// Undoes all steps in reverse, going on after failures, but for files and directories, which stay
+// behind one. The first failure is the answer.
 Status undo_steps(const std::vector<HostStep>& steps, StepHost& host);
 
 }  // namespace moored::container

@@ -98,6 +98,12 @@ Status drop_namespaces(const std::string& directory, const std::vector<std::stri
   return {};
 }
 
+Status drop_pins(const std::string& directory) {
+  if (!path_exists(directory)) return {};
+  MOORED_TRY(const auto kinds, list_directory(directory));
+  return drop_namespaces(directory, kinds);
+}
+
 // /proc/sys shows the settings of the thread that opens it, so the thread moves first. The
 // mount namespace stays ours: only paths of ours are opened.
 Status write_sysctls(const std::string& directory, const std::string& net_namespace,

@@ -14,6 +14,8 @@ Status make_namespaces(const std::string& directory, const std::vector<std::stri
                        const std::string& hostname);
 // Unmounts the pins. Missing ones are success.
 Status drop_namespaces(const std::string& directory, const std::vector<std::string>& kinds);
+// Unmounts whatever is pinned in directory, for who does not know the kinds any more.
+Status drop_pins(const std::string& directory);
 // Writes "name=value" settings inside the pod's network and ipc namespaces.
 // Errors: not_found (the kernel has no such setting), invalid (it refuses the value).
 Status write_sysctls(const std::string& directory, const std::string& net_namespace,

@@ -41,23 +41,33 @@ int attempt_number(const std::string& name) {
   return digits ? std::stoi(name) : -1;
 }
 
-// Calls back with the directory of every attempt.
+// A failed read that says that nothing is there is no failure.
+Status allow_absence(const Error& error) {
+  if (is_verdict(error)) return {};
+  return Unexpected(error);
+}
+
+// Calls back with the directory of every attempt. Errors: not all of them can be read now.
 template <class F>
-void for_each_attempt(const std::string& pod_directory, F&& call) {
+Status for_each_attempt(const std::string& pod_directory, F&& call) {
   const auto names = list_directory(pod_directory + "/c");
-  if (!names) return;
+  if (!names) return allow_absence(names.error());
   for (const auto& name : *names) {
     const auto attempts = list_directory(pod_directory + "/c/" + name);
-    if (!attempts) continue;
+    if (!attempts) {
+      MOORED_CHECK(allow_absence(attempts.error()));
+      continue;
+    }
     std::vector<int> numbers;
     for (const auto& attempt : *attempts) {
       if (attempt_number(attempt) >= 0) numbers.push_back(attempt_number(attempt));
     }
     std::sort(numbers.begin(), numbers.end());
     for (const int number : numbers) {
-      call(name, number, pod_directory + "/c/" + name + "/" + std::to_string(number));
+      MOORED_CHECK(call(name, number, pod_directory + "/c/" + name + "/" + std::to_string(number)));
     }
   }
+  return {};
 }
 
 // The end of an attempt whose shim is gone: nobody saw it.
@@ -70,6 +80,11 @@ shim::ContainerState lost_state(shim::ContainerState state) {
 }
 
 }  // namespace
+
+bool is_verdict(const Error& error) {
+  return error.code == Code::not_found || error.code == Code::corrupt ||
+         error.code == Code::invalid;
+}
 
 ContainerReport to_report(const shim::ContainerState& state) {
   ContainerReport report;
@@ -94,47 +109,57 @@ Result<PodRecord> read_pod(const std::string& pod_directory) {
 }
 
 // exit.json is the end of the story; state.json alone means that nobody saw the end.
-std::vector<ContainerReport> read_attempts(const std::string& pod_directory) {
+Result<std::vector<ContainerReport>> read_attempts(const std::string& pod_directory) {
   std::vector<ContainerReport> reports;
-  for_each_attempt(pod_directory, [&](const std::string&, int, const std::string& directory) {
+  const auto read = [&](const std::string&, int, const std::string& directory) -> Status {
     auto state = read_state(directory + "/exit.json");
     if (!state) {
+      MOORED_CHECK(allow_absence(state.error()));
       state = read_state(directory + "/state.json");
-      if (state) state = lost_state(*std::move(state));
+      if (!state) return allow_absence(state.error());
+      state = lost_state(*std::move(state));
     }
-    if (state && state->name != kPauseName) reports.push_back(to_report(*state));
-  });
+    if (state->name != kPauseName) reports.push_back(to_report(*state));
+    return {};
+  };
+  MOORED_CHECK(for_each_attempt(pod_directory, read));
   return reports;
 }
 
 int find_latest_attempt(const std::string& pod_directory, const std::string& name) {
   int latest = -1;
-  for_each_attempt(pod_directory, [&](const std::string& found, int attempt, const std::string&) {
+  const auto look = [&](const std::string& found, int attempt, const std::string&) -> Status {
     if (found == name) latest = std::max(latest, attempt);
-  });
-  return latest;
+    return {};
+  };
+  return for_each_attempt(pod_directory, look) ? latest : -1;
 }
 
 // Only once: an exit that the shim itself wrote down is the truth.
 Status record_lost(const std::string& pod_directory) {
   Status first;
-  for_each_attempt(pod_directory, [&](const std::string&, int, const std::string& directory) {
-    if (path_exists(directory + "/exit.json")) return;
+  const auto record = [&](const std::string&, int, const std::string& directory) -> Status {
+    if (path_exists(directory + "/exit.json")) return {};
     const auto state = read_state(directory + "/state.json");
-    if (!state) return;  // nothing ever ran
+    if (!state) return allow_absence(state.error());  // nothing ever ran
     auto written =
         write_file_durably(directory + "/exit.json", to_record(lost_state(*state)).text() + "\n");
     if (!written && first) first = std::move(written);
-  });
+    return {};
+  };
+  MOORED_CHECK(for_each_attempt(pod_directory, record));
   return first;
 }
 
 // The lock lives exactly as long as the process. Taking it for a moment disturbs nobody: a shim
 // that is being started is not asked about before it has said that it is ready.
-bool is_shim_alive(const std::string& pod_directory) {
+Result<bool> is_shim_alive(const std::string& pod_directory) {
   if (!path_exists(pod_directory + "/shim.lock")) return false;
   const auto lock = lock_file(pod_directory + "/shim.lock");
-  return !lock && lock.error().code == Code::conflict;
+  if (lock) return false;
+  if (lock.error().code == Code::conflict) return true;
+  if (is_verdict(lock.error())) return false;
+  return Unexpected(lock.error());
 }
 
 }  // namespace moored::container

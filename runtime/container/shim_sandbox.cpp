@@ -88,7 +88,8 @@ class ShimSandbox::Impl {
   // A living shim means that everything before it was done.
   Status create_pod(const PodSandboxSpec& spec, const std::string& net_namespace) {
     const auto paths = pod_paths(roots_, spec.uid, spec.qos_class);
-    if (is_shim_alive(paths.directory)) {
+    MOORED_TRY(const bool alive, is_shim_alive(paths.directory));
+    if (alive) {
       const auto connection = shims_.require(spec.uid);
       if (connection) return {};
       return Unexpected(connection.error());
@@ -228,13 +229,16 @@ class ShimSandbox::Impl {
     return result;
   }
 
-  // Names that cannot be uids are not ours.
+  // Names that cannot be uids are not ours. What cannot be read now must not be taken for dead.
   Result<std::vector<SandboxReport>> adopt() {
     std::vector<SandboxReport> reports;
     const auto uids = list_directory(options_.run_dir + "/pods");
-    if (!uids) return reports;
+    if (!uids && is_verdict(uids.error())) return reports;
+    if (!uids) return Unexpected(uids.error());
     for (const auto& uid : *uids) {
-      if (is_path_word(uid)) reports.push_back(look_at(uid));
+      if (!is_path_word(uid)) continue;
+      MOORED_TRY(auto report, look_at(uid));
+      reports.push_back(std::move(report));
     }
     return reports;
   }
@@ -355,7 +359,9 @@ class ShimSandbox::Impl {
     if (!is_path_word(uid)) return fail(Code::invalid, "pod uid " + uid);
     const std::string written = options_.state_dir + "/containers/" + uid;
     const auto pod = read_pod(directory);
+    if (!pod && !is_verdict(pod.error())) return Unexpected(pod.error());
     if (!pod && !path_exists(directory)) return remove_tree(written);
+    if (!pod) MOORED_CHECK(drop_pins(directory + "/ns"));
     const auto spec = pod ? pod->spec : bare_spec(uid);
     const std::set<std::string> classes =
         pod ? std::set<std::string>{spec.qos_class}
@@ -373,21 +379,27 @@ class ShimSandbox::Impl {
   }
 
   // A shim that lives but does not talk is reported as not alive: the agent will remove the pod.
-  SandboxReport look_at(const std::string& uid) {
+  // Errors: what is missing is ours (descriptors, the disk), and says nothing about the pod.
+  Result<SandboxReport> look_at(const std::string& uid) {
     const std::string directory = pod_directory(uid);
     SandboxReport report;
     const auto pod = read_pod(directory);
+    if (!pod && !is_verdict(pod.error())) return Unexpected(pod.error());
     report.spec = pod ? pod->spec : bare_spec(uid);
-    report.shim_alive = is_shim_alive(directory);
+    MOORED_TRY(report.shim_alive, is_shim_alive(directory));
     if (report.shim_alive && !shims_.find(uid)) {
-      report.shim_alive = shims_.connect(uid).has_value();
+      const auto connected = shims_.connect(uid);
+      if (!connected && connected.error().code == Code::exhausted) {
+        return Unexpected(connected.error());
+      }
+      report.shim_alive = connected.has_value();
     }
     const auto connection = shims_.find(uid);
     if (connection) {
       auto listed = list_attempts(*connection);
       if (listed) report.containers = *std::move(listed);
     } else {
-      report.containers = read_attempts(directory);
+      MOORED_TRY(report.containers, read_attempts(directory));
     }
     return report;
   }

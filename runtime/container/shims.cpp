@@ -86,7 +86,8 @@ void Shims::abandon_probes() {
 // The child is kept so that it can be reaped: nobody else in the daemon waits for it.
 Status Shims::start_shim(const std::string& pod_directory) {
   const std::string uid = last_part(pod_directory);
-  if (is_shim_alive(pod_directory)) return connect(uid);
+  MOORED_TRY(const bool alive, is_shim_alive(pod_directory));
+  if (alive) return connect(uid);
   MOORED_TRY(auto child, program_.start(pod_directory, tree_));
   children_.with([&](auto& children) { children[uid] = std::move(child); });
   return connect(uid);
@@ -148,8 +149,9 @@ std::shared_ptr<Connection> Shims::find(const std::string& uid) {
 
 Result<std::shared_ptr<Connection>> Shims::require(const std::string& uid) {
   auto connection = find(uid);
-  if (!connection && is_shim_alive(pods_ + "/" + uid)) {
-    MOORED_CHECK(connect(uid));
+  if (!connection) {
+    MOORED_TRY(const bool alive, is_shim_alive(pods_ + "/" + uid));
+    if (alive) MOORED_CHECK(connect(uid));
     connection = find(uid);
   }
   if (!connection) return fail(Code::not_found, "pod " + uid + " has no shim");

@@ -340,7 +340,14 @@ TEST_CASE("undoing goes on after a failure and tells the first") {
   host.stubborn = true;
   const auto result = undo_steps(steps, host);
   CHECK(result.error().code == Code::conflict);
-  CHECK(host.undone.size() == steps.size());
+  // What tells of the rest stays for the next try.
+  std::vector<std::string> expected;
+  for (auto step = steps.rbegin(); step != steps.rend(); ++step) {
+    const bool record = step->type == HostStepType::file || step->type == HostStepType::directory;
+    if (!record || expected.empty()) expected.push_back(describe(*step));
+  }
+  CHECK(host.undone == expected);
+  CHECK(host.undone.size() < steps.size());
 }
 
 TEST_CASE("pod.json and limits.json come back whole") {

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -164,7 +165,7 @@ std::string frame(int type, int flags, int stream, const std::string& payload) {
 
 TEST_CASE("a shim says who it is and holds its directory alone") {
   RunningShim running;
-  CHECK(is_shim_alive(running.directory()));
+  CHECK(*is_shim_alive(running.directory()));
   const auto about = read_file(running.directory() + "/shim.json");
   REQUIRE(about);
   const auto record = Record::parse(about->substr(0, about->find('\n')));
@@ -179,7 +180,7 @@ TEST_CASE("a shim without a good order does not start") {
   RunningShim running;
   static_cast<void>(kill_group(running.child(), SIGKILL));
   CHECK(wait_child(running.child(), 10s)->signal == SIGKILL);
-  CHECK_FALSE(is_shim_alive(running.directory()));
+  CHECK_FALSE(*is_shim_alive(running.directory()));
   running.child() = Child{};
   REQUIRE(write_file(running.directory() + "/sandbox.json", "{\"uid\":\"x\"}\n"));
   CHECK(running.start().find("order") != std::string::npos);
@@ -202,7 +203,7 @@ TEST_CASE("only the latest daemon may change anything") {
   CHECK(second.connection->call(shutdown, 10s));
   CHECK(wait_child(running.child(), 10s)->code == 0);
   running.child() = Child{};
-  CHECK_FALSE(is_shim_alive(running.directory()));
+  CHECK_FALSE(*is_shim_alive(running.directory()));
 }
 
 TEST_CASE("requests that make no sense are answered, not obeyed") {
@@ -404,7 +405,7 @@ TEST_CASE("what a dead shim left is read from its files") {
   REQUIRE(make_directories(directory + "/c/empty/0"));
   CHECK(find_latest_attempt(directory, "web") == 10);
   CHECK(find_latest_attempt(directory, "none") == -1);
-  const auto attempts = read_attempts(directory);
+  const auto attempts = *read_attempts(directory);
   REQUIRE(attempts.size() == 2);
   CHECK(attempts[0].attempt == 2);
   CHECK(attempts[0].exit_code == 137);
@@ -414,6 +415,45 @@ TEST_CASE("what a dead shim left is read from its files") {
   REQUIRE(record_lost(directory));
   CHECK(path_exists(directory + "/c/web/2/exit.json"));
   CHECK_FALSE(path_exists(directory + "/c/empty/0/exit.json"));
-  CHECK(read_attempts(directory)[1].exit_code == 3);
-  CHECK(read_attempts(directory + "/none").empty());
+  CHECK(read_attempts(directory)->at(1).exit_code == 3);
+  CHECK(read_attempts(directory + "/none")->empty());
+}
+
+namespace {
+
+// No descriptor is left for as long as this lives.
+class NoDescriptors {
+ public:
+  NoDescriptors() {
+    const int next = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+    REQUIRE(next >= 0);
+    ::close(next);
+    REQUIRE(::getrlimit(RLIMIT_NOFILE, &before_) == 0);
+    const rlimit none{static_cast<rlim_t>(next), before_.rlim_max};
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &none) == 0);
+  }
+  ~NoDescriptors() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+  NoDescriptors(const NoDescriptors&) = delete;
+  NoDescriptors& operator=(const NoDescriptors&) = delete;
+
+ private:
+  rlimit before_{};
+};
+
+}  // namespace
+
+TEST_CASE("what cannot be read for want of a descriptor is not taken for dead") {
+  RunningShim running;
+  const std::string directory = running.directory();
+  REQUIRE(make_directories(directory + "/c/web/0"));
+  {
+    const NoDescriptors none;
+    CHECK(is_shim_alive(directory).error().code == Code::exhausted);
+    CHECK(read_attempts(directory).error().code == Code::exhausted);
+    CHECK(read_pod(directory).error().code == Code::exhausted);
+    CHECK_FALSE(is_verdict(read_pod(directory).error()));
+  }
+  CHECK(*is_shim_alive(directory));
+  CHECK(read_attempts(directory)->empty());
+  CHECK(is_verdict(read_pod(directory).error()));  // this shim has none
 }
