@@ -126,14 +126,19 @@ class Yard:
         self.end_orphan()
         self.world.close()
 
-    def end_orphan(self):
-        """Kills a daemon that is not our child any more, since a tracer had started it."""
+    def find_daemon(self):
+        """The process that holds the store; None: there is none of this yard's."""
         try:
             pid = int((self.daemon.state_dir / "store/store.lock").read_text())
             words = pathlib.Path(f"/proc/{pid}/cmdline").read_text()
         except (OSError, ValueError):
-            return
-        if str(self.daemon.state_dir) not in words:
+            return None
+        return pid if str(self.daemon.state_dir) in words else None
+
+    def end_orphan(self):
+        """Kills a daemon that is not our child any more, since a tracer had started it."""
+        pid = self.find_daemon()
+        if pid is None:
             return
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
@@ -235,9 +240,12 @@ class Yard:
         self.daemon.port = int(listen.rsplit(":", 1)[1])
         return self.daemon.port
 
-    def check(self, before, keep, seconds=90):
-        """The daemon runs: waits, asks the checker, compares the pods that had to be kept."""
+    def check(self, before, keep, seconds=90, repair=0):
+        """The daemon runs: waits, asks the checker, compares the pods that had to be kept.
+        repair: seconds in which what was taken away outside of the daemon has to be back."""
         self.settle(seconds)
+        with contextlib.suppress(Failed):
+            eventually("the checker to be silent", lambda: not self.daemon.invariants(), repair)
         said = self.daemon.invariants()
         if said:
             raise Failed(f"the checker speaks:\n{said}")

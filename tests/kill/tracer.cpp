@@ -3,16 +3,20 @@
 //   moored-tracer --at N --pid PID          counts in a process that runs already
 //   moored-tracer --at N -- PROGRAM ARG...  counts from the start of a program
 //   moored-tracer --at N --child NAME ...   counts in the next child of that name instead
+//   moored-tracer --at N --fail FAULT --times K ...   lets K calls from the N-th on fail instead:
+//     full (no room: writes to files), io (a broken disk: writes and syncs), files (no descriptor
+//     is left), processes (none can be made); the others are not counted
 //
 // Threads are followed and counted together, in the order in which the kernel shows them. Says
 // "ready" when it counts, and at the end one line of JSON: the call, the file it was about and its
 // number, or how many calls there were when the process ended, or SIGTERM came, before the N-th.
-// The traced program needs no knowledge of this one.
+// The traced program needs no knowledge of this one. Calls are let fail on x86-64 only.
 #include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
+#include <sys/user.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -20,6 +24,7 @@
 #include <array>
 #include <cerrno>
 #include <climits>
+#include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -59,6 +64,25 @@ constexpr Call kCalls[] = {
     {SYS_flock, "flock", 0},
 };
 
+// Calls that give a new descriptor.
+constexpr Call kOpenings[] = {
+    {SYS_openat, "openat", kNoFd},       {SYS_socket, "socket", kNoFd},
+    {SYS_accept4, "accept4", kNoFd},     {SYS_pipe2, "pipe2", kNoFd},
+    {SYS_eventfd2, "eventfd2", kNoFd},   {SYS_memfd_create, "memfd_create", kNoFd},
+    {SYS_pidfd_open, "pidfd_open", kNoFd}, {SYS_epoll_create1, "epoll_create1", kNoFd},
+    {SYS_open_tree, "open_tree", kNoFd}, {SYS_fsopen, "fsopen", kNoFd},
+    {SYS_fsmount, "fsmount", kNoFd},     {SYS_inotify_init1, "inotify_init1", kNoFd},
+    {SYS_timerfd_create, "timerfd_create", kNoFd},
+};
+
+// What fails, and with which error.
+struct Fault {
+  const char* name;
+  int error;
+};
+constexpr Fault kFaults[] = {
+    {"full", ENOSPC}, {"io", EIO}, {"files", EMFILE}, {"processes", EAGAIN}};
+
 constexpr unsigned long kFollowThreads = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE |
                                          PTRACE_O_TRACEEXEC;
 constexpr unsigned long kFollowChildren = PTRACE_O_TRACEVFORK | PTRACE_O_TRACEFORK;
@@ -67,6 +91,8 @@ struct Options {
   long at = LONG_MAX;
   pid_t pid = 0;
   std::string child;
+  const Fault* fault = nullptr;  // nullptr: the process is killed
+  long times = 1;
   char** program = nullptr;
 };
 
@@ -80,6 +106,18 @@ void want_stop(int) { stop_wanted = 1; }
 
 long trace(int request, pid_t task, void* address, unsigned long value) {
   return ::ptrace(static_cast<__ptrace_request>(request), task, address, value);
+}
+
+#if defined(__x86_64__)
+constexpr std::size_t kNumberPlace = offsetof(user, regs.orig_rax);
+constexpr std::size_t kAnswerPlace = offsetof(user, regs.rax);
+#else
+constexpr std::size_t kNumberPlace = 0;
+constexpr std::size_t kAnswerPlace = 0;
+#endif
+
+void poke(pid_t task, std::size_t place, unsigned long value) {
+  trace(PTRACE_POKEUSER, task, reinterpret_cast<void*>(place), value);
 }
 
 std::string read_name(pid_t task) {
@@ -114,6 +152,26 @@ std::string read_target(pid_t task, std::uint64_t fd) {
   return target;
 }
 
+const Call* find_call(const Call* begin, const Call* end, std::uint64_t number) {
+  const auto found = std::find_if(
+      begin, end, [&](const Call& one) { return one.number == static_cast<long>(number); });
+  return found == end ? nullptr : found;
+}
+
+// Whether a call can fail in this way. Only files are on the disk that is full or broken.
+bool can_fail(const Fault& fault, const Call& call, const std::string& target) {
+  const std::string name = call.name;
+  if (fault.error == EAGAIN) return name == "clone" || name == "clone3" || name == "vfork";
+  const bool kernel = target.rfind("/proc/", 0) == 0 || target.rfind("/sys/", 0) == 0;
+  const bool file = target.rfind('/', 0) == 0 && !kernel && target.rfind("/memfd:", 0) != 0;
+  const bool sync = name == "fsync" || name == "fdatasync";
+  const bool write = name.find("write") != std::string::npos || name == "ftruncate" ||
+                     name == "fallocate";
+  if (fault.error == EIO) return file && (write || sync);
+  const bool entry = name.rfind("mkdir", 0) == 0 || name.rfind("rename", 0) == 0;
+  return (file && write) || entry;
+}
+
 class Tracer {
  public:
   explicit Tracer(Options options) : options_(std::move(options)) {}
@@ -128,6 +186,9 @@ class Tracer {
   void take(pid_t task, int status);
   void take_event(pid_t task, int event, int status);
   bool counts(pid_t task);
+  const Call* find_counted(pid_t task, const __ptrace_syscall_info& what,
+                           std::string& target) const;
+  void fail(pid_t task);
   void let_go(pid_t task);
   void go_on(pid_t task, unsigned long signal);
   void say_end() const;
@@ -138,7 +199,8 @@ class Tracer {
   bool child_found_ = false;
   bool stopping_ = false;       // SIGTERM came: every task is let go
   long count_ = 0;
-  std::string killed_;          // JSON of the call that did not happen
+  std::set<pid_t> failing_;     // whose call was let fail, and has not returned yet
+  std::string killed_;          // JSON of the first call that did not happen
 };
 
 // The child waits until it is traced; counting begins when it has become the program.
@@ -195,28 +257,44 @@ void Tracer::let_go(pid_t task) {
   ignored_.erase(task);
 }
 
-// True when this is the call in front of which the process has to die.
+// The call, if it is one that is counted.
+const Call* Tracer::find_counted(pid_t task, const __ptrace_syscall_info& what,
+                                 std::string& target) const {
+  const Fault* fault = options_.fault;
+  if (fault != nullptr && fault->error == EMFILE) {
+    return find_call(std::begin(kOpenings), std::end(kOpenings), what.entry.nr);
+  }
+  const Call* call = find_call(std::begin(kCalls), std::end(kCalls), what.entry.nr);
+  if (call != nullptr && call->fd != kNoFd) {
+    target = read_target(task, what.entry.args[static_cast<std::size_t>(call->fd)]);
+    // Threads of one process wake each other through these, and logs are nobody's state.
+    const bool log = what.entry.args[0] == 1 || what.entry.args[0] == 2;
+    if (target.find("eventfd") != std::string::npos || log) return nullptr;
+  }
+  if (call == nullptr || fault == nullptr) return call;
+  return can_fail(*fault, *call, target) ? call : nullptr;
+}
+
+// True when this is the call in front of which the process has to die, or that has to fail.
 bool Tracer::counts(pid_t task) {
   __ptrace_syscall_info what{};
   trace(PTRACE_GET_SYSCALL_INFO, task, reinterpret_cast<void*>(sizeof what),
         reinterpret_cast<unsigned long>(&what));
   if (what.op != PTRACE_SYSCALL_INFO_ENTRY) return false;
-  const auto call = std::find_if(std::begin(kCalls), std::end(kCalls), [&](const Call& one) {
-    return one.number == static_cast<long>(what.entry.nr);
-  });
-  if (call == std::end(kCalls)) return false;
   std::string target;
-  if (call->fd != kNoFd) {
-    target = read_target(task, what.entry.args[static_cast<std::size_t>(call->fd)]);
-    // Threads of one process wake each other through these, and logs are nobody's state.
-    const bool log = what.entry.args[0] == 1 || what.entry.args[0] == 2;
-    if (target.find("eventfd") != std::string::npos || log) return false;
-  }
-  if (++count_ < options_.at) return false;
+  const Call* call = find_counted(task, what, target);
+  if (call == nullptr || ++count_ < options_.at) return false;
+  if (!killed_.empty()) return count_ < options_.at + options_.times;
   killed_ = "{\"killed\": true, \"call\": \"" + std::string(call->name) + "\", \"target\": \"" +
             target + "\", \"thread\": \"" + read_name(task) + "\", \"number\": " +
             std::to_string(count_) + "}";
   return true;
+}
+
+// The kernel is given a call that there is not; its answer is written over when it comes.
+void Tracer::fail(pid_t task) {
+  poke(task, kNumberPlace, ~0UL);
+  failing_.insert(task);
 }
 
 // New threads and children, and programs that begin.
@@ -252,13 +330,17 @@ void Tracer::take(pid_t task, int status) {
     return;
   }
   tasks_.insert(task);
+  const bool answered = WSTOPSIG(status) == (SIGTRAP | 0x80) && failing_.erase(task) > 0;
+  if (answered) poke(task, kAnswerPlace, static_cast<unsigned long>(-1L * options_.fault->error));
   if (stopping_) return let_go(task);
   const int event = status >> 16;
   if (event != 0) return take_event(task, event, status);
   if (WSTOPSIG(status) != (SIGTRAP | 0x80)) {
     return go_on(task, static_cast<unsigned long>(WSTOPSIG(status)));
   }
-  if (killed_.empty() && counts(task)) {
+  if (options_.fault != nullptr) {
+    if (!answered && counts(task)) fail(task);
+  } else if (killed_.empty() && counts(task)) {
     // Of a thread the whole process dies; the call is never made.
     ::kill(task, SIGKILL);
   }
@@ -288,7 +370,8 @@ int Tracer::run() {
     }
     if (task > 0) take(task, status);
     // Whoever counted in a child is done when that is dead.
-    if (!killed_.empty() && !options_.child.empty() && !stopping_) {
+    const bool dead = !killed_.empty() && options_.fault == nullptr;
+    if (dead && !options_.child.empty() && !stopping_) {
       stopping_ = true;
       for (const pid_t one : tasks_) trace(PTRACE_INTERRUPT, one, nullptr, 0);
     }
@@ -310,6 +393,15 @@ Options parse(int count, char** words) {
     if (word == "--at") options.at = std::atol(value);
     if (word == "--pid") options.pid = static_cast<pid_t>(std::atoi(value));
     if (word == "--child") options.child = value;
+    if (word == "--times") options.times = std::atol(value);
+    if (word == "--fail") {
+      const auto fault =
+          std::find_if(std::begin(kFaults), std::end(kFaults),
+                       [&](const Fault& one) { return std::strcmp(one.name, value) == 0; });
+      const bool possible = fault != std::end(kFaults) && kNumberPlace != 0;
+      if (!possible) options.at = 0;  // refused below
+      if (fault != std::end(kFaults)) options.fault = fault;
+    }
   }
   return options;
 }
@@ -319,7 +411,8 @@ Options parse(int count, char** words) {
 int main(int count, char** words) {
   Options options = parse(count, words);
   if (options.at < 1 || (options.pid <= 0 && options.program == nullptr)) {
-    std::fprintf(stderr, "usage: moored-tracer --at N [--child NAME] (--pid PID | -- PROGRAM …)\n");
+    std::fprintf(stderr, "usage: moored-tracer --at N [--child NAME] [--times K]"
+                         " [--fail full|io|files|processes] (--pid PID | -- PROGRAM …)\n");
     return 2;
   }
   struct sigaction action {};

@@ -1,0 +1,173 @@
+#!/usr/bin/env python3
+"""Strikes while something is done: the cells of the table of steps and faults that are no deaths.
+
+    tests/e2e/fault.py --rounds 10                every fault, ten times in each step
+    options: --only FAULT, --step STEP, --times N, --seed N, --bin DIRECTORY
+
+Calls that fail (a full or broken disk, no descriptors, no processes) are let fail by moored-tracer,
+a few in a row, from a random one on. The others are done by hand at a random moment: the daemon
+stands still, a container is killed, git does not answer, rules and links are taken away. Afterwards
+everything has to become as the last commit wants it and moored-invariants has to be silent.
+"""
+import argparse
+import contextlib
+import os
+import pathlib
+import random
+import signal
+import sys
+import time
+
+import harness
+from harness import Failed, eventually, run
+from kill import RandomKiller
+from kill_yard import BEGINNINGS, STEPS, FirstStart, Tracer, Yard, is_alive
+
+CALLS = ("full", "io", "files", "processes")
+BY_HAND = ("stopped", "container", "git", "meddling")
+FAULTS = CALLS + BY_HAND
+STANDSTILL = 2.0  # seconds for which the daemon or git stands still
+
+
+class Striker(RandomKiller):
+    """Does the steps of the yard, and one fault in each."""
+
+    TIMES = 20  # calls that fail in a row
+
+    def __init__(self, yard, dice, say=print):
+        super().__init__(yard, dice, say)
+        self.calls = {}  # how many calls of a kind a step makes
+
+    def strike(self, step, fault):
+        """One round. What it did, in words."""
+        before = {} if isinstance(step, FirstStart) else self.yard.identities()
+        if fault in CALLS:
+            what = self.let_fail(step, fault)
+        else:
+            self.begin(step)
+            time.sleep(self.dice.random() * max(0.3, self.seconds[step.name]))
+            what = getattr(self, fault)()
+            if isinstance(step, BEGINNINGS):
+                self.yard.listen()
+        self.count(f"{fault} during {step.name}")
+        self.say(f"{step.name}: {fault}: {what}")
+        kept = (lambda pod: pod.startswith("anchor")) if fault == "container" else step.keeps
+        self.yard.check(before, kept, 120, 30 if fault == "meddling" else 0)
+        if fault in CALLS and isinstance(step, BEGINNINGS):
+            self.restart()
+        step.finish()
+
+    # ---- calls that fail ----
+
+    def let_fail(self, step, fault):
+        yard = self.yard
+        most = self.calls.get((step.name, fault), 100)
+        at = self.dice.randint(1, most)
+        options = ["--fail", fault, "--times", self.TIMES]
+        step.prepare()
+        if isinstance(step, BEGINNINGS):
+            tracer = yard.start_traced(at, *options)
+        else:
+            tracer = Tracer(at, [*options, "--pid", yard.daemon.process.pid])
+            step.act()
+        with contextlib.suppress(Failed):
+            eventually("the step to end", lambda: tracer.has_ended() or self.is_over(), 15)
+        result = tracer.done()
+        if not result["killed"]:
+            self.calls[step.name, fault] = max(result["calls"], 1)
+            what = f"only {result['calls']} calls, none failed"
+        else:
+            what = f"{result['call']} {result['number']} ({result['thread']}) {result['target']}"
+        pid = yard.find_daemon()
+        if pid is None or not is_alive(pid):
+            # What starts the daemon again on a machine of users is systemd.
+            with contextlib.suppress(OSError):
+                yard.daemon.process.wait(10)
+            yard.daemon.start()
+            what += "; the daemon ended"
+        return what
+
+    def is_over(self):
+        try:
+            return self.yard.read_port() and self.yard.is_settled()
+        except (OSError, Failed, ValueError, KeyError):
+            return False
+
+    def restart(self):
+        """Takes a daemon that a tracer has started out of its hands."""
+        self.yard.end_orphan()
+        self.yard.daemon.start()
+
+    # ---- by hand ----
+
+    def stopped(self):
+        pid = self.yard.daemon.process.pid
+        os.kill(pid, signal.SIGSTOP)
+        time.sleep(STANDSTILL)
+        os.kill(pid, signal.SIGCONT)
+        return f"for {STANDSTILL:.0f} s"
+
+    def container(self):
+        """Kills the first process of some container, as the kernel or an operator may."""
+        for shim in self.dice.sample(shims := self.living_shims(), len(shims)):
+            with contextlib.suppress(OSError):
+                children = pathlib.Path(f"/proc/{shim}/task/{shim}/children").read_text().split()
+                if children:
+                    os.kill(int(children[0]), signal.SIGKILL)
+                    return f"process {children[0]} of shim {shim}"
+        return "there was none"
+
+    def git(self):
+        os.killpg(self.yard.world.children[0].pid, signal.SIGSTOP)
+        time.sleep(STANDSTILL)
+        os.killpg(self.yard.world.children[0].pid, signal.SIGCONT)
+        return f"silent for {STANDSTILL:.0f} s"
+
+    def meddling(self):
+        """Rules of the pods, and the link of one of them."""
+        done = []
+        with contextlib.suppress(OSError):
+            table = f"moored_{self.yard.daemon.instance()}"
+            gone = run(*self.yard.world.inside("nft", "delete", "table", "ip", table), check=False)
+            done.append(f"{table} {'deleted' if gone.returncode == 0 else 'not there'}")
+        with contextlib.suppress(OSError):
+            spaces = sorted((self.yard.daemon.run_dir / "net").iterdir())
+            if spaces:
+                space = self.dice.choice(spaces)
+                run("nsenter", f"--net={space}", "ip", "link", "del", "eth0", check=False)
+                done.append(f"eth0 of {space.name} deleted")
+        return ", ".join(done) or "nothing was there"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--only", default="", help="faults whose name holds this")
+    parser.add_argument("--step", default="", help="steps whose name holds this")
+    parser.add_argument("--times", type=int, default=Striker.TIMES, help="calls that fail in a row")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--bin", help="directory of the programs")
+    arguments = parser.parse_args()
+    if arguments.bin:
+        harness.BIN = pathlib.Path(arguments.bin).resolve()
+    yard = Yard()
+    try:
+        striker = Striker(yard, random.Random(arguments.seed), lambda text: print(text, flush=True))
+        striker.TIMES = arguments.times
+        for _ in range(arguments.rounds):
+            for fault in FAULTS:
+                for kind in STEPS:
+                    if arguments.only in fault and arguments.step in kind.name:
+                        striker.strike(kind(yard), fault)
+        for cell, count in sorted(striker.kills.items()):
+            print(f"{count:5}  {cell}")
+    except BaseException:
+        print(yard.daemon.tail(60), file=sys.stderr)
+        raise
+    finally:
+        yard.close()
+
+
+if __name__ == "__main__":
+    main()
