@@ -6,7 +6,7 @@ set(package_doc share/doc/moored)
 
 install(TARGETS moored DESTINATION sbin)
 install(TARGETS moorctl DESTINATION bin)
-install(TARGETS moored-git moored-pull moored-shim moored-unpack DESTINATION libexec/moored)
+install(TARGETS moored-git moored-probe moored-pull moored-shim moored-unpack DESTINATION libexec/moored)
 install(PROGRAMS ${package_dir}/hold-pods ${package_dir}/end-pods ${package_dir}/clear-machine
   DESTINATION libexec/moored)
 install(DIRECTORY DESTINATION /etc/moored)

@@ -53,20 +53,7 @@ Status restrict_files(const Jail& jail) {
   return std::move(rules).enforce();
 }
 
-// What any program calls that reads files, allocates memory and answers on its socket.
-constexpr const char* kReadingCalls[] = {
-    "read", "readv", "pread64", "preadv", "write", "writev", "close", "lseek", "fstat", "stat",
-    "lstat", "newfstatat", "statx", "statfs", "fstatfs", "access", "faccessat", "faccessat2",
-    "open", "openat", "openat2", "readlink", "readlinkat", "getdents64", "getcwd", "fcntl", "dup",
-    "dup2", "dup3", "mmap", "munmap", "mremap", "mprotect", "madvise", "msync", "brk", "futex",
-    "futex_waitv", "membarrier", "getrandom", "clock_gettime", "clock_getres", "gettimeofday",
-    "time", "nanosleep", "clock_nanosleep", "getpid", "gettid", "getppid", "getuid", "geteuid",
-    "getgid", "getegid", "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigaltstack", "exit",
-    "exit_group", "sched_yield", "sched_getaffinity", "prlimit64", "getrlimit", "sysinfo",
-    "uname", "restart_syscall", "set_robust_list", "set_tid_address", "rseq", "poll", "ppoll",
-    "select", "pselect6", "sendto", "recvfrom", "sendmsg", "recvmsg", "shutdown"};
-
-// And what a mirror and its servers need beyond that.
+// What a mirror and its servers need beyond the ordinary.
 constexpr const char* kFetchingCalls[] = {
     "pwrite64", "pwritev", "ftruncate", "fallocate", "fsync", "fdatasync", "rename", "renameat",
     "renameat2", "unlink", "unlinkat", "mkdir", "mkdirat", "rmdir", "link", "linkat", "chmod",
@@ -90,7 +77,7 @@ void allow_servers(CallFilter& filter) {
 
 Status restrict_calls(const Jail& jail) {
   CallFilter filter(CallFilter::Otherwise::absent);
-  filter.allow(kReadingCalls);
+  filter.allow_ordinary();
   if (jail.local.empty()) allow_servers(filter);
   // abort() sends a signal to its own process.
   filter.allow_if("tgkill", 0, static_cast<std::uint64_t>(::getpid()));

@@ -210,8 +210,9 @@ Finding judge_programs(const MachineFacts& facts) {
 }
 
 Finding judge_users(const MachineFacts& facts) {
-  const auto missing = missing_of({"moored-git", "moored-pull", "moored-unpack"}, facts.users);
-  if (missing.empty()) return good("users", "moored-git, moored-pull, moored-unpack");
+  const auto missing = missing_of({"moored-git", "moored-probe", "moored-pull", "moored-unpack"},
+                                  facts.users);
+  if (missing.empty()) return good("users", "moored-git, moored-probe, moored-pull, moored-unpack");
   return warning("users", "no user " + join(missing) + " for what meets foreign bytes",
                  "systemd-sysusers moored.conf, which the package does, or for each: "
                  "useradd --system --home-dir /nonexistent --shell /usr/sbin/nologin NAME");

@@ -156,12 +156,13 @@ void look_at_rules(MachineFacts& facts) {
 
 void look_at_programs(MachineFacts& facts) {
   for (const char* name : {"nft", "kubectl"}) facts.programs[name] = find_in_path(name);
-  for (const char* name : {"moored", "moored-git", "moored-pull", "moored-shim", "moored-unpack"}) {
+  for (const char* name : {"moored", "moored-git", "moored-probe", "moored-pull", "moored-shim",
+                           "moored-unpack"}) {
     std::string path = find_program(name);
     if (::access(path.c_str(), X_OK) != 0) path = find_in_path(name);
     facts.programs[name] = path;
   }
-  for (const char* name : {"moored-git", "moored-pull", "moored-unpack"}) {
+  for (const char* name : {"moored-git", "moored-probe", "moored-pull", "moored-unpack"}) {
     if (::getpwnam(name) != nullptr) facts.users.insert(name);
   }
   const auto& daemon = facts.programs["moored"];

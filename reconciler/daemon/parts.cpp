@@ -130,6 +130,8 @@ Status open_runtime(Parts& parts) {
              claim_cgroup_root(configuration, parts.identity.instance,
                                cgroup::find_unified(mounts)));
   options.shim_path = find_program("moored-shim", configuration.libexec_dir);
+  options.probe_path = find_program("moored-probe", configuration.libexec_dir);
+  options.probe_user = find_worker_user("moored-probe");
   MOORED_TRY(parts.sandbox, container::ShimSandbox::create(options));
   MOORED_CHECK(open_network(parts));
   image::ContentStoreOptions images;

@@ -9,10 +9,11 @@
 #include "runtime/container/machine.hpp"
 #include "runtime/container/namespaces.hpp"
 #include "runtime/container/plan.hpp"
+#include "runtime/container/probe_words.hpp"
 #include "runtime/container/seccomp.hpp"
 #include "runtime/container/shim_files.hpp"
 #include "runtime/container/shims.hpp"
-#include "runtime/container/tls_probe.hpp"
+#include "runtime/container/tls_prober.hpp"
 #include "runtime/shim/order.hpp"
 #include "schema/host/file.hpp"
 #include "schema/host/rights.hpp"
@@ -27,34 +28,6 @@ constexpr milliseconds kKillTime{10'000};
 constexpr milliseconds kRemoveTime{5'000};
 // A probe's own time is the shim's to keep; this much more for the way there and back.
 constexpr milliseconds kProbeSlack{5'000};
-
-const char* probe_word(ProbeRequest::Type type) {
-  switch (type) {
-    case ProbeRequest::Type::exec:
-      return "exec";
-    case ProbeRequest::Type::http:
-      return "http";
-    case ProbeRequest::Type::tcp:
-      return "tcp";
-    case ProbeRequest::Type::grpc:
-      return "grpc";
-  }
-  return "";
-}
-
-Record probe_request(const ProbeRequest& request) {
-  Record record;
-  record.set("op", "PROBE").set("type", probe_word(request.type));
-  record.set("container", request.container).set("command", request.command);
-  record.set("host", request.host).set("port", request.port).set("path", request.path);
-  record.set("https", request.https).set("service", request.service);
-  record.set("timeoutMillis", static_cast<std::int64_t>(request.timeout.count()));
-  std::vector<std::string> headers;
-  for (const auto& header : request.headers)
-    headers.push_back(header.first + ": " + header.second);
-  record.set("headers", headers);
-  return record;
-}
 
 // Reads a directory of a pod that may have lost its pod.json half way: everything it can have.
 PodSandboxSpec bare_spec(const std::string& uid) {
@@ -73,6 +46,7 @@ class ShimSandbox::Impl {
         roots_{options_.run_dir, options_.state_dir},
         tree_(std::move(tree)),
         shims_(options_.run_dir + "/pods", options_.instance, *tree_, std::move(program)),
+        tls_prober_(options_.probe_path, options_.probe_user),
         machine_(*tree_, shims_) {
     facts_.own_capabilities = capabilities;
     facts_.pure_v2 = tree_->layout().v1.empty();
@@ -83,7 +57,10 @@ class ShimSandbox::Impl {
                          [this](const std::string& uid) { lost(uid); });
   }
   void stop() { shims_.stop(); }
-  void abandon_probes() { shims_.abandon_probes(); }
+  void abandon_probes() {
+    shims_.abandon_probes();
+    tls_prober_.stop();
+  }
 
   // A living shim means that everything before it was done.
   Status create_pod(const PodSandboxSpec& spec, const std::string& net_namespace) {
@@ -215,18 +192,12 @@ class ShimSandbox::Impl {
   Result<ProbeResult> run_probe(const std::string& uid, const ProbeRequest& request) {
     if (request.type == ProbeRequest::Type::http && request.https) {
       MOORED_TRY(const auto pod, read_pod(pod_directory(uid)));
-      return run_tls_probe(request, pod.net_namespace);
+      return tls_prober_.run(request, pod.net_namespace);
     }
     MOORED_TRY(const auto connection, shims_.require(uid));
     MOORED_TRY(const auto reply,
-               connection->call(probe_request(request), request.timeout + kProbeSlack, true));
-    ProbeResult result;
-    const auto& word = reply.last.text_of("outcome");
-    if (word == "success") result.outcome = ProbeResult::Outcome::success;
-    if (word == "failure") result.outcome = ProbeResult::Outcome::failure;
-    result.output = reply.last.text_of("output");
-    result.exit_code = static_cast<int>(reply.last.number_of("exitCode"));
-    return result;
+               connection->call(write_probe(request), request.timeout + kProbeSlack, true));
+    return read_probe(reply.last);
   }
 
   // Names that cannot be uids are not ours. What cannot be read now must not be taken for dead.
@@ -412,6 +383,7 @@ class ShimSandbox::Impl {
   std::mutex tiers_;
   std::mutex seccomp_mutex_;
   Shims shims_;
+  TlsProber tls_prober_;
   Machine machine_;
 };
 

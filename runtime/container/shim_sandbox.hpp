@@ -6,6 +6,7 @@
 #include <string>
 
 #include "schema/base/result.hpp"
+#include "schema/host/confinement.hpp"
 #include "schema/ports/sandbox.hpp"
 
 namespace moored::container {
@@ -16,6 +17,8 @@ struct ShimSandboxOptions {
   std::string cgroup_root;  // such as /moored-1a2b3c
   std::string instance;     // of the state-dir; said to the shims
   std::string shim_path;    // the moored-shim program
+  std::string probe_path;   // the moored-probe program
+  WorkerUser probe_user;    // whom that becomes
 };
 
 // Thread safe across pods; calls on one pod must not overlap, except run_probe. Starts one thread

@@ -58,6 +58,18 @@ Status add_rule(int rules, int place, FileAccess access) {
   return {};
 }
 
+constexpr const char* kOrdinaryCalls[] = {
+    "read", "readv", "pread64", "preadv", "write", "writev", "close", "lseek", "fstat", "stat",
+    "lstat", "newfstatat", "statx", "statfs", "fstatfs", "access", "faccessat", "faccessat2",
+    "open", "openat", "openat2", "readlink", "readlinkat", "getdents64", "getcwd", "fcntl", "dup",
+    "dup2", "dup3", "mmap", "munmap", "mremap", "mprotect", "madvise", "msync", "brk", "futex",
+    "futex_waitv", "membarrier", "getrandom", "clock_gettime", "clock_getres", "gettimeofday",
+    "time", "nanosleep", "clock_nanosleep", "getpid", "gettid", "getppid", "getuid", "geteuid",
+    "getgid", "getegid", "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigaltstack", "exit",
+    "exit_group", "sched_yield", "sched_getaffinity", "prlimit64", "getrlimit", "sysinfo",
+    "uname", "restart_syscall", "set_robust_list", "set_tid_address", "rseq", "poll", "ppoll",
+    "select", "pselect6", "sendto", "recvfrom", "sendmsg", "recvmsg", "shutdown"};
+
 std::uint32_t action_of(CallFilter::Otherwise otherwise) {
   switch (otherwise) {
     case CallFilter::Otherwise::allow: return SCMP_ACT_ALLOW;
@@ -141,6 +153,10 @@ void CallFilter::add(const char* call, std::uint32_t action) {
 CallFilter& CallFilter::allow(std::span<const char* const> calls) {
   for (const char* call : calls) add(call, SCMP_ACT_ALLOW);
   return *this;
+}
+
+CallFilter& CallFilter::allow_ordinary() {
+  return allow(kOrdinaryCalls);
 }
 
 CallFilter& CallFilter::allow_if(const char* call, unsigned index, std::uint64_t value,

@@ -72,6 +72,9 @@ class CallFilter {
   explicit CallFilter(Otherwise otherwise);
 
   CallFilter& allow(std::span<const char* const> calls);
+  // What any program calls that reads files, allocates memory, waits, and speaks on sockets that
+  // it has: no new ones, no threads, no programs, no signals.
+  CallFilter& allow_ordinary();
   // Only where argument number `index` has this value in the bits of the mask.
   CallFilter& allow_if(const char* call, unsigned index, std::uint64_t value,
                        std::uint64_t mask = ~std::uint64_t{0});

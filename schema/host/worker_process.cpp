@@ -41,7 +41,8 @@ Result<WorkerProcess> WorkerProcess::start(const WorkerOrder& order, int stop) {
                            order.arguments.end());
   add_worker_user(request.arguments, order.user);
   request.environment = {"PATH=/usr/bin:/bin", "LANG=C.UTF-8", "HOME=/nonexistent"};
-  request.descriptors = {{theirs.get(), kWorkerSocket}, {2, 2}};
+  request.descriptors = order.descriptors;
+  request.descriptors.insert(request.descriptors.end(), {{theirs.get(), kWorkerSocket}, {2, 2}});
   WorkerProcess worker;
   MOORED_TRY(worker.child_, spawn(request));
   worker.channel_ = FrameChannel(std::move(ours), stop);

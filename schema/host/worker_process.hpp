@@ -18,7 +18,9 @@ inline constexpr int kWorkerSocket = 3;
 struct WorkerOrder {
   std::string program;  // absolute path
   std::vector<std::string> arguments;
-  WorkerUser user;  // it becomes this one itself: it is started with our rights
+  WorkerUser user = {};  // it becomes this one itself: it is started with our rights
+  // {ours, number in the worker}, beside its socket
+  std::vector<std::pair<int, int>> descriptors = {};
 };
 
 // A running worker, or none. Its destructor kills the process group and reaps it.

@@ -15,7 +15,7 @@ docs/package/install-dependencies.sh bench
 build=${MOORED_BUILD:-build/release}
 if [ -z "${MOORED_BUILD:-}" ]; then
   cmake --preset release -DMOORED_BENCH=ON -DMOORED_TESTS=ON >/dev/null
-  cmake --build --preset release --target moored moorctl moored-git moored-pull moored-unpack \
+  cmake --build --preset release --target moored moorctl moored-git moored-probe moored-pull moored-unpack \
     moored-shim moored-invariants bench-sandbox bench-poll
 fi
 exec python3 tests/bench/bench.py "$build" "$@"

@@ -72,6 +72,8 @@ SandboxFixture::SandboxFixture() {
       "/moored-test-" + std::to_string(::getpid()) + "-" + std::to_string(++number);
   options_.instance = "abcdef";
   options_.shim_path = std::string(MOORED_BIN_DIR) + "/moored-shim";
+  options_.probe_path = std::string(MOORED_BIN_DIR) + "/moored-probe";
+  options_.probe_user = {65534, 65534};
   build_rootfs();
   make_net_namespace();
   restart();

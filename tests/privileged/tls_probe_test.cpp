@@ -11,6 +11,7 @@
 #include "sandbox_fixture.hpp"
 #include "schema/host/file.hpp"
 #include "schema/host/spawn.hpp"
+#include "tests/unit/confined.hpp"
 
 using namespace moored;
 using moored::test::SandboxFixture;
@@ -98,6 +99,20 @@ TEST_CASE("an https probe speaks TLS and asks for no certificate that it knows")
     const auto result = ask(fixture, https_probe(4433));
     CHECK(result.outcome == Outcome::success);
     CHECK(result.output.size() <= 10U << 10U);
+  }
+  SECTION("what asks has no rights") {
+    const Server server(fixture, "exec busybox nc -ll -p 4433 -e sleep 1000");
+    auto request = https_probe(4433);
+    request.timeout = std::chrono::seconds(60);
+    Result<ProbeResult> result = fail(Code::internal, "not asked");
+    std::thread asker([&] { result = fixture.sandbox().run_probe(fixture.pod().uid, request); });
+    std::map<std::string, std::string> status;
+    while (status["Seccomp"] != "2") status = confined::status_of_child("moored-probe");
+    fixture.shim_sandbox().abandon_probes();
+    asker.join();
+    confined::check_confined(status, "0000000000000000");
+    REQUIRE_FALSE(result);
+    CHECK(result.error().code == Code::unavailable);
   }
   SECTION("a server without TLS is a failure") {
     const Server server(fixture, "exec busybox httpd -f -p 127.0.0.1:4433 -h " + fixture.scratch());

@@ -63,7 +63,7 @@ first_life() {
   need "installs" dpkg -i /test/moored.deb
   need "is enabled" systemctl -q is-enabled moored.service
   active && fail "runs without a configuration"
-  id moored-git moored-pull moored-unpack >/dev/null || fail "users of the workers are missing"
+  id moored-git moored-probe moored-pull moored-unpack >/dev/null || fail "users of the workers are missing"
   [ -z "$(nft list tables)" ] || fail "installing made tables"
   [ ! -e /run/moored ] || fail "installing made a run directory"
   pass "installing enables the daemon and starts nothing"

@@ -35,7 +35,7 @@ MachineFacts healthy() {
   facts.programs = {{"nft", "/usr/sbin/nft"}, {"kubectl", "/usr/bin/kubectl"},
                     {"moored", "/usr/sbin/moored"}, {"moored-git", "/x"},
                     {"moored-shim", "/x"}, {"moored-unpack", "/x"}};
-  facts.users = {"moored-git", "moored-pull", "moored-unpack"};
+  facts.users = {"moored-git", "moored-probe", "moored-pull", "moored-unpack"};
   facts.disks = {{"/var/lib/moored", "ext4", 40 * kGibibyte, 3'000'000, 4'000'000}};
   facts.api_address = "127.0.0.1:6446";
   facts.clock_synchronised = true;

@@ -1,31 +1,28 @@
-#include "runtime/container/tls_probe.hpp"
+#include "runtime/probe/tls_probe.hpp"
 
 #include <arpa/inet.h>
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <poll.h>
-#include <sched.h>
 #include <sys/socket.h>
 
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <memory>
-#include <thread>
+#include <vector>
 
-#include "runtime/shim/probe.hpp"
 #include "runtime/shim/wire.hpp"
-#include "runtime/sys/process.hpp"
 #include "schema/host/unique_fd.hpp"
 
-namespace moored::container {
+namespace moored::probe {
 namespace {
 
 using Steady = std::chrono::steady_clock;
 using shim::HttpReply;
-using Outcome = ProbeResult::Outcome;
+using shim::ProbeAnswer;
 
 constexpr int kMaxRedirects = 10;
 constexpr std::size_t kMaxReplyBytes = 64U << 10U;
@@ -37,31 +34,22 @@ struct FreeSession {
   void operator()(SSL* session) const { SSL_free(session); }
 };
 
-ProbeResult make_result(Outcome outcome, std::string output) {
-  ProbeResult result;
-  result.outcome = outcome;
-  result.output = std::move(output);
-  return result;
+ProbeAnswer success(std::string output) {
+  return {"success", std::move(output), 0};
+}
+ProbeAnswer failure(std::string output) {
+  return {"failure", std::move(output), 0};
+}
+ProbeAnswer unknown(std::string output) {
+  return {"unknown", std::move(output), 0};
 }
 
-// A socket belongs to the network of the thread that made it, wherever it is used.
-Result<UniqueFd> make_socket(const std::string& net_namespace) {
-  const auto open_here = []() -> Result<UniqueFd> {
-    UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-    if (!fd) return Unexpected(system_error("make a socket", errno));
-    const linger abrupt{1, 0};  // nothing is left in TIME_WAIT
-    ::setsockopt(fd.get(), SOL_SOCKET, SO_LINGER, &abrupt, sizeof abrupt);
-    return fd;
-  };
-  if (net_namespace.empty()) return open_here();
-  const UniqueFd space(::open(net_namespace.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!space) return Unexpected(system_error("open the pod's network", errno));
-  Result<UniqueFd> made = fail(Code::internal, "no thread ran");
-  std::thread([&] {
-    const auto joined = sys::join_namespaces(space.get(), CLONE_NEWNET);
-    made = joined ? open_here() : Result<UniqueFd>(Unexpected(joined.error()));
-  }).join();
-  return made;
+Result<UniqueFd> make_socket() {
+  UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!fd) return Unexpected(system_error("make a socket", errno));
+  const linger abrupt{1, 0};  // nothing is left in TIME_WAIT
+  ::setsockopt(fd.get(), SOL_SOCKET, SO_LINGER, &abrupt, sizeof abrupt);
+  return fd;
 }
 
 // One connection: TLS over a socket that never blocks longer than the deadline.
@@ -70,7 +58,7 @@ class TlsExchange {
   TlsExchange(SSL_CTX& context, Steady::time_point deadline)
       : session_(SSL_new(&context)), deadline_(deadline) {}
 
-  Status connect(const std::string& net_namespace, const std::string& host, int port) {
+  Status connect(const std::string& host, int port) {
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_port = htons(static_cast<std::uint16_t>(port));
@@ -78,7 +66,7 @@ class TlsExchange {
     if (::inet_pton(AF_INET, name.c_str(), &address.sin_addr) != 1) {
       return fail(Code::invalid, "host " + host + " is not an address");
     }
-    MOORED_TRY(socket_, make_socket(net_namespace));
+    MOORED_TRY(socket_, make_socket());
     const auto* target = reinterpret_cast<const sockaddr*>(&address);
     if (::connect(socket_.get(), target, sizeof address) != 0) {
       if (errno != EINPROGRESS) return refused(errno);
@@ -168,46 +156,39 @@ Result<HttpReply> ask(TlsExchange& exchange, const std::string& bytes) {
 
 }  // namespace
 
-ProbeResult run_tls_probe(const ProbeRequest& request, const std::string& net_namespace) {
-  const auto deadline = Steady::now() + request.timeout;
+ProbeAnswer run_tls_probe(const shim::Record& request) {
+  const auto deadline =
+      Steady::now() + std::chrono::milliseconds(request.number_of("timeoutMillis"));
   const std::unique_ptr<SSL_CTX, FreeContext> context(SSL_CTX_new(TLS_client_method()));
-  if (!context) return make_result(Outcome::unknown, "make a TLS context");
+  if (!context) return unknown("make a TLS context");
   SSL_CTX_set_verify(context.get(), SSL_VERIFY_NONE, nullptr);
-  std::vector<std::string> headers;
-  for (const auto& [name, value] : request.headers) headers.push_back(name + ": " + value);
-  std::string path = request.path;
+  const std::string& host = request.text_of("host");
+  const int port = static_cast<int>(request.number_of("port"));
+  std::string path = request.text_of("path");
   for (int i = 0; i <= kMaxRedirects; ++i) {
-    const auto bytes = shim::make_http_request(request.host, request.port, path, headers);
-    if (!bytes) {
-      return make_result(Outcome::unknown, "a header or the path holds characters it must not");
-    }
+    const auto bytes = shim::make_http_request(host, port, path, request.list_of("headers"));
+    if (!bytes) return unknown("a header or the path holds characters it must not");
     TlsExchange exchange(*context, deadline);
-    const auto connected = exchange.connect(net_namespace, request.host, request.port);
+    const auto connected = exchange.connect(host, port);
     if (!connected) {
-      const bool unclear = connected.error().code == Code::invalid;
-      return make_result(unclear ? Outcome::unknown : Outcome::failure,
-                         connected.error().message);
+      const auto& error = connected.error();
+      return error.code == Code::invalid ? unknown(error.message) : failure(error.message);
     }
     const auto reply = ask(exchange, *bytes);
-    if (!reply) return make_result(Outcome::failure, reply.error().message);
-    if (reply->progress == HttpReply::Progress::broken) {
-      return make_result(Outcome::failure, "the answer is not HTTP");
-    }
+    if (!reply) return failure(reply.error().message);
+    if (reply->progress == HttpReply::Progress::broken) return failure("the answer is not HTTP");
     const bool good = reply->status >= 200 && reply->status < 400;
-    const bool redirect = good && reply->status >= 300 && !reply->location.empty();
-    if (!redirect) {
-      if (good) return make_result(Outcome::success, reply->body);
-      return make_result(Outcome::failure, "HTTP probe failed with statuscode: " +
-                                               std::to_string(reply->status));
+    if (!good) {
+      return failure("HTTP probe failed with statuscode: " + std::to_string(reply->status));
     }
-    const auto next = shim::resolve_redirect(reply->location, request.host, request.port, path);
+    if (reply->status < 300 || reply->location.empty()) return success(reply->body);
+    const auto next = shim::resolve_redirect(reply->location, host, port, path);
     if (next.other_host) {
-      return make_result(Outcome::success,
-                         "warning: redirected to another host: " + reply->location);
+      return success("warning: redirected to another host: " + reply->location);
     }
     path = next.path;
   }
-  return make_result(Outcome::failure, "stopped after 10 redirects");
+  return failure("stopped after 10 redirects");
 }
 
-}  // namespace moored::container
+}  // namespace moored::probe
