@@ -4,8 +4,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
+#include <array>
 #include <cerrno>
+#include <cstddef>
 
 #include "schema/host/file.hpp"
 
@@ -20,29 +21,57 @@ bool is_name(const std::string& text) {
          text.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-.") == std::string::npos;
 }
 
-// Judged on the descriptor that is read from, so that nothing can change in between.
-Status check_closed(int descriptor, const std::string& path) {
+// What others could read (of a file) or replace (in a directory) is no secret of the operator's.
+Status judge(int descriptor, const std::string& path, mode_t type) {
   struct stat found {};
   if (::fstat(descriptor, &found) != 0) return Unexpected(system_error("look at " + path, errno));
+  if ((found.st_mode & S_IFMT) != type) {
+    return Unexpected(Error{Code::denied, path + " is no file", "CredentialsRefused", {},
+                            "keep a file for each key there and nothing else"});
+  }
+  const bool directory = type == S_IFDIR;
+  const mode_t closed = directory ? S_IWGRP | S_IWOTH : S_IRWXG | S_IRWXO;
   const bool ours = found.st_uid == 0 || found.st_uid == ::geteuid();
-  if (ours && (found.st_mode & (S_IRWXG | S_IRWXO)) == 0) return {};
-  return Unexpected(Error{Code::denied, path + " is open to others than root", "SecretExposed", {},
+  if (ours && (found.st_mode & closed) == 0) return {};
+  const char* wrong = directory ? " can be changed by others than root"
+                                : " is open to others than root";
+  return Unexpected(Error{Code::denied, path + wrong, "SecretExposed", {},
                           "chown root and chmod go= it, then renew what is in it"});
+}
+
+// Reads the very file that was judged, whatever its name leads to by now.
+Result<std::string> read_all(int descriptor, const std::string& path) {
+  std::string content;
+  std::array<char, 4096> buffer{};
+  for (;;) {
+    const ssize_t got = ::read(descriptor, buffer.data(), buffer.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return Unexpected(system_error("read " + path, errno));
+    if (got == 0) return content;
+    content.append(buffer.data(), static_cast<std::size_t>(got));
+    if (content.size() > kMaxSecretFile) {
+      return fail(Code::exhausted, path + " is longer than 256 KiB");
+    }
+  }
 }
 
 Result<SecretValues> read_directory(const std::string& path) {
   const UniqueFd directory(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!directory) return Unexpected(system_error("open " + path, errno));
-  MOORED_TRY(const auto names, list_directory(path));
+  MOORED_CHECK(judge(directory.get(), path, S_IFDIR));
+  // Its names by the descriptor as well: it is the directory that was judged.
+  MOORED_TRY(const auto names,
+             list_directory("/proc/self/fd/" + std::to_string(directory.get())));
   SecretValues values;
   for (const auto& name : names) {
     // Editors and mounted Secrets leave such files beside the others.
     if (name.front() == '.') continue;
+    const std::string place = path + '/' + name;
     const UniqueFd file(::openat(directory.get(), name.c_str(),
                                  O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
-    if (!file) return Unexpected(system_error("open " + path + '/' + name, errno));
-    MOORED_CHECK(check_closed(file.get(), path + '/' + name));
-    MOORED_TRY(values[name], read_file_at(directory.get(), name, kMaxSecretFile));
+    if (!file) return Unexpected(system_error("open " + place, errno));
+    MOORED_CHECK(judge(file.get(), place, S_IFREG));
+    MOORED_TRY(values[name], read_all(file.get(), place));
   }
   return values;
 }

@@ -12,7 +12,8 @@ namespace moored::git {
 // named like a key, if that is there; else what the store has. Read anew with every look, so that
 // a renewed file counts at once.
 // Errors: not_found (SecretNotFound), denied (SecretExposed: others than the owner, who is root or
-// we, may read the files). No value is in any message.
+// we, may read the files or change the directory), exhausted (256 KiB a file). No value is in any
+// message.
 Result<SecretValues> read_secret(const SourceSecret& secret, const std::string& namespace_name,
                                  const std::string& directory);
 

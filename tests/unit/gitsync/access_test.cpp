@@ -149,9 +149,30 @@ TEST_CASE("files go before the store, and must be closed to others", "[access]")
   const auto open = read_secret(secret, "team", directory.path());
   REQUIRE_FALSE(open);
   CHECK(open.error().reason == "SecretExposed");
+  CHECK(open.error().text().find(kCanary) == std::string::npos);
+  // A directory in which others can put files of their own names is no better.
+  ::chmod((place + "/password").c_str(), 0600);
+  for (const mode_t mode : {0775, 0757, 0777 | S_ISVTX}) {
+    ::chmod(place.c_str(), mode);
+    const auto shared = read_secret(secret, "team", directory.path());
+    REQUIRE_FALSE(shared);
+    CHECK(shared.error().reason == "SecretExposed");
+    CHECK(shared.error().message.find(place + " can be changed") == 0);
+  }
+  ::chmod(place.c_str(), 0755);
+  CHECK(read_secret(secret, "team", directory.path()));
   const auto absent = read_secret({"none", {}}, "team", directory.path());
   REQUIRE_FALSE(absent);
   CHECK(absent.error().reason == "SecretNotFound");
+  // Only files are keys, and of a size that keys have.
+  std::filesystem::create_directory(place + "/deeper");
+  CHECK(read_secret(secret, "team", directory.path()).error().reason == "CredentialsRefused");
+  std::filesystem::remove(place + "/deeper");
+  std::filesystem::create_symlink("password", place + "/username");
+  CHECK_FALSE(read_secret(secret, "team", directory.path()));
+  std::filesystem::remove(place + "/username");
+  std::ofstream(place + "/password") << std::string((256U << 10U) + 1, 'x');
+  CHECK(read_secret(secret, "team", directory.path()).error().code == Code::exhausted);
   // A name never leads out of the directory.
   CHECK_FALSE(read_secret({"../shop", {}}, "team", directory / "team"));
   CHECK_FALSE(read_secret({"shop", {}}, "..", directory / "team"));
