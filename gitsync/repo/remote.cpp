@@ -9,6 +9,7 @@
 #include <map>
 #include <utility>
 
+#include "gitsync/repo/address.hpp"
 #include "gitsync/repo/library.hpp"
 #include "gitsync/repo/names.hpp"
 #include "gitsync/repo/ssh.hpp"
@@ -282,9 +283,43 @@ Error RemoteSession::explain(std::string_view what, int code, bool downloading) 
   return error;
 }
 
+// libgit2 connects to whatever a name leads to, so it is given an address that was judged; the name
+// stays in the meter, for known_hosts. Our http transport judges where it connects.
+Result<std::vector<std::string>> RemoteSession::find_targets() const {
+  const SourceUrl& url = *meter_.url;
+  if (url.transport != Transport::ssh && url.transport != Transport::git) {
+    return std::vector<std::string>{url.url};
+  }
+  const bool allow_local = meter_.access != nullptr && meter_.access->allow_local;
+  MOORED_TRY(const auto addresses, find_addresses(url.host, allow_local));
+  // In user@host:path libgit2 takes the first colon for the end of the host.
+  const bool with_colons = url.url.find("://") != std::string::npos;
+  std::vector<std::string> targets;
+  for (const auto& address : addresses) {
+    if (!with_colons && address.find(':') != std::string::npos) continue;
+    targets.push_back(with_address(url, address));
+  }
+  if (!targets.empty()) return targets;
+  return Unexpected(Error{Code::unavailable, "the server has IPv6 addresses only", "FetchFailed",
+                          {}, "write the URL as ssh://user@host/path"});
+}
+
+// A server that has said anything is the right one, whatever it said.
 Status RemoteSession::connect() {
+  MOORED_TRY(const auto targets, find_targets());
+  Status status;
+  for (const auto& target : targets) {
+    status = connect_to(target);
+    const bool another = !status && !meter_.failure && meter_.advertisement_bytes == 0 &&
+                         status.error().reason == "FetchFailed";
+    if (!another) return status;
+  }
+  return status;
+}
+
+Status RemoteSession::connect_to(const std::string& target) {
   git_remote* raw = nullptr;
-  int code = git_remote_create_anonymous(&raw, repository_, meter_.url->url.c_str());
+  int code = git_remote_create_anonymous(&raw, repository_, target.c_str());
   if (code < 0) return Unexpected(library_error("name the remote", code));
   remote_.reset(raw);
   // No configuration, and neither proxy nor redirect of libgit2's: our http transport sees to both.

@@ -5,6 +5,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "gitsync/repo/handles.hpp"
 #include "gitsync/repo/mirror.hpp"
@@ -50,6 +51,7 @@ class RemoteSession {
   RemoteSession(git_repository* repository, TransferMeter& meter);
   ~RemoteSession();
 
+  // Tries the addresses of the server one after another.
   Status connect();
   // The id a reference has in the server's list, or nothing. connect() came before.
   Result<std::optional<git_oid>> find_reference(const std::string& reference);
@@ -58,6 +60,8 @@ class RemoteSession {
   Status download(const std::string& refspec);
 
  private:
+  Result<std::vector<std::string>> find_targets() const;
+  Status connect_to(const std::string& target);
   Error explain(std::string_view what, int code, bool downloading) const;
 
   git_repository* repository_;

@@ -204,6 +204,28 @@ Result<SourceUrl> check_source_url(std::string_view url, bool allow_local) {
                 "use https://, ssh://, http:// or git://, or a local path where it is allowed");
 }
 
+// The host is what stands between the last @ of the authority and its port, if it has one; in the
+// form of ssh it ends at the first colon.
+std::string with_address(const SourceUrl& url, const std::string& address) {
+  const std::string literal =
+      address.find(':') == std::string::npos ? address : '[' + address + ']';
+  const std::size_t scheme = url.url.find("://");
+  const std::size_t start = scheme == std::string::npos ? 0 : scheme + 3;
+  const std::size_t authority_end = scheme == std::string::npos
+                                        ? url.url.find(':')
+                                        : std::min(url.url.find_first_of("/?#", start),
+                                                   url.url.size());
+  const std::size_t at = url.url.rfind('@', authority_end);
+  const std::size_t host = at == std::string::npos || at < start ? start : at + 1;
+  std::size_t end = authority_end;
+  if (url.url[host] == '[') {
+    end = url.url.find(']', host) + 1;
+  } else if (scheme != std::string::npos) {
+    end = std::min(url.url.find(':', host), authority_end);
+  }
+  return url.url.substr(0, host) + literal + url.url.substr(end);
+}
+
 bool is_reachable(const sockaddr* address, bool allow_local) {
   Reach reach = Reach::never;
   if (address->sa_family == AF_INET) {

@@ -28,6 +28,9 @@ struct SourceUrl {
 // Errors: denied (reason URLNotAllowed); the text of the URL is in no message.
 Result<SourceUrl> check_source_url(std::string_view url, bool allow_local);
 
+// The text of a remote URL with an address (IPv4 or IPv6, without brackets) in place of its host.
+std::string with_address(const SourceUrl& url, const std::string& address);
+
 // Judges an address that a name has led to, by the same rule. address is a sockaddr of an Internet
 // family; other families are refused.
 bool is_reachable(const sockaddr* address, bool allow_local);

@@ -163,6 +163,7 @@ TEST_CASE("a commit that is long in coming leaves few packs", "[many]") {
   MirrorOptions options;
   options.directory = directory / "mirror";
   options.max_packs = 15;
+  options.access.allow_local = true;
   const std::string url = "git://127.0.0.1:" + std::to_string(server.port()) + "/shop.git";
   auto mirror = Mirror::open(*check_source_url(url, true), options);
   REQUIRE(mirror);

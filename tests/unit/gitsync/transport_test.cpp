@@ -12,6 +12,7 @@
 #include <filesystem>
 
 #include "git_fixture.hpp"
+#include "gitsync/repo/address.hpp"
 #include "gitsync/repo/mirror.hpp"
 #include "gitsync/repo/transport.hpp"
 #include "schema/host/spawn.hpp"
@@ -206,6 +207,46 @@ TEST_CASE("a name that leads to this machine is not connected to", "[transport]"
   REQUIRE_FALSE(refused);
   CHECK(refused.error().reason == "URLNotAllowed");
   CHECK(server.connections() == before);
+}
+
+TEST_CASE("git and ssh connect to no address of this machine either", "[transport]") {
+  TempDirectory directory;
+  TestRepository remote(directory / "shop.git");
+  const std::string sha = remote.push({{"a.yaml", "a: 1\n"}});
+  TestServer server(git_protocol(directory.path()));
+  const std::string host = GENERATE(std::string("localhost"), std::string("127.0.0.1"));
+  const std::string there = host + ':' + std::to_string(server.port()) + "/shop.git";
+  MirrorOptions options;
+  options.directory = directory / "mirror";
+  for (const std::string& url : {"git://" + there, "ssh://git@" + there}) {
+    CAPTURE(url);
+    // As for a name that was judged as somebody else's.
+    auto mirror = Mirror::open(*check_source_url(url, true), options);
+    REQUIRE(mirror);
+    const auto refused = (*mirror)->fetch("refs/heads/main", "");
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().reason == "URLNotAllowed");
+    CHECK(server.connections() == 0);
+  }
+  // By the name, of which another address may be tried first.
+  options.access.allow_local = true;
+  auto mirror = Mirror::open(*check_source_url("git://" + there, true), options);
+  REQUIRE(mirror);
+  const auto head = (*mirror)->fetch("refs/heads/main", "");
+  if (!head) FAIL(head.error().text());
+  CHECK(head->commit.id.hex() == sha);
+}
+
+TEST_CASE("a name without an address says so", "[transport]") {
+  const auto none = find_addresses("no-such-host.invalid", true);
+  REQUIRE_FALSE(none);
+  CHECK(none.error().code == Code::unavailable);
+  CHECK(none.error().reason == "FetchFailed");
+  CHECK(none.error().message.find("no-such-host.invalid") != std::string::npos);
+  // Metadata services are nobody's git server, also where this machine is allowed.
+  CHECK(find_addresses("169.254.169.254", true).error().reason == "URLNotAllowed");
+  CHECK(find_addresses("fe80::1", true).error().reason == "URLNotAllowed");
+  CHECK(find_addresses("192.0.2.7", false).value_or({}) == std::vector<std::string>{"192.0.2.7"});
 }
 
 TEST_CASE("the wait that a server asks for is in the message", "[transport]") {

@@ -52,6 +52,28 @@ TEST_CASE("this machine needs to be allowed", "[url]") {
   CHECK(check_source_url("file:///srv/x", true)->url == "/srv/x");
 }
 
+TEST_CASE("an address takes the place of a name and of nothing else", "[url]") {
+  struct Row {
+    std::string url;
+    std::string address;
+    std::string result;
+  };
+  for (const auto& row : {
+           Row{"ssh://git@example.org/team/x@y.git", "192.0.2.1",
+               "ssh://git@192.0.2.1/team/x@y.git"},
+           Row{"ssh://example.org:2222/x", "2001:db8::1", "ssh://[2001:db8::1]:2222/x"},
+           Row{"ssh://git@[2001:db8::2]:22/x", "192.0.2.1", "ssh://git@192.0.2.1:22/x"},
+           Row{"git@example.org:team/x:y@z.git", "192.0.2.1", "git@192.0.2.1:team/x:y@z.git"},
+           Row{"git@Example.org:/srv/x", "2001:db8::1", "git@[2001:db8::1]:/srv/x"},
+           Row{"git://Example.ORG.:9418/x", "192.0.2.1", "git://192.0.2.1:9418/x"},
+           Row{"git://example.org", "192.0.2.1", "git://192.0.2.1"}}) {
+    CAPTURE(row.url);
+    const auto judged = check_source_url(row.url, false);
+    REQUIRE(judged);
+    CHECK(with_address(*judged, row.address) == row.result);
+  }
+}
+
 TEST_CASE("ssh is written in two ways", "[url]") {
   for (const char* url : {"ssh://git@example.org/team/x.git", "git@example.org:team/x.git",
                           "ssh://example.org/x", "git@Example.org:/srv/x"}) {
