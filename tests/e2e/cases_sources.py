@@ -28,6 +28,26 @@ data:
 """
 
 
+SOURCE = """\
+apiVersion: source.toolkit.fluxcd.io/v1
+kind: GitRepository
+metadata: {{name: {name}, namespace: default}}
+spec:
+  url: {url}
+  interval: 1s
+  ref: {{branch: main}}
+---
+apiVersion: kustomize.toolkit.fluxcd.io/v1
+kind: Kustomization
+metadata: {{name: {name}, namespace: default}}
+spec:
+  interval: 1m
+  path: ./
+  prune: true
+  sourceRef: {{kind: GitRepository, name: {name}}}
+"""
+
+
 def workers_of(daemon):
     """/proc/PID/status of the daemon's Git workers, as dictionaries."""
     found = []
@@ -300,7 +320,7 @@ class Ssh(Server):
         self.port = next(self.ports)
         # OpenSSH negotiates what it has: a server of one key, as known_hosts has it.
         (at / "sshd.conf").write_text(
-            f"Port {self.port}\nListenAddress 127.0.0.1\nHostKey {at}/host\nUsePAM no\n"
+            f"Port {self.port}\nPort 22\nListenAddress 127.0.0.1\nHostKey {at}/host\nUsePAM no\n"
             f"AuthorizedKeysFile {at}/authorized\nPasswordAuthentication no\nStrictModes no\n"
             "PidFile none\n")
         for path in self.repository.bare.rglob("*"):
@@ -329,6 +349,18 @@ class Ssh(Server):
         self.secret("git", known_hosts=self.known(), identity=self.read("other"))
         daemon.ctl("sync", check=False)
         self.wait_for_reason(daemon, "AuthFailed")
+        self.assert_nowhere(daemon)
+
+    def test_the_scp_form_and_the_name_in_known_hosts(self):
+        """The path is below the user's home; the host is known by its name, not its address."""
+        self.secret("git", identity=self.read("identity"), password=CANARY,
+                    known_hosts=f"127.0.0.1 {self.host}\n")
+        daemon = self.follow(f"git@localhost:{self.repository.bare.name}", "  secret: git\n")
+        said = self.wait_for_reason(daemon, "HostKeyMismatch")
+        self.assertIn("localhost is not in known_hosts", said["message"])
+        self.secret("git", known_hosts=f"localhost {self.host}\n")
+        daemon.ctl("sync", check=False)
+        self.wait_for_value(daemon, "a", "one")
         self.assert_nowhere(daemon)
 
     def test_an_unknown_host_is_not_trusted_on_first_use(self):
@@ -387,6 +419,45 @@ class Selection(Case):
         self.repository.remove("b.yaml")
         self.repository.push("second")
         self.wait_for_value(daemon, "a", "one")
+
+    def test_each_source_has_rights_of_its_own(self):
+        """Two that are named and one that is not; each may do what the others may not."""
+        kinds = {"shop": "ConfigMap", "bank": "Secret", "other": "ServiceAccount"}
+        rights = {"moored-system/default": "[GitRepository, Kustomization]",
+                  "default/shop": "[ConfigMap]", "default/bank": "[Secret]",
+                  "'*'": "[ServiceAccount]"}
+        config = self.configure("sources:\n  allowLocal: true\n  rights:\n" + "".join(
+            f"    {source}:\n      namespaces: [default, moored-system]\n      kinds: {kinds_of}\n"
+            for source, kinds_of in rights.items()))
+        sources = {name: harness.Repository(self.world, name) for name in kinds}
+        for name, source in sources.items():
+            source.write("own.yaml", self.declare(kinds[name], name))
+            source.push("first")
+            self.repository.write(f"{name}.yaml", SOURCE.format(name=name, url=source.url))
+        self.repository.push("sources")
+        daemon = self.world.daemon("node", "--config", config, "--git",
+                                   self.repository.url).start()
+        for name, kind in kinds.items():
+            eventually(f"{kind} {name}", lambda: daemon.get(kind.lower(), name, "-n", "default"))
+        # What one of them may is refused to the next one, and to it alone.
+        names = list(kinds)
+        for name, neighbour in zip(names, names[1:] + names[:1]):
+            sources[name].write("foreign.yaml", self.declare(kinds[neighbour], f"from-{name}"))
+            sources[name].push("second")
+            said = eventually(f"{name} to be refused", lambda: [
+                row for row in daemon.get("kustomization", name, "-n", "default")["status"][
+                    "conditions"] if row["type"] == "Ready" and row["reason"] == "Forbidden"])
+            self.assertIn("foreign.yaml:1", said[0]["message"])
+            self.assertIn(kinds[neighbour], said[0]["message"])
+            sources[name].remove("foreign.yaml")
+            sources[name].write("later.yaml", self.declare(kinds[name], f"later-{name}"))
+            sources[name].push("third")
+            eventually(f"{name} to go on", lambda: daemon.get(
+                kinds[name].lower(), f"later-{name}", "-n", "default"))
+
+    @staticmethod
+    def declare(kind, name):
+        return f"apiVersion: v1\nkind: {kind}\nmetadata: {{name: {name}, namespace: default}}\n"
 
     def test_history_that_is_rewritten(self):
         self.repository.write("a.yaml", CONFIG_MAP.format(name="a", value="one"))
