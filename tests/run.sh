@@ -1,20 +1,20 @@
 #!/bin/bash
 # Sets everything up and runs every test of moored on this machine (Debian 12, as root):
 #   packages, a dev build, unit, scenario, golden, simulation and privileged tests, one boot of a
-#   cgroup v2 virtual machine, end to end with a real git daemon and stock kubectl, and the parsers
-#   and the core once more under the address sanitizer. Prints each stage and a count at the end.
+#   cgroup v2 virtual machine, the life of the package in one with systemd, end to end with a real
+#   git daemon and stock kubectl, and the parsers and the core once more under the address
+#   sanitizer. Prints each stage and a count at the end.
 #
 #   tests/run.sh              everything
-#   tests/run.sh --quick      without the virtual machine and the sanitizer
-#   tests/run.sh STAGE...     only these: build unit sim privileged vm e2e asan, and by name only
-#                             package: the .deb's life in a virtual machine with systemd
+#   tests/run.sh --quick      without the virtual machines and the sanitizer
+#   tests/run.sh STAGE...     only these: build unit sim privileged vm package e2e asan
 #
 # A test that cannot run on this machine is counted and named as skipped.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
 reports=$root/build/reports
-stages=(build unit sim privileged vm e2e asan)
+stages=(build unit sim privileged vm package e2e asan)
 case "${1:-}" in
   --quick) stages=(build unit sim privileged e2e) ;;
   "") ;;

@@ -14,7 +14,7 @@ build=(g++ cmake ninja-build pkg-config ccache mold
   nftables iproute2 git curl ca-certificates python3)
 package=(dpkg-dev)
 test=(catch2 busybox-static sqlite3 qemu-system-x86 linux-image-amd64 cpio kmod python3-yaml
-  mmdebstrap e2fsprogs docker-registry apache2-utils zstd libwrap0 openssl libfaketime)
+  systemd-sysv passwd e2fsprogs docker-registry apache2-utils zstd libwrap0 openssl libfaketime)
 bench=(busybox-static podman crun conmon netavark catatonit iptables nginx-light fcgiwrap)
 
 packages=("${build[@]}")

@@ -41,7 +41,7 @@ std::string run_inside(RealBench& bench, const std::string& uid, const std::stri
   ProbeRequest probe;
   probe.container = "main";
   probe.command = {"/bin/sh", "-c", script};
-  probe.timeout = std::chrono::seconds(20);
+  probe.timeout = kPatience;
   const auto result = bench.fixture.sandbox().run_probe(uid, probe);
   return result ? result->output : result.error().text();
 }

@@ -43,7 +43,7 @@ ProbeRequest exec_probe(std::vector<std::string> command) {
   ProbeRequest probe;
   probe.container = "main";
   probe.command = std::move(command);
-  probe.timeout = std::chrono::seconds(20);
+  probe.timeout = moored::test::kPatience;
   return probe;
 }
 

@@ -109,7 +109,7 @@ TEST_CASE("a full disk holds no program up, and is said in the log", "[vm]") {
   spec.mounts.push_back({volume, "/data", false, ""});
   spec.log_path = small + "/0.log";
   fixture.make_and_start(pod.uid, spec);
-  const auto deadline = std::chrono::steady_clock::now() + 20s;
+  const auto deadline = std::chrono::steady_clock::now() + moored::test::kPatience;
   while (!path_exists(volume + "/mark") && std::chrono::steady_clock::now() < deadline) {
     static_cast<void>(fixture.sandbox().wait_events(20ms));
   }

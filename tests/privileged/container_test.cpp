@@ -115,7 +115,7 @@ TEST_CASE("an exit is told as an event", "[vm]") {
   const auto pod = fixture.pod();
   fixture.make_pod(pod);
   fixture.make_and_start(pod.uid, fixture.container("main", "exit 3"));
-  const auto events = fixture.sandbox().wait_events(20s);
+  const auto events = fixture.sandbox().wait_events(moored::test::kPatience);
   REQUIRE(events.size() == 1);
   CHECK(events[0].type == SandboxEvent::Type::exited);
   CHECK(events[0].uid == pod.uid);
@@ -173,7 +173,7 @@ TEST_CASE("a shim that dies takes its pod with it, on record", "[vm]") {
 
   SECTION("while the daemon looks") {
     REQUIRE(::kill(shim, SIGKILL) == 0);
-    const auto events = fixture.sandbox().wait_events(20s);
+    const auto events = fixture.sandbox().wait_events(moored::test::kPatience);
     REQUIRE(events.size() == 1);
     CHECK(events[0].type == SandboxEvent::Type::shim_lost);
   }

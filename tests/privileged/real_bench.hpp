@@ -66,10 +66,10 @@ class RealBench {
         options, AgentPorts{store, fixture.sandbox(), network, images, store, clock}, executor);
   }
 
-  // Steps until something holds; fails the test after 20 s.
+  // Steps until something holds; fails the test after kPatience.
   template <class Condition>
   void until(const std::string& what, Condition condition) {
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    const auto deadline = std::chrono::steady_clock::now() + kPatience;
     while (!condition()) {
       agent->step(clock.now());
       if (std::chrono::steady_clock::now() > deadline) FAIL("never came: " << what);

@@ -28,10 +28,8 @@ namespace moored::test {
 namespace {
 
 using std::chrono::milliseconds;
-using std::chrono::seconds;
 using Steady = std::chrono::steady_clock;
 
-constexpr seconds kPatience{20};
 constexpr std::uint64_t kDefaultCapabilities = 0xa80425fb;
 
 std::string find_busybox() {

@@ -2,6 +2,7 @@
 // the program of inside/inside.cpp.
 #pragma once
 
+#include <chrono>
 #include <iostream>
 #include <memory>
 #include <string>
@@ -11,6 +12,8 @@
 
 namespace moored::test {
 
+// How long something may take before it counts as never coming. Reached by failing tests only.
+inline constexpr std::chrono::seconds kPatience{120};
 // How often something is tried: the virtual machine is many times slower.
 int tries(int here);
 
@@ -40,7 +43,7 @@ class SandboxFixture {
   // Makes sure that a pod made by others goes away at the end.
   void remember(const std::string& uid) { uids_.push_back(uid); }
   void make_and_start(const std::string& uid, const ContainerSpec& spec);
-  // Waits for the exit event or state; fails the test after 20 s.
+  // Waits for the exit event or state; fails the test after kPatience.
   ContainerReport wait_exit(const std::string& uid, const std::string& name, int attempt = 0);
   // The texts of the log records of one stream, partial ones joined.
   std::string log_text(const ContainerSpec& spec, const std::string& stream = "stdout") const;

@@ -72,7 +72,7 @@ int run(const std::vector<std::string>& arguments) {
   SpawnRequest request;
   request.program = arguments[0];
   request.arguments = arguments;
-  const auto out = run_command(request, {}, std::chrono::seconds(20));
+  const auto out = run_command(request, {}, moored::test::kPatience);
   REQUIRE(out);
   return out->status.code.value_or(-1);
 }

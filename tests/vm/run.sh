@@ -26,7 +26,8 @@ root=$scratch/root
 mkdir -p "$root" && chmod 755 "$root"
 mkdir -p "$root"/{bin,sbin,proc,sys,dev,tmp,run,etc,root,test,modules,var/lib,var/log,usr/sbin,usr/bin}
 cp /bin/busybox "$root/bin/busybox"
-for applet in mount umount insmod poweroff cat ls mkdir rm grep sleep id ln cp touch switch_root sed; do
+for applet in mount umount insmod poweroff cat ls mkdir rm grep sleep id ln cp touch switch_root sed \
+  head tail tr wc sort; do
   ln -s busybox "$root/bin/$applet"
 done
 echo 'root:x:0:0:root:/root:/bin/sh' >"$root/etc/passwd"
@@ -47,6 +48,8 @@ for program in "$build"/bin/*; do copy "$program"; done
 copy "$(command -v nft)"
 copy "$(readlink -f "$(command -v ip)")"
 copy "$(command -v nsenter)"
+copy "$(command -v openssl)"
+copy /usr/lib/ssl/openssl.cnf
 copy "$(command -v busybox)"
 # A shell that takes the real programs: busybox's own prefers its applets, such as its small ip.
 copy /bin/dash
@@ -55,7 +58,7 @@ ln -sf dash "$root/bin/sh"
 strip -g "$root$build/tests/test_privileged" "$root$build"/bin/*
 
 number=100
-for module in overlay veth nf_tables nf_nat nft_nat nft_masq nft_numgen nft_ct nft_fib_inet \
+for module in overlay veth nf_tables nf_nat nft_nat nft_masq nft_numgen nft_hash nft_ct nft_fib_inet \
   nft_reject_inet nft_reject_ipv4 nft_chain_nat nf_conntrack_netlink nf_conntrack; do
   modprobe --set-version "$version" --show-depends "$module" 2>/dev/null |
     sed -n 's/^insmod \([^ ]*\).*/\1/p'

@@ -4,18 +4,21 @@
 # of the machine, purge.
 #   tests/vm/systemd.sh BUILD_DIRECTORY
 # Prints PASS, FAIL or SKIP for each step, on failure everything the machine said, and exits 1.
-# Leaves nothing behind but BUILD_DIRECTORY/vm, which holds Debian's packages for the next time.
+# Leaves nothing behind.
 set -euo pipefail
 build=$(cd "${1:?"usage: systemd.sh BUILD_DIRECTORY"}" && pwd)
 here=$(cd "$(dirname "$0")" && pwd)
-deadline=${MOORED_VM_SECONDS:-900}
+deadline=${MOORED_VM_SECONDS:-1500}
 
 skip() {
   echo "SKIP vm systemd: $1"
   exit 0
 }
-for program in qemu-system-x86_64 mmdebstrap mke2fs dpkg-shlibdeps; do
+for program in qemu-system-x86_64 mke2fs dpkg-shlibdeps apt-cache; do
   PATH=$PATH:/usr/sbin command -v "$program" >/dev/null || skip "$program is not installed"
+done
+for program in /sbin/init /usr/bin/systemctl /usr/bin/git /usr/sbin/userdel /sbin/modprobe; do
+  [ -e "$program" ] || skip "this machine has no $program to be copied"
 done
 kernel=$(find /boot -name 'vmlinuz-6.1*' | sort -V | tail -n 1)
 [ -n "$kernel" ] || skip "no Debian kernel in /boot"
@@ -27,25 +30,61 @@ root=$scratch/root
 
 # ---- the package, and a Debian with what it depends on -------------------------------------------
 
+cmake --build "$build" --target moored_compressed >/dev/null
 (cd "$scratch" && cpack --config "$build/CPackConfig.cmake" -B "$scratch/package" >"$scratch/cpack.log" 2>&1) ||
   { cat "$scratch/cpack.log"; echo "FAIL vm systemd: the package cannot be made"; exit 1; }
 package=$(find "$scratch/package" -maxdepth 1 -name '*.deb')
-needed=$(dpkg-deb -f "$package" Depends | sed -E 's/\([^)]*\)//g; s/\|[^,]*//g; s/[ ]//g')
-packages=systemd-sysv,kmod,git,busybox-static,$needed
-name=debian-$(echo "$packages $version" | sha256sum | cut -c1-16).tar
-if [ ! -e "$build/vm/$name" ]; then
-  mkdir -p "$build/vm"
-  rm -f "$build"/vm/debian-*.tar
-  sources=$(find /etc/apt -name debian.sources -o -name sources.list | head -n 1)
-  mmdebstrap --quiet --variant=minbase --include="$packages" \
-    --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
-    --dpkgopt='path-exclude=/usr/share/locale/*' \
-    bookworm "$scratch/debian.tar" "$sources" >"$scratch/debian.log" 2>&1 ||
-    { tail -n 20 "$scratch/debian.log"; echo "FAIL vm systemd: no Debian could be made"; exit 1; }
-  mv "$scratch/debian.tar" "$build/vm/$name"
-fi
-mkdir "$root"
-tar -C "$root" --exclude='./dev/*' -xf "$build/vm/$name"
+needed=$(dpkg-deb -f "$package" Depends | sed -E 's/\([^)]*\)//g; s/\|[^,]*//g; s/[ ,]+/ /g')
+
+# The packages of this machine that the other one needs: named, essential, and what those depend on.
+list_packages() {
+  local essential word provider
+  # A name may stand for what another package provides.
+  for word in $needed; do
+    provider=$(dpkg-query -Wf '${Package} ${Provides}\n' |
+      sed -nE "s/^([^ ]+) (.*[ ,])?$word( .*|,.*)?\$/\1/p" | head -n 1)
+    needed="$needed $provider"
+  done
+  essential=$(dpkg-query -Wf '${Essential} ${Package}\n' | sed -n 's/^yes //p')
+  # shellcheck disable=SC2086
+  apt-cache depends --recurse --installed --no-recommends --no-suggests --no-conflicts --no-breaks \
+    --no-replaces --no-enhances systemd-sysv kmod git busybox-static passwd $needed $essential |
+    grep '^[a-z]' | sort -u | while read -r name; do
+    dpkg-query -Wf '${db:Status-Abbrev} ${binary:Package}\n' "$name" 2>/dev/null
+  done | sed -n 's/^ii  *//p'
+}
+
+# make_debian ROOT : their files as dpkg has them, and what their scripts would have made. No mirror
+# is asked, and nothing is unpacked a second time.
+make_debian() {
+  local root=$1 packages word
+  mkdir -p "$root"/usr/{bin,sbin,lib,lib64,lib32,libx32}  # what /bin and others are links to
+  packages=$(list_packages)
+  # shellcheck disable=SC2086
+  dpkg-query -L $packages | grep '^/' | grep -vE '^/usr/share/(man|doc|locale|perl|info)/' |
+    sort -u >"$scratch/files"
+  tar -C / --no-recursion --ignore-failed-read -cf - --files-from="$scratch/files" 2>/dev/null |
+    tar -C "$root" -xf -
+  mkdir -p "$root"/var/lib/dpkg/{info,updates}
+  : >"$root/var/lib/dpkg/available"
+  cp /var/lib/dpkg/info/format "$root/var/lib/dpkg/info/"
+  for word in $packages; do cp /var/lib/dpkg/info/"$word".* "$root/var/lib/dpkg/info/"; done
+  awk -v names="$packages" 'BEGIN { RS = ""; ORS = "\n\n"; n = split(names, list, /[ \n]+/)
+      for (i = 1; i <= n; ++i) { sub(/:.*/, "", list[i]); wanted[list[i]] = 1 } }
+    { split($0, lines, "\n"); sub(/^Package: /, "", lines[1]); if (lines[1] in wanted) print }' \
+    /var/lib/dpkg/status >"$root/var/lib/dpkg/status"
+  cp "$root/usr/share/base-passwd/passwd.master" "$root/etc/passwd"
+  cp "$root/usr/share/base-passwd/group.master" "$root/etc/group"
+  cp "$root/usr/share/libc-bin/nsswitch.conf" "$root/etc/nsswitch.conf"
+  sed 's/^\([^:]*\):.*/\1:*:19000:0:99999:7:::/' "$root/etc/passwd" >"$root/etc/shadow"
+  sed 's/^\([^:]*\):.*/\1:*::/' "$root/etc/group" >"$root/etc/gshadow"
+  chmod 640 "$root"/etc/{shadow,gshadow}
+  tr -d - </proc/sys/kernel/random/uuid >"$root/etc/machine-id"
+  [ -e "$root/usr/bin/awk" ] || ln -s mawk "$root/usr/bin/awk"
+  systemd-sysusers --root="$root" 2>/dev/null
+  ldconfig -r "$root"
+}
+make_debian "$root"
 
 # Only the modules that are needed, found by the kernel through modprobe as on any machine.
 modules() {
@@ -54,7 +93,7 @@ modules() {
       sed -n 's/^insmod \([^ ]*\).*/\1/p'
   done | awk '!seen[$0]++'
 }
-modules overlay veth nf_tables nf_nat nft_nat nft_masq nft_numgen nft_ct nft_fib_inet \
+modules overlay veth nf_tables nf_nat nft_nat nft_masq nft_numgen nft_hash nft_ct nft_fib_inet \
   nft_reject_inet nft_reject_ipv4 nft_chain_nat nf_conntrack_netlink nf_conntrack autofs4 |
   while read -r file; do install -D -m 644 "$file" "$root$file"; done
 cp /lib/modules/"$version"/modules.{builtin,builtin.modinfo,order} "$root/lib/modules/$version/"

@@ -21,7 +21,7 @@ fail() {
   systemd-cgls --no-pager /moored.slice 2>&1
   finish 1
 }
-pass() { echo "PASS vm systemd: $*"; }
+pass() { echo "PASS vm systemd: $*"; echo "TIME $SECONDS s"; }
 
 # need WHAT COMMAND... : the command holds, or everything ends
 need() {
@@ -52,6 +52,57 @@ containers() {
 }
 two_run() { [ "$(containers | wc -l)" = 2 ]; }
 changed() { local now; now=$(main_pid); [ "$now" != 0 ] && [ "$now" != "$1" ]; }
+# status_of PID FIELD : a line of the kernel's about a process
+status_of() { sed -n "s/^$2:[[:blank:]]*//p" "/proc/$1/status"; }
+# may PID BIT : whether its bounding set has the capability with this number
+may() { [ $((0x$(status_of "$1" CapBnd) >> $2 & 1)) = 1 ]; }
+# processes_of PROGRAM : pids of what runs from this file
+processes_of() {
+  local exe
+  for exe in /proc/[0-9]*/exe; do
+    [ "$(readlink "$exe")" = "$1" ] && cut -d/ -f3 <<<"$exe"
+  done
+}
+
+# What the units and the workers promise about rights.
+confined() {
+  local daemon worker bit
+  daemon=$(main_pid)
+  for bit in 16 17 22 32 33 34 35; do  # modules, raw ports, boot, MAC, syslog, wake
+    may "$daemon" "$bit" && fail "the daemon may still do what capability $bit allows"
+  done
+  may "$daemon" 21 || fail "the daemon lacks a capability that pods need"
+  [ "$(cat "/proc/$daemon/oom_score_adj")" = -999 ] || fail "the daemon's OOM score"
+  [ "$(stat -c %a:%U /run/moored /var/lib/moored | tr '\n' ' ')" = "711:root 700:root " ] ||
+    fail "modes of the daemon's directories: $(stat -c %a:%U /run/moored /var/lib/moored)"
+  worker=$(processes_of /usr/libexec/moored/moored-git | head -n 1)
+  [ -n "$worker" ] || fail "no worker reads the repository"
+  [ "$(status_of "$worker" Uid | cut -f1)" = "$(id -u moored-git)" ] || fail "the worker's user"
+  [ "$(status_of "$worker" CapEff)" = 0000000000000000 ] || fail "the worker's capabilities"
+  [ "$(status_of "$worker" Seccomp)" = 2 ] || fail "the worker has no filter"
+  [ "$(status_of "$worker" NoNewPrivs)" = 1 ] || fail "the worker may gain rights"
+  pass "daemon and worker have only the rights they need"
+}
+
+# A store of a newer version, told by its header, is refused in words and left alone.
+refuses_a_downgrade() {
+  local store=/var/lib/moored/store/moored.db before=$1
+  systemctl stop moored.service
+  [ ! -s $store-wal ] || fail "a store that was closed keeps a log"
+  dd if=$store of=/test/version bs=1 skip=60 count=4 status=none
+  printf '\0\0\0\143' | dd of=$store bs=1 seek=60 conv=notrunc status=none
+  sha256sum $store >/test/store.sum
+  systemctl start moored.service 2>/dev/null && fail "a store of a newer version is taken"
+  systemctl stop moored.service
+  journalctl --no-pager -n 20 -u moored.service -o cat | grep -q "written by a newer moored" ||
+    fail "a downgrade is not refused in words"
+  sha256sum --quiet -c /test/store.sum || fail "a store that was refused is changed"
+  dd if=/test/version of=$store bs=1 seek=60 conv=notrunc status=none
+  need "starts with its own store" systemctl start moored.service
+  pass "a store of a newer version is refused in words"
+  untouched "a downgrade that is refused" "$before"
+}
+
 # untouched WHAT BEFORE : the same two processes, of which the daemon knows
 untouched() {
   within 240 "the daemon answers after $1" answers
@@ -92,6 +143,8 @@ first_life() {
   [ -d "$holder" ] && [ ! -e /sys/fs/cgroup/system.slice/moored.service/pods ] ||
     fail "pods are not below the holder unit"
   pass "a push becomes pods below moored-pods.service"
+
+  confined
 
   local before daemon
   before=$(containers)
@@ -134,10 +187,7 @@ first_life() {
   within 240 "the new version runs" changed "$daemon"
   untouched "an upgrade of the package" "$before"
 
-  systemctl stop moored.service
-  two_run || fail "stopping the daemon ended pods"
-  need "starts" systemctl start moored.service
-  untouched "a stop of the daemon" "$before"
+  refuses_a_downgrade "$before"
 
   cat /proc/sys/kernel/random/boot_id >/test/boot_id
   echo 2 >/test/stage
@@ -172,7 +222,7 @@ second_life() {
     ls /sys/class/net | grep -v '^lo$'
     ip route
     grep moored /proc/self/mountinfo /etc/passwd /etc/group
-    pgrep -a moored 2>/dev/null
+    for program in /proc/[0-9]*/exe; do readlink "$program" | grep moored; done
     ip -o address show dev lo | grep -v '127.0.0.1\|::1'
     find /var/lib/systemd -name '*moored*'
   )
