@@ -254,7 +254,7 @@ class ChildRun {
       groups.push_back(static_cast<std::uint32_t>(std::strtoul(group.c_str(), nullptr, 10)));
     }
     return rights::set_ids(static_cast<std::uint32_t>(step.number),
-                        static_cast<std::uint32_t>(step.second), groups);
+                           static_cast<std::uint32_t>(step.second), groups);
   }
 
   // All rights are gone by now; what waits here is what will run.
