@@ -2,6 +2,7 @@
 #include <catch2/catch.hpp>
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -289,6 +290,25 @@ TEST_CASE("a list of references without end is cut at the limit", "[transport]")
   REQUIRE_FALSE(look.head);
   CHECK(look.head.error().reason == "AdvertisementLimit");
   CHECK(look.head.error().code == Code::exhausted);
+}
+
+TEST_CASE("looking again and again takes no memory", "[transport]") {
+  const std::string references = packet("# service=git-upload-pack\n") + "0000" +
+                                 packet(kId + " HEAD" + std::string(1, '\0') + "ofs-delta\n") +
+                                 "0000";
+  TestServer server(always(http_response("200 OK", kAdvertisement, references)));
+  TempDirectory directory;
+  MirrorOptions options;
+  options.directory = directory / "mirror";
+  options.access.allow_local = true;
+  auto mirror = Mirror::open(*check_source_url(server.url(), true), options);
+  REQUIRE(mirror);
+  std::size_t settled = 0;
+  for (int i = 0; i < 150; ++i) {
+    REQUIRE((*mirror)->fetch("refs/heads/none", "").error().reason == "RefNotFound");
+    if (i == 20) settled = ::mallinfo2().uordblks;
+  }
+  CHECK(::mallinfo2().uordblks < settled + (1U << 20U));
 }
 
 TEST_CASE("a pack larger than the space for the source is refused", "[transport]") {
