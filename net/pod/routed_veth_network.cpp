@@ -27,6 +27,7 @@ bool is_instance(const std::string& text) {
 }
 
 constexpr const char* kRulesFile = "/net.rules";  // below the run directory
+constexpr int kRuleTries = 3;
 // How long the last links may take to go by themselves: 2 s in all.
 constexpr int kMaxLinkWaits = 200;
 constexpr std::chrono::milliseconds kLinkWait{10};
@@ -140,9 +141,15 @@ Result<int> find_loopback(RouteSocket& host) {
 
 // ---- the node ----------------------------------------------------------------------------------
 
+// Somebody may take the table away between the two: it is put there again, a few times.
 Status RoutedVethNetwork::State::put_rules(Inner& in) {
-  MOORED_CHECK(rules->apply(render_node_rules(rule_options())));
-  MOORED_TRY(in.listing, rules->read_table(table()));
+  Result<std::string> listing = std::string();
+  for (int tries = 0; tries < kRuleTries; ++tries) {
+    MOORED_CHECK(rules->apply(render_node_rules(rule_options())));
+    listing = rules->read_table(table());
+    if (listing || listing.error().code != Code::not_found) break;
+  }
+  MOORED_TRY(in.listing, std::move(listing));
   return write_file(options.run_directory + kRulesFile, in.listing, true);
 }
 
@@ -186,6 +193,7 @@ Status RoutedVethNetwork::State::adopt_pins(Inner& in) {
       MOORED_TRY(host, read_host_tables(in.host));
     }
     const auto inside = read_inside_tables(pin(uid));
+    if (!inside && inside.error().code == Code::exhausted) return Unexpected(inside.error());
     if (!inside) continue;  // a crash in the middle of its making: the next create completes it
     const auto found = read_allocation(*host, *inside, options.pods);
     if (!found || in.pool.is_used(found->address)) continue;

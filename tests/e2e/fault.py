@@ -26,17 +26,21 @@ from kill_yard import BEGINNINGS, STEPS, FirstStart, Tracer, Yard, is_alive
 CALLS = ("full", "io", "files", "processes")
 BY_HAND = ("stopped", "container", "git", "meddling")
 FAULTS = CALLS + BY_HAND
-STANDSTILL = 2.0  # seconds for which the daemon or git stands still
+NOTHING = "there was nothing"
+STANDSTILL = 1.0  # seconds for which the daemon or git stands still
 
 
 class Striker(RandomKiller):
     """Does the steps of the yard, and one fault in each."""
 
     TIMES = 20  # calls that fail in a row
+    MOST = 300  # where a call may fail, when the step is known to make more
+    FIRST = 20  # the first of them is within so many, until it is known how many a step makes
 
     def __init__(self, yard, dice, say=print):
         super().__init__(yard, dice, say)
         self.calls = {}  # how many calls of a kind a step makes
+        self.hits = 0    # rounds in which something was there to be hit
 
     def strike(self, step, fault):
         """One round. What it did, in words."""
@@ -49,6 +53,7 @@ class Striker(RandomKiller):
             what = getattr(self, fault)()
             if isinstance(step, BEGINNINGS):
                 self.yard.listen()
+            self.hits += what != NOTHING
         self.count(f"{fault} during {step.name}")
         self.say(f"{step.name}: {fault}: {what}")
         kept = (lambda pod: pod.startswith("anchor")) if fault == "container" else step.keeps
@@ -61,7 +66,7 @@ class Striker(RandomKiller):
 
     def let_fail(self, step, fault):
         yard = self.yard
-        most = self.calls.get((step.name, fault), 100)
+        most = self.calls.get((step.name, fault), self.FIRST)
         at = self.dice.randint(1, most)
         options = ["--fail", fault, "--times", self.TIMES]
         step.prepare()
@@ -77,6 +82,8 @@ class Striker(RandomKiller):
             self.calls[step.name, fault] = max(result["calls"], 1)
             what = f"only {result['calls']} calls, none failed"
         else:
+            self.hits += 1
+            self.calls[step.name, fault] = self.MOST
             what = f"{result['call']} {result['number']} ({result['thread']}) {result['target']}"
         pid = yard.find_daemon()
         if pid is None or not is_alive(pid):
@@ -115,7 +122,7 @@ class Striker(RandomKiller):
                 if children:
                     os.kill(int(children[0]), signal.SIGKILL)
                     return f"process {children[0]} of shim {shim}"
-        return "there was none"
+        return NOTHING
 
     def git(self):
         os.killpg(self.yard.world.children[0].pid, signal.SIGSTOP)
@@ -136,7 +143,7 @@ class Striker(RandomKiller):
                 space = self.dice.choice(spaces)
                 run("nsenter", f"--net={space}", "ip", "link", "del", "eth0", check=False)
                 done.append(f"eth0 of {space.name} deleted")
-        return ", ".join(done) or "nothing was there"
+        return ", ".join(done) or NOTHING
 
 
 def main():

@@ -216,6 +216,25 @@ TEST_CASE("what somebody changes in the kernel is told and put back", "[network]
   }
 }
 
+TEST_CASE("rules that are taken away while they are made are made once more", "[network]") {
+  REQUIRE_ROOT();
+  const OwnNamespace place;
+  auto options = make_options(place, "a1b2c3");
+  options.nft_program = place.directory() + "/nft";
+  const std::string once = place.directory() + "/once";
+  REQUIRE(write_file(options.nft_program,
+                     "#!/bin/sh\n/usr/sbin/nft \"$@\"; code=$?\n"
+                     "[ \"$1\" = -f ] && [ ! -e " + once + " ] &&\n"
+                     "  /usr/sbin/nft delete table ip moored_a1b2c3 2>/dev/null && touch " + once +
+                         "\nexit $code\n",
+                     true, 0755));
+  const auto network = open_network(options);
+  CHECK(path_exists(once));
+  CHECK(shell("nft list tables").out.find("moored_a1b2c3") != std::string::npos);
+  CHECK(network->correct({})->empty());
+  REQUIRE(network->remove_all());
+}
+
 TEST_CASE("whoever changes a network is named by the kernel", "[network]") {
   REQUIRE_ROOT();
   const OwnNamespace place;
