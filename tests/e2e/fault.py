@@ -33,7 +33,8 @@ STANDSTILL = 1.0  # seconds for which the daemon or git stands still
 class Striker(RandomKiller):
     """Does the steps of the yard, and one fault in each."""
 
-    TIMES = 20  # calls that fail in a row
+    # Calls that fail in a row. After each that fails on a broken disk the store waits for longer.
+    TIMES = {"full": 2, "io": 2, "files": 20, "processes": 20}
     MOST = 300  # where a call may fail, when the step is known to make more
     FIRST = 20  # the first of them is within so many, until it is known how many a step makes
 
@@ -68,7 +69,7 @@ class Striker(RandomKiller):
         yard = self.yard
         most = self.calls.get((step.name, fault), self.FIRST)
         at = self.dice.randint(1, most)
-        options = ["--fail", fault, "--times", self.TIMES]
+        options = ["--fail", fault, "--times", self.TIMES[fault]]
         step.prepare()
         if isinstance(step, BEGINNINGS):
             tracer = yard.start_traced(at, *options)
@@ -152,16 +153,18 @@ def main():
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--only", default="", help="faults whose name holds this")
     parser.add_argument("--step", default="", help="steps whose name holds this")
-    parser.add_argument("--times", type=int, default=Striker.TIMES, help="calls that fail in a row")
+    parser.add_argument("--times", type=int, help="calls that fail in a row")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--bin", help="directory of the programs")
     arguments = parser.parse_args()
     if arguments.bin:
         harness.BIN = pathlib.Path(arguments.bin).resolve()
+    harness.end_on_signal()
     yard = Yard()
     try:
         striker = Striker(yard, random.Random(arguments.seed), lambda text: print(text, flush=True))
-        striker.TIMES = arguments.times
+        if arguments.times:
+            striker.TIMES = dict.fromkeys(CALLS, arguments.times)
         for _ in range(arguments.rounds):
             for fault in FAULTS:
                 for kind in STEPS:

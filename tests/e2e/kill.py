@@ -287,6 +287,7 @@ def main():
     if arguments.yards > 1:
         run_side_by_side(arguments)
         return
+    harness.end_on_signal()
     yard = Yard()
     try:
         if arguments.every:
