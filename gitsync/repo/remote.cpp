@@ -317,8 +317,8 @@ Status RemoteSession::connect() {
   return status;
 }
 
-// Without insteadOf of the mirror's configuration: nothing may lead elsewhere, and libgit2 1.5 loses
-// 20 KiB for each line of it that it compares the URL with, which is 120 KiB a look.
+// Without insteadOf of the mirror's configuration: nothing may lead elsewhere, and libgit2 1.5
+// loses 20 KiB for each line of it that it compares the URL with, which is 120 KiB a look.
 Status RemoteSession::connect_to(const std::string& target) {
   git_remote* raw = nullptr;
   git_remote_create_options naming;
