@@ -28,6 +28,7 @@
 #include "runtime/image/content_store.hpp"
 #include "runtime/image/image_keeper.hpp"
 #include "runtime/image/pulling_store.hpp"
+#include "runtime/watch/layer_watch.hpp"
 #include "schema/base/log.hpp"
 #include "schema/ports/reports.hpp"
 
@@ -68,6 +69,7 @@ struct Daemon::State {
   std::jthread proxy_thread;
   std::jthread follower_thread;
   std::jthread keeper_thread;
+  std::jthread layer_thread;
   std::thread agent_thread;
   std::unique_ptr<Watchdog> watchdog;
 
@@ -88,6 +90,7 @@ void Daemon::State::start_threads() {
   });
   follower_thread = std::jthread([&p](std::stop_token stop) { p.follower->run(stop); });
   keeper_thread = std::jthread([&p](std::stop_token stop) { p.keeper->run(stop); });
+  if (p.layers) layer_thread = std::jthread([&p](std::stop_token stop) { p.layers->run(stop); });
   agent_thread = std::thread([this, &p] { p.agent->run(agent_stop); });
   watchdog = std::make_unique<Watchdog>(std::vector<Pulse>{
       {"loop", [&p] { return p.loop->rounds(); }, [&p] { p.inbox.wake(); }},
@@ -115,6 +118,8 @@ void Daemon::State::stop_acting() {
   if (parts->pulls) parts->pulls->stop();  // its threads wake the agent
   keeper_thread.request_stop();
   if (keeper_thread.joinable()) keeper_thread.join();
+  layer_thread.request_stop();
+  if (layer_thread.joinable()) layer_thread.join();
   // A hook may take as long as it likes; the executor waits for what is under way.
   if (parts->sandbox) parts->sandbox->abandon_probes();
   parts->executor.reset();

@@ -24,6 +24,7 @@
 #include "runtime/image/pulling_store.hpp"
 #include "runtime/image/unpack_worker.hpp"
 #include "runtime/watch/kernel_watch.hpp"
+#include "runtime/watch/layer_watch.hpp"
 #include "schema/base/log.hpp"
 #include "schema/host/file.hpp"
 #include "schema/host/programs.hpp"
@@ -173,6 +174,17 @@ void make_agent(Parts& parts) {
   });
 }
 
+// What an earlier daemon told is read from the record.
+Status make_layer_watch(Parts& parts) {
+  if (parts.configuration.drift == DriftMode::off) return {};
+  constexpr std::size_t kMostRecords = 10'000;
+  MOORED_TRY(const auto recorded, parts.store->read_drift(kMostRecords));
+  parts.layers = std::make_unique<watch::LayerWatch>(
+      watch::LayerWatchOptions{parts.configuration.run_dir, parts.configuration.node_name},
+      parts.inbox, parts.clock, recorded);
+  return {};
+}
+
 Status make_proxy(Parts& parts) {
   net::ProxyOptions options;
   options.rules.instance = parts.identity.instance;
@@ -242,6 +254,7 @@ Result<std::unique_ptr<Parts>> make_parts(const Configuration& configuration) {
   MOORED_CHECK(open_runtime(*parts));
   MOORED_CHECK(open_store(*parts));
   make_agent(*parts);
+  MOORED_CHECK(make_layer_watch(*parts));
   MOORED_CHECK(make_proxy(*parts));
   make_follower(*parts, git_user);
   make_loop(*parts);

@@ -28,6 +28,7 @@ class PullingStore;
 }
 namespace watch {
 class KernelWatch;
+class LayerWatch;
 }
 namespace net {
 class RoutedVethNetwork;
@@ -60,6 +61,7 @@ struct Parts {
   std::unique_ptr<image::ImageKeeper> keeper;
   std::unique_ptr<ThreadExecutor> executor;
   std::unique_ptr<Agent> agent;
+  std::unique_ptr<watch::LayerWatch> layers;  // absent: drift is not looked for
   std::unique_ptr<net::ServiceProxy> proxy;
   std::unique_ptr<WorkerReader> reader;
   std::unique_ptr<GitFollower> follower;

@@ -33,7 +33,8 @@ std::string describe(const struct stat& status) {
 
 class Search {
  public:
-  Search(std::int64_t since_micros, std::size_t limit) : since_(since_micros), limit_(limit) {}
+  Search(std::int64_t since_micros, std::size_t limit, std::size_t max_entries)
+      : since_(since_micros), limit_(limit), max_entries_(max_entries) {}
 
   // Takes the descriptor over. path: of the directory, without a slash at the end.
   void visit(UniqueFd fd, const std::string& path) {
@@ -43,7 +44,7 @@ class Search {
     while (const dirent* entry = ::readdir(directory.get())) {
       const std::string name = entry->d_name;
       if (name == "." || name == "..") continue;
-      if (++seen_ > kMaxEntries || found_.size() >= limit_) return;
+      if (++seen_ > max_entries_ || found_.size() >= limit_) return;
       judge(at, name, path + "/" + name);
     }
   }
@@ -71,6 +72,7 @@ class Search {
 
   std::int64_t since_;
   std::size_t limit_;
+  std::size_t max_entries_;
   std::size_t seen_ = 0;
   std::vector<ChangedFile> found_;
 };
@@ -82,11 +84,17 @@ FileMark mark_of(const struct stat& status) {
 }  // namespace
 
 std::vector<ChangedFile> find_changed_files(const std::string& layer, std::int64_t since_micros,
-                                            std::size_t limit) {
-  Search search(since_micros, limit);
+                                            std::size_t limit, std::size_t max_entries) {
+  Search search(since_micros, limit, max_entries);
   UniqueFd top(::open(layer.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (top) search.visit(std::move(top), {});
   return search.take();
+}
+
+std::optional<std::int64_t> read_change_time(const std::string& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) return std::nullopt;
+  return micros(status.st_ctim);
 }
 
 FileMark read_mark(const std::string& path) {

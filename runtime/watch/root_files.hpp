@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,11 +17,15 @@ struct ChangedFile {
 
 // Files of a container's writable layer whose state changed after a moment (microseconds since
 // 1970, wall time): with a read-only root the container itself cannot have done it. At most limit
-// of them, in the order of their paths; at most kMaxEntries are looked at. A directory counts only
+// of them, in the order of their paths; at most max_entries are looked at. A directory counts only
 // when nothing in it does. Nothing is followed, nothing is opened but directories.
 inline constexpr std::size_t kMaxEntries = 20'000;
 std::vector<ChangedFile> find_changed_files(const std::string& layer, std::int64_t since_micros,
-                                            std::size_t limit);
+                                            std::size_t limit,
+                                            std::size_t max_entries = kMaxEntries);
+// When a file itself changed last, in microseconds since 1970; nothing: there is none. Follows
+// links.
+std::optional<std::int64_t> read_change_time(const std::string& path);
 
 // What a running program was executed from: enough to tell that the file was exchanged.
 struct FileMark {
