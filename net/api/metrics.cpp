@@ -6,27 +6,22 @@ namespace moored::net::api {
 namespace {
 
 void measure_cache(const EncodingCache& cache, std::vector<MetricFamily>& out) {
-  MetricFamily looks{MetricType::counter,
-                     "moored_api_encoding_lookups_total",
-                     "Objects asked of the cache of encoded objects.",
-                     {},
-                     {}};
-  looks.samples.push_back({{{"result", "hit"}}, static_cast<double>(cache.hits())});
-  looks.samples.push_back({{{"result", "miss"}}, static_cast<double>(cache.misses())});
+  auto looks = make_counter("moored_api_encoding_lookups_total",
+                            "Objects asked of the cache of encoded objects.");
+  looks.add({{"result", "hit"}}, static_cast<double>(cache.hits()));
+  looks.add({{"result", "miss"}}, static_cast<double>(cache.misses()));
   out.push_back(std::move(looks));
-  out.push_back(make_metric(MetricType::gauge, "moored_api_encoding_cache_bytes",
-                            "Encoded objects kept.", static_cast<double>(cache.size_bytes())));
+  out.push_back(make_gauge("moored_api_encoding_cache_bytes", "Encoded objects kept.")
+                    .add({}, static_cast<double>(cache.size_bytes())));
 }
 
 void measure_state(const StateView& view, std::vector<MetricFamily>& out) {
-  out.push_back(make_metric(MetricType::gauge, "moored_store_resource_version",
-                            "Version of the recorded state.",
-                            static_cast<double>(view.resource_version())));
-  MetricFamily objects{MetricType::gauge, "moored_objects", "Recorded objects by kind.", {}, {}};
+  out.push_back(make_gauge("moored_store_resource_version", "Version of the recorded state.")
+                    .add({}, static_cast<double>(view.resource_version())));
+  auto objects = make_gauge("moored_objects", "Recorded objects by kind.");
   for (const auto* kind : all_kinds()) {
-    objects.samples.push_back(
-        {{{"group", std::string(kind->group)}, {"kind", std::string(kind->kind)}},
-         static_cast<double>(view.list(*kind).size())});
+    objects.add({{"group", std::string(kind->group)}, {"kind", std::string(kind->kind)}},
+                static_cast<double>(view.list(*kind).size()));
   }
   out.push_back(std::move(objects));
 }
@@ -36,8 +31,8 @@ void measure_state(const StateView& view, std::vector<MetricFamily>& out) {
 Response answer_metrics(const ApiContext& context) {
   std::vector<MetricFamily> families;
   measure_state(*context.state.view(), families);
-  families.push_back(make_metric(MetricType::gauge, "moored_api_streams",
-                                 "Watches and followed logs being sent.", context.streams.open()));
+  families.push_back(make_gauge("moored_api_streams", "Watches and followed logs being sent.")
+                         .add({}, context.streams.open()));
   measure_cache(context.cache, families);
   for (auto* meter : context.meters)
     meter->measure(families);

@@ -53,28 +53,22 @@ void RequestMeter::count_refused(int status) {
 }
 
 void RequestMeter::measure(std::vector<MetricFamily>& out) const {
-  MetricFamily requests{
-      MetricType::counter, "moored_api_requests_total", "Requests answered.", {}, {}};
-  MetricFamily refused{MetricType::counter,
-                       "moored_api_refused_requests_total",
-                       "Requests refused before they were looked at: framing, limits, host.",
-                       {},
-                       {}};
-  MetricFamily seconds{MetricType::histogram,
-                       "moored_api_request_duration_seconds",
-                       "Time from a whole request to the head of its answer.",
-                       {},
-                       {}};
+  auto requests = make_counter("moored_api_requests_total", "Requests answered.");
+  auto refused =
+      make_counter("moored_api_refused_requests_total",
+                   "Requests refused before they were looked at: framing, limits, host.");
+  auto seconds = make_histogram("moored_api_request_duration_seconds",
+                                "Time from a whole request to the head of its answer.");
   counts_.with([&](const Counts& counts) {
     for (const auto& [key, count] : counts.requests) {
       const auto& [method, route, status] = key;
-      requests.samples.push_back({{{"method", std::string(method)},
-                                   {"route", std::string(route)},
-                                   {"code", std::to_string(status)}},
-                                  static_cast<double>(count)});
+      requests.add({{"method", std::string(method)},
+                    {"route", std::string(route)},
+                    {"code", std::to_string(status)}},
+                   static_cast<double>(count));
     }
     for (const auto& [status, count] : counts.refused) {
-      refused.samples.push_back({{{"code", std::to_string(status)}}, static_cast<double>(count)});
+      refused.add({{"code", std::to_string(status)}}, static_cast<double>(count));
     }
     for (const auto& [route, histogram] : counts.seconds) {
       seconds.distributions.push_back({{{"route", std::string(route)}},

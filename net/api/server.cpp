@@ -21,19 +21,18 @@ class ServerMeter final : public MetricSource {
     requests.measure(out);
     const auto counters = transport->counters();
     const auto number = [](std::int64_t value) { return static_cast<double>(value); };
-    out.push_back({MetricType::gauge,
-                   "moored_api_connections",
-                   "Open connections; idle ones have no request under way.",
-                   {{{{"state", "busy"}}, number(counters.open - counters.waiting)},
-                    {{{"state", "idle"}}, number(counters.waiting)}},
-                   {}});
-    out.push_back({MetricType::counter,
-                   "moored_api_accepts_total",
-                   "Connections by what became of them; evicted ones made room for another.",
-                   {{{{"result", "accepted"}}, number(counters.accepted - counters.refused)},
-                    {{{"result", "refused"}}, number(counters.refused)},
-                    {{{"result", "evicted"}}, number(counters.evicted)}},
-                   {}});
+    auto open = make_gauge("moored_api_connections",
+                           "Open connections; idle ones have no request under way.");
+    open.add({{"state", "busy"}}, number(counters.open - counters.waiting));
+    open.add({{"state", "idle"}}, number(counters.waiting));
+    auto accepts =
+        make_counter("moored_api_accepts_total",
+                     "Connections by what became of them; evicted ones made room for another.");
+    accepts.add({{"result", "accepted"}}, number(counters.accepted - counters.refused));
+    accepts.add({{"result", "refused"}}, number(counters.refused));
+    accepts.add({{"result", "evicted"}}, number(counters.evicted));
+    out.push_back(std::move(open));
+    out.push_back(std::move(accepts));
   }
 };
 

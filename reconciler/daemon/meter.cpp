@@ -21,8 +21,15 @@
 namespace moored {
 namespace {
 
-// Open drift beyond this is not counted one by one.
-constexpr std::size_t kMaxDrift = 10'000;
+// The first words of what docs/drift.md says a record's field can be. Whatever else comes counts
+// as "other", so that nothing a container or a person names can make a series.
+// clang-format off
+constexpr std::array<std::string_view, 22> kDriftKinds{
+    "process", "capabilities", "seccomp", "noNewPrivileges", "executable", "root", "mount",
+    "cgroup.memory.max", "cgroup.cpu.max", "cgroup.cpu.shares", "cgroup.pids.max",
+    "cgroup.procs", "cgroup.freeze", "oomScoreAdjust", "namespace",
+    "link", "address", "route", "neighbour", "forwarding", "rule", "layer"};
+// clang-format on
 constexpr std::array<const char*, 5> kPhases{"Pending", "Running", "Succeeded", "Failed",
                                              "Unknown"};
 
@@ -53,46 +60,34 @@ double file_bytes(const std::string& path) {
 }  // namespace
 
 void measure_sources(const StateView& view, std::vector<MetricFamily>& out) {
-  MetricFamily ready{MetricType::gauge,
-                     "moored_source_ready",
-                     "1 while the newest look at the source went well.",
-                     {},
-                     {}};
-  MetricFamily suspended{
-      MetricType::gauge, "moored_source_suspended", "1 while the source is not looked at.", {}, {}};
-  MetricFamily fetched{MetricType::gauge,
-                       "moored_source_revision_timestamp_seconds",
-                       "When the newest revision of the source was fetched.",
-                       {},
-                       {}};
+  auto ready =
+      make_gauge("moored_source_ready", "1 while the newest look at the source went well.");
+  auto suspended = make_gauge("moored_source_suspended", "1 while the source is not looked at.");
+  auto fetched = make_gauge("moored_source_revision_timestamp_seconds",
+                            "When the newest revision of the source was fetched.");
   for (const auto& object : view.list(kind_of<GitRepository>())) {
     const auto& source = object.as<GitRepository>();
     const MetricLabels labels{{"source", full_name(source.metadata)}};
-    ready.samples.push_back({labels, is_ready(source.status.conditions)});
-    suspended.samples.push_back({labels, source.spec.suspend ? 1.0 : 0.0});
+    ready.add(labels, is_ready(source.status.conditions));
+    suspended.add(labels, source.spec.suspend ? 1.0 : 0.0);
     const auto& artifact = source.status.artifact;
     if (artifact && artifact->last_update_time) {
-      fetched.samples.push_back({labels, seconds_of(*artifact->last_update_time)});
+      fetched.add(labels, seconds_of(*artifact->last_update_time));
     }
   }
-  MetricFamily unit_ready{
-      MetricType::gauge, "moored_unit_ready", "1 while all objects of the unit are well.", {}, {}};
-  MetricFamily unit_behind{MetricType::gauge,
-                           "moored_unit_behind",
-                           "1 while the revision tried last is not the one applied.",
-                           {},
-                           {}};
-  MetricFamily unit_objects{
-      MetricType::gauge, "moored_unit_objects", "Objects that the unit declares.", {}, {}};
+  auto unit_ready = make_gauge("moored_unit_ready", "1 while all objects of the unit are well.");
+  auto unit_behind =
+      make_gauge("moored_unit_behind", "1 while the revision tried last is not the one applied.");
+  auto unit_objects = make_gauge("moored_unit_objects", "Objects that the unit declares.");
   for (const auto& object : view.list(kind_of<Kustomization>())) {
     const auto& unit = object.as<Kustomization>();
     const auto& status = unit.status;
     const MetricLabels labels{{"unit", full_name(unit.metadata)}};
-    unit_ready.samples.push_back({labels, is_ready(status.conditions)});
+    unit_ready.add(labels, is_ready(status.conditions));
     const bool behind = status.last_applied_revision != status.last_attempted_revision;
-    unit_behind.samples.push_back({labels, behind ? 1.0 : 0.0});
+    unit_behind.add(labels, behind ? 1.0 : 0.0);
     const double objects = status.inventory ? number(status.inventory->entries.size()) : 0;
-    unit_objects.samples.push_back({labels, objects});
+    unit_objects.add(labels, objects);
   }
   for (auto* family : {&ready, &suspended, &fetched, &unit_ready, &unit_behind, &unit_objects}) {
     out.push_back(std::move(*family));
@@ -100,52 +95,60 @@ void measure_sources(const StateView& view, std::vector<MetricFamily>& out) {
 }
 
 void measure_pods(const StateView& view, std::vector<MetricFamily>& out) {
-  MetricFamily pods{MetricType::gauge, "moored_pods", "Pods by phase.", {}, {}};
-  MetricFamily restarts{MetricType::counter,
-                        "moored_container_restarts_total",
-                        "Restarts of a container of a pod that exists.",
-                        {},
-                        {}};
+  auto pods = make_gauge("moored_pods", "Pods by phase.");
+  auto restarts = make_counter("moored_container_restarts_total",
+                               "Restarts of a container of a pod that exists.");
   std::map<std::string, int> phases;
   for (const auto& object : view.list(kind_of<Pod>())) {
     const auto& pod = object.as<Pod>();
     ++phases[pod.status.phase];
     for (const auto& container : pod.status.container_statuses) {
-      restarts.samples.push_back({{{"namespace", pod.metadata.namespace_name},
-                                   {"pod", pod.metadata.name},
-                                   {"container", container.name}},
-                                  number(container.restart_count)});
+      restarts.add({{"namespace", pod.metadata.namespace_name},
+                    {"pod", pod.metadata.name},
+                    {"container", container.name}},
+                   number(container.restart_count));
     }
   }
   for (const auto* phase : kPhases) {
-    pods.samples.push_back({{{"phase", phase}}, number(phases[phase])});
+    pods.add({{"phase", phase}}, number(phases[phase]));
   }
   out.push_back(std::move(pods));
   out.push_back(std::move(restarts));
 }
 
+void measure_drift(const Store& store, std::vector<MetricFamily>& out) {
+  auto open = make_gauge("moored_drift_open",
+                         "Differences between desired and observed that are not put right.");
+  auto counts = store.count_open_drift();
+  std::size_t other = 0;
+  for (const auto kind : kDriftKinds) {
+    const std::string word(kind);
+    open.add({{"kind", word}}, number(counts[word]));
+    counts.erase(word);
+  }
+  for (const auto& [kind, count] : counts)
+    other += count;
+  out.push_back(std::move(open.add({{"kind", "other"}}, number(other))));
+}
+
 void measure_process(std::vector<MetricFamily>& out) {
-  out.push_back({MetricType::gauge,
-                 "moored_build_version_info",
-                 "1, with the version of the program.",
-                 {{{{"version", MOORED_VERSION}}, 1}},
-                 {}});
+  out.push_back(make_gauge("moored_build_version_info", "1, with the version of the program.")
+                    .add({{"version", MOORED_VERSION}}, 1));
   const auto usage = read_process_usage();
   if (!usage) return;  // without /proc there is nothing to say
-  out.push_back(make_metric(MetricType::counter, "process_cpu_seconds_total",
-                            "User and system time spent.", usage->cpu_seconds));
-  out.push_back(make_metric(MetricType::gauge, "process_start_time_seconds",
-                            "Start of the process since 1970.", usage->start_time_seconds));
-  out.push_back(make_metric(MetricType::gauge, "process_resident_memory_bytes", "Resident memory.",
-                            number(usage->resident_bytes)));
-  out.push_back(make_metric(MetricType::gauge, "process_virtual_memory_bytes", "Virtual memory.",
-                            number(usage->virtual_bytes)));
-  out.push_back(make_metric(MetricType::gauge, "process_open_fds", "Open file descriptors.",
-                            number(usage->open_files)));
-  out.push_back(make_metric(MetricType::gauge, "process_max_fds", "Limit of open file descriptors.",
-                            number(usage->open_files_limit)));
+  out.push_back(make_counter("process_cpu_seconds_total", "User and system time spent.")
+                    .add({}, usage->cpu_seconds));
+  out.push_back(make_gauge("process_start_time_seconds", "Start of the process since 1970.")
+                    .add({}, usage->start_time_seconds));
+  out.push_back(make_gauge("process_resident_memory_bytes", "Resident memory.")
+                    .add({}, number(usage->resident_bytes)));
+  out.push_back(make_gauge("process_virtual_memory_bytes", "Virtual memory.")
+                    .add({}, number(usage->virtual_bytes)));
   out.push_back(
-      make_metric(MetricType::gauge, "process_threads", "Threads.", number(usage->threads)));
+      make_gauge("process_open_fds", "Open file descriptors.").add({}, number(usage->open_files)));
+  out.push_back(make_gauge("process_max_fds", "Limit of open file descriptors.")
+                    .add({}, number(usage->open_files_limit)));
+  out.push_back(make_gauge("process_threads", "Threads.").add({}, number(usage->threads)));
 }
 
 // The parts are complete when this is made; the meter of revisions reads where they stand.
@@ -153,10 +156,9 @@ DaemonMeter::DaemonMeter(Parts& parts) : parts_(parts), revisions_(*parts.store)
 
 void DaemonMeter::measure_queues(std::vector<MetricFamily>& out) const {
   using Lane = Executor::Lane;
-  MetricFamily depth{
-      MetricType::gauge, "moored_queue_depth", "What waits to be worked on.", {}, {}};
+  auto depth = make_gauge("moored_queue_depth", "What waits to be worked on.");
   const auto add = [&](const char* name, std::size_t size) {
-    depth.samples.push_back({{{"queue", name}}, number(size)});
+    depth.add({{"queue", name}}, number(size));
   };
   add("facts", parts_.inbox.size());
   add("objects", parts_.loop->queue_size());
@@ -165,43 +167,19 @@ void DaemonMeter::measure_queues(std::vector<MetricFamily>& out) const {
     add("probes", parts_.executor->size(Lane::probe));
   }
   out.push_back(std::move(depth));
-  out.push_back(make_metric(MetricType::gauge, "moored_objects_failing",
-                            "Objects whose plan was not recorded and is tried again.",
-                            number(parts_.loop->failing_count())));
-  out.push_back(make_metric(MetricType::counter, "moored_facts_left_out_total",
-                            "Facts that found the inbox full.", number(parts_.inbox.left_out())));
-}
-
-void DaemonMeter::measure_drift(std::vector<MetricFamily>& out) const {
-  const auto drift = parts_.store->read_drift(kMaxDrift);
-  if (!drift) return;  // the store's own trouble shows in /readyz
-  MetricFamily open{MetricType::gauge,
-                    "moored_drift_open",
-                    "Differences between desired and observed that are not put right.",
-                    {},
-                    {}};
-  std::map<std::string, int> fields;
-  for (const auto& record : *drift)
-    fields[record.field] += record.corrected_at ? 0 : 1;
-  int all = 0;
-  for (const auto& [field, count] : fields)
-    all += count;
-  out.push_back(make_metric(MetricType::gauge, "moored_drift_open_records",
-                            "Open differences of all fields.", all));
-  for (const auto& [field, count] : fields) {
-    open.samples.push_back({{{"field", field}}, number(count)});
-  }
-  out.push_back(std::move(open));
+  out.push_back(make_gauge("moored_objects_failing",
+                           "Objects whose plan was not recorded and is tried again.")
+                    .add({}, number(parts_.loop->failing_count())));
+  out.push_back(make_counter("moored_facts_left_out_total", "Facts that found the inbox full.")
+                    .add({}, number(parts_.inbox.left_out())));
 }
 
 void DaemonMeter::measure_store(std::vector<MetricFamily>& out) const {
   const auto base = parts_.configuration.state_dir + "/store/moored.db";
-  out.push_back(
-      {MetricType::gauge,
-       "moored_store_file_bytes",
-       "Size of the database and of its log of writes.",
-       {{{{"file", "database"}}, file_bytes(base)}, {{{"file", "log"}}, file_bytes(base + "-wal")}},
-       {}});
+  auto sizes =
+      make_gauge("moored_store_file_bytes", "Size of the database and of its log of writes.");
+  sizes.add({{"file", "database"}}, file_bytes(base));
+  out.push_back(std::move(sizes.add({{"file", "log"}}, file_bytes(base + "-wal"))));
 }
 
 void DaemonMeter::close() {
@@ -259,7 +237,7 @@ void DaemonMeter::measure(std::vector<MetricFamily>& out) {
   revisions_.measure(out);
   measure_sources(*view, out);
   measure_pods(*view, out);
-  measure_drift(out);
+  measure_drift(*parts_.store, out);
   measure_queues(out);
   measure_store(out);
 }

@@ -23,7 +23,6 @@ class DaemonMeter final : public MetricSource, public UsageReader {
 
  private:
   void measure_queues(std::vector<MetricFamily>& out) const;
-  void measure_drift(std::vector<MetricFamily>& out) const;
   void measure_store(std::vector<MetricFamily>& out) const;
 
   Parts& parts_;
@@ -35,6 +34,8 @@ class DaemonMeter final : public MetricSource, public UsageReader {
 // Sources, units and pods as they are recorded. Pure.
 void measure_sources(const StateView& view, std::vector<MetricFamily>& out);
 void measure_pods(const StateView& view, std::vector<MetricFamily>& out);
+// Open differences by kind, from the store's memory. As many series whatever drifts.
+void measure_drift(const Store& store, std::vector<MetricFamily>& out);
 // This process and which program it is, under the names that all clients of Prometheus use.
 void measure_process(std::vector<MetricFamily>& out);
 // The node's usage out of the texts of /proc/stat and /proc/meminfo. Errors: corrupt.

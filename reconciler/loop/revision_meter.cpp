@@ -84,20 +84,16 @@ void RevisionMeter::follow(Counts& counts, const StateView& view, bool count) co
 }
 
 void RevisionMeter::measure(std::vector<MetricFamily>& out) {
-  MetricFamily ends{
-      MetricType::counter, "moored_revisions_total", "Revisions by how they ended.", {}, {}};
-  MetricFamily ready{MetricType::histogram,
-                     "moored_revision_ready_seconds",
-                     "Time from a pushed revision being seen to all of it being ready.",
-                     {},
-                     {}};
+  auto ends = make_counter("moored_revisions_total", "Revisions by how they ended.");
+  auto ready = make_histogram("moored_revision_ready_seconds",
+                              "Time from a pushed revision being seen to all of it being ready.");
   counts_.with([&](Counts& counts) {
     const auto view = store_.view();
     find_new(counts, *view);
     follow(counts, *view, true);
     for (const auto outcome : kOutcomes) {
-      ends.samples.push_back({{{"outcome", std::string(outcome)}},
-                              static_cast<double>(counts.outcomes[std::string(outcome)])});
+      ends.add({{"outcome", std::string(outcome)}},
+               static_cast<double>(counts.outcomes[std::string(outcome)]));
     }
     ready.distributions.push_back(
         {{}, counts.seconds.bounds(), counts.seconds.counts(), counts.seconds.sum()});

@@ -301,6 +301,16 @@ Result<std::vector<DriftRecord>> read_drift_rows(Connection& connection, std::si
   return out;
 }
 
+Result<std::size_t> count_open_drift_rows(Connection& connection) {
+  std::size_t count = 0;
+  MOORED_CHECK(connection.query("SELECT count(*) FROM drift WHERE corrected_at IS NULL", {},
+                                [&](const Row& row) -> Status {
+                                  count = static_cast<std::size_t>(row.integer(0));
+                                  return {};
+                                }));
+  return count;
+}
+
 std::string gvk_text(const Kind& kind) {
   return kind.api_version() + "/" + std::string(kind.kind);
 }

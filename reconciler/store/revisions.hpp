@@ -32,6 +32,7 @@ Result<std::vector<Change>> read_changes(Connection& connection, const Sealer& s
                                          const Kind* kind, std::int64_t after, std::size_t limit);
 // Open drift records and the newest closed ones, newest onset first.
 Result<std::vector<DriftRecord>> read_drift_rows(Connection& connection, std::size_t limit);
+Result<std::size_t> count_open_drift_rows(Connection& connection);
 
 // The text of a kind in the gvk column, and back (nullptr: unknown).
 std::string gvk_text(const Kind& kind);

@@ -94,6 +94,27 @@ PersistentMap<std::string, DriftRecord> still_open(
 
 }  // namespace
 
+std::string drift_kind(std::string_view field) {
+  return std::string(field.substr(0, field.find_first_of("[:")));
+}
+
+void Ledger::take(const DriftRecord& record) {
+  const auto open_of = [&](const std::string& kind) {
+    const auto* count = open_drift.find(kind);
+    return count != nullptr ? *count : 0;
+  };
+  if (const auto* known = drift.find(record.id); known != nullptr && !known->corrected_at) {
+    const auto kind = drift_kind(known->field);
+    const auto left = open_of(kind) - 1;
+    open_drift = left > 0 ? open_drift.with(kind, left) : open_drift.without(kind);
+  }
+  if (!record.corrected_at) {
+    const auto kind = drift_kind(record.field);
+    open_drift = open_drift.with(kind, open_of(kind) + 1);
+  }
+  drift = drift.with(record.id, record);
+}
+
 // All or nothing: a plan that fails half way leaves the stage as it was. Revisions learn the number
 // of their audit row only afterwards, because it is made from all of them.
 Status Stage::add(const Plan& plan, const Cause& cause) {
@@ -240,7 +261,7 @@ void Stage::add_drift(const DriftRecord& record, AuditParts& parts) {
       return;
     }
   }
-  ledger_.drift = ledger_.drift.with(record.id, record);
+  ledger_.take(record);
   drift_.push_back(record);
   parts.drift.items.push_back(audit_drift(record));
   parts.subjects.push_back(record.object.text());

@@ -26,6 +26,10 @@ struct Ledger {
   std::string store_id;
   AuditEnd audit;
   PersistentMap<std::string, DriftRecord> drift;  // open, and those closed last; by id
+  PersistentMap<std::string, std::size_t> open_drift;  // how many are open; by kind, never 0
+
+  // Puts a record in the place of the one with its id, and counts.
+  void take(const DriftRecord& record);
 };
 
 // Collects plans over a growing state. add() takes a plan as a whole or not at all, so one refused
@@ -81,6 +85,8 @@ class Stage {
 // The uid that a replay gives again: from store id, key and resource version.
 std::string derive_object_uid(std::string_view store_id, const ObjectKey& key,
                               std::int64_t resource_version);
+// The kind of difference: the field without the container, process or path that follows.
+std::string drift_kind(std::string_view field);
 // SHA-256 of an object's JSON, cut to 32 digits.
 std::string json_digest(std::string_view json);
 

@@ -144,6 +144,7 @@ struct Store::State {
   mutable std::atomic<bool> damaged{false};
   mutable ReaderPool readers;
   Guarded<std::shared_ptr<const Snapshot>> current;
+  Guarded<PersistentMap<std::string, std::size_t>> open_drift;  // the ledger's, for readers
   struct Listeners {
     int last_token = 0;
     std::map<int, Listening> by_token;
@@ -160,10 +161,13 @@ Status Store::State::load() {
   MOORED_TRY(ledger.audit.seq, read_meta_number(opened, "audit_seq", 0));
   MOORED_TRY(auto hash, read_meta(opened, "audit_hash"));
   if (!hash.empty()) ledger.audit.hash = std::move(hash);
-  MOORED_TRY(const auto drift, read_drift_rows(opened, kRememberedDrift));
+  MOORED_TRY(const auto open, count_open_drift_rows(opened));
+  MOORED_TRY(const auto drift, read_drift_rows(opened, open + kRememberedDrift));
   ledger.drift = {};
+  ledger.open_drift = {};
   for (const DriftRecord& record : drift)
-    ledger.drift = ledger.drift.with(record.id, record);
+    ledger.take(record);
+  open_drift.with([&](auto& now) { now = ledger.open_drift; });
   MOORED_TRY(auto state, read_heads(opened, sealer));
   writer.emplace(std::move(opened));
   publish(state);
@@ -178,13 +182,13 @@ Status Store::State::reload_after_failure() {
   MOORED_CHECK(load());
   const auto found = current.with([](auto& now) { return now->resource_version(); });
   if (found < acknowledged) {
-    return Unexpected(Error{
-        Code::corrupt,
-        "the store has lost acknowledged records: it ends at version " + std::to_string(found) +
-            " instead of " + std::to_string(acknowledged),
-        "StoreCorrupt",
-        {},
-        {}});
+    return Unexpected(Error{Code::corrupt,
+                            "the store has lost acknowledged records: it ends at version " +
+                                std::to_string(found) + " instead of " +
+                                std::to_string(acknowledged),
+                            "StoreCorrupt",
+                            {},
+                            {}});
   }
   must_reopen = false;
   return {};
@@ -281,6 +285,9 @@ Result<RecordResult> Store::Batch::commit() {
     return Unexpected(std::move(written).error());
   }
   state.ledger = stage.ledger();
+  if (!stage.drift().empty()) {
+    state.open_drift.with([&](auto& now) { now = state.ledger.open_drift; });
+  }
   state.drop_anchor(result.resource_version);
   for (const StagedRevision& row : stage.revisions())
     result.changes.push_back(row.change);
@@ -385,13 +392,21 @@ AuditVerdict Store::audit_end() const {
 }
 
 Result<std::vector<DriftRecord>> Store::read_drift(std::size_t limit) const {
-  return state_->read(
-      [&](Connection& connection) { return read_drift_rows(connection, limit); });
+  return state_->read([&](Connection& connection) { return read_drift_rows(connection, limit); });
+}
+
+std::map<std::string, std::size_t> Store::count_open_drift() const {
+  std::map<std::string, std::size_t> out;
+  const auto counts = state_->open_drift.with([](const auto& now) { return now; });
+  counts.visit_all([&](const std::string& kind, std::size_t count) {
+    out[kind] = count;
+    return true;
+  });
+  return out;
 }
 
 Result<std::vector<ReceiptEntry>> Store::read_receipt(const std::string& sha) const {
-  return state_->read(
-      [&](Connection& connection) { return read_receipt_rows(connection, sha); });
+  return state_->read([&](Connection& connection) { return read_receipt_rows(connection, sha); });
 }
 
 Result<std::vector<AuditEntry>> Store::read_audit(const std::string& subject,

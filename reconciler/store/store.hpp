@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -79,6 +80,8 @@ class Store final : public StateSource, public RevisionSignal {
   Result<std::vector<AuditEntry>> read_audit(const std::string& subject, std::size_t limit) const;
   // Open drift first, then the newest.
   Result<std::vector<DriftRecord>> read_drift(std::size_t limit) const;
+  // How many differences are open, by kind (drift_kind()); from memory. None are 0.
+  std::map<std::string, std::size_t> count_open_drift() const;
   // Every row of the chain, and each recorded revision against the digest in its row.
   // Errors: corrupt (AuditBroken) naming the first row that was edited, removed or reordered.
   Result<AuditVerdict> verify_audit() const;

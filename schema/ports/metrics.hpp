@@ -36,6 +36,12 @@ struct MetricFamily {
   std::string help;
   std::vector<MetricSample> samples;              // of counters and gauges
   std::vector<MetricDistribution> distributions;  // of histograms
+
+  // One more number of a counter or gauge.
+  MetricFamily& add(MetricLabels labels, double value) {
+    samples.push_back({std::move(labels), value});
+    return *this;
+  }
 };
 
 // Measured when somebody asks, so that nobody who does not ask pays. Thread safe.
@@ -46,9 +52,15 @@ class MetricSource {
   virtual void measure(std::vector<MetricFamily>& out) = 0;
 };
 
-// A family of one number without labels.
-inline MetricFamily make_metric(MetricType type, std::string name, std::string help, double value) {
-  return {type, std::move(name), std::move(help), {{{}, value}}, {}};
+// Families to be filled: make_gauge("moored_pods", "Pods.").add({{"phase", "Running"}}, 3).
+inline MetricFamily make_gauge(std::string name, std::string help) {
+  return {MetricType::gauge, std::move(name), std::move(help), {}, {}};
+}
+inline MetricFamily make_counter(std::string name, std::string help) {
+  return {MetricType::counter, std::move(name), std::move(help), {}, {}};
+}
+inline MetricFamily make_histogram(std::string name, std::string help) {
+  return {MetricType::histogram, std::move(name), std::move(help), {}, {}};
 }
 
 }  // namespace moored

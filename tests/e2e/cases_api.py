@@ -235,12 +235,16 @@ SAMPLE = re.compile(r'([a-z_][a-z0-9_]*)(\{(?:[a-z_]+="(?:[^"\\]|\\["\\n])*",?)*
 
 def read_metrics(text):
     """Values by series, after the rules of the format: HELP and TYPE first, each series once."""
-    values, family, kind = {}, None, None
+    values, family, kind, families, buckets = {}, None, None, set(), {}
+    assert text.endswith("\n"), text[-80:]
     for line in text.splitlines():
         if line.startswith("# HELP "):
             family, kind = line.split(" ")[2], None
             assert len(line.split(" ", 3)) == 4, line
+            assert family not in families, line
+            families.add(family)
         elif line.startswith("# TYPE "):
+            assert kind is None, line
             _, _, name, kind = line.split(" ")
             assert name == family and kind in ("counter", "gauge", "histogram"), line
             assert name.endswith("_total") == (kind == "counter"), line
@@ -252,7 +256,38 @@ def read_metrics(text):
             series = match[1] + (match[2] or "")
             assert series not in values, line
             values[series] = float(match[3])
+            if match[1] == f"{family}_bucket":
+                assert kind == "histogram", line
+                labels, bound = re.fullmatch(r'\{(.*?),?le="([^"]+)",?\}', match[2]).groups()
+                rising = buckets.setdefault((family, labels), [(float("-inf"), 0)])
+                assert rising[-1][0] < float(bound) and rising[-1][1] <= values[series], line
+                rising.append((float(bound), values[series]))
+    for (name, labels), rising in buckets.items():
+        count = values[f"{name}_count" + (f"{{{labels}}}" if labels else "")]
+        assert rising[-1] == (float("inf"), count), (name, labels, rising)
     return values
+
+
+class TheRules(unittest.TestCase):
+    """The reader above says no to what Prometheus would not take."""
+
+    GOOD = ("# HELP a_total A.\n# TYPE a_total counter\na_total{b=\"x\\n\\\"\"} 1\n"
+            "# HELP c_seconds C.\n# TYPE c_seconds histogram\nc_seconds_bucket{le=\"1\"} 1\n"
+            "c_seconds_bucket{le=\"+Inf\"} 2\nc_seconds_sum 3\nc_seconds_count 2\n")
+    BREACHES = (("} 1\n#", "} 1\na_total{b=\"x\\n\\\"\"} 1\n#"), ("\\n", "\\t"), ("\\\"", "\""),
+                ("a_total", "a"), ("counter", "gauge"), ("# HELP a_total A.\n", ""),
+                ("# TYPE a_total counter\n", ""), ("# TYPE c", "# TYPE c_seconds gauge\n# TYPE c"),
+                ("# HELP c_seconds", "# HELP a_total"), ("le=\"1\"", "le=\"inf\""),
+                ("1\"} 1", "1\"} 4"), ("Inf\"} 2", "Inf\"} 3"), ("c_seconds_count 2\n", ""),
+                ("c_seconds_sum", "d_sum"), ("count 2\n", "count 2"), ("sum 3", "sum three"))
+
+    def test_a_breach_of_any_rule_is_seen(self):
+        self.assertEqual(read_metrics(self.GOOD)["c_seconds_count"], 2)
+        for old, new in self.BREACHES:
+            self.assertIn(old, self.GOOD)
+            with self.subTest(old=old, new=new), self.assertRaises((AssertionError, KeyError,
+                                                                    ValueError)):
+                read_metrics(self.GOOD.replace(old, new, 1))
 
 
 class Metrics(Served):
@@ -278,7 +313,7 @@ class Metrics(Served):
         self.assertEqual(before['moored_source_ready{source="moored-system/default"}'], 1)
         self.assertEqual(before['moored_unit_ready{unit="moored-system/default"}'], 1)
         self.assertEqual(before['moored_unit_objects{unit="moored-system/default"}'], 3)
-        self.assertEqual(before['moored_drift_open_records'], 0)
+        self.assertEqual(before['moored_drift_open{kind="process"}'], 0)
         self.assertEqual(before['moored_objects{group="",kind="Secret"}'], 1)
         self.assertGreater(before['process_resident_memory_bytes'], 1 << 20)
         self.assertGreater(before['process_open_fds'], 3)

@@ -49,7 +49,7 @@ TEST_CASE("metrics: the text is what the format asks for") {
 
 TEST_CASE("metrics: numbers read back as they were") {
   const auto text_of = [](double value) {
-    const auto text = write_metrics({make_metric(MetricType::gauge, "x", "X.", value)});
+    const auto text = write_metrics({make_gauge("x", "X.").add({}, value)});
     const auto line = text.substr(text.rfind("\nx ") + 3);
     return line.substr(0, line.size() - 1);
   };
@@ -108,7 +108,7 @@ TEST_CASE("metrics: other parts are measured when somebody asks") {
   struct Part final : MetricSource {
     int asked = 0;
     void measure(std::vector<MetricFamily>& out) override {
-      out.push_back(make_metric(MetricType::gauge, "moored_part", "A part.", ++asked));
+      out.push_back(make_gauge("moored_part", "A part.").add({}, ++asked));
     }
   } part;
   test::FakeApi api;

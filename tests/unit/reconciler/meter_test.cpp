@@ -4,8 +4,11 @@
 #include <catch2/catch.hpp>
 
 #include <cmath>
+#include <regex>
+#include <sstream>
 
 #include "net/api/metrics_text.hpp"
+#include "schema/host/file.hpp"
 #include "schema/host/process_usage.hpp"
 #include "schema/model/flux.hpp"
 #include "tests/unit/net/metric_rules.hpp"
@@ -138,6 +141,78 @@ TEST_CASE("meter: pods by phase, restarts by container", "[meter]") {
   CHECK(rules.value("moored_pods{phase=\"Failed\"}") == 0);
   CHECK(rules.value("moored_container_restarts_total{namespace=\"default\",pod=\"web\","
                     "container=\"main\"}") == 3);
+}
+
+std::string open_of(const std::string& kind) {
+  return "moored_drift_open{kind=\"" + kind + "\"}";
+}
+
+TEST_CASE("meter: drift is counted while it is open, in series of moored's own words", "[meter]") {
+  TestDirectory directory;
+  const auto options = store_options(directory);
+  auto store = open_store(options);
+  std::size_t series = 0;
+  const auto ask = [&] {
+    return measured([&](auto& out) {
+      measure_drift(*store, out);
+      REQUIRE(out.size() == 1);
+      series = out[0].samples.size();
+    });
+  };
+  CHECK(ask().value(open_of("process")) == 0);
+  const auto few = series;
+  Plan plan;
+  for (const char* field : {"process[main]:4711", "root[main]:/a\"b\n}\\x 1", "process[main]:4712",
+                            "nobody knows this"}) {
+    DriftRecord drift;
+    drift.id = field;
+    drift.object = key_of<Pod>("default", "web");
+    drift.field = field;
+    drift.onset = at(1).wall;
+    plan.drift.push_back(drift);
+  }
+  record(*store, plan);
+  record(*store, plan);  // told again: the same difference
+  for (int opened = 0; opened < 2; ++opened) {
+    const auto rules = ask();
+    CHECK(rules.value(open_of("process")) == 2);
+    CHECK(rules.value(open_of("root")) == 1);
+    CHECK(rules.value(open_of("other")) == 1);
+    CHECK(series == few);
+    store.reset();
+    store = open_store(options);  // another daemon counts the same
+  }
+  for (auto& drift : plan.drift)
+    drift.corrected_at = at(2).wall;
+  plan.drift.pop_back();
+  record(*store, plan);
+  CHECK(ask().value(open_of("process")) == 0);
+  CHECK(ask().value(open_of("root")) == 0);
+  CHECK(ask().value(open_of("other")) == 1);
+  // The same difference once more: its record is opened again.
+  plan.drift[1].corrected_at.reset();
+  record(*store, plan);
+  CHECK(ask().value(open_of("root")) == 1);
+  CHECK(series == few);
+}
+
+// A kind that is not among the words of the metric would be counted as "other".
+TEST_CASE("meter: every field of docs/drift.md has its series", "[meter]") {
+  TestDirectory directory;
+  const auto store = open_store(store_options(directory));
+  const auto rules = measured([&](auto& out) { measure_drift(*store, out); });
+  std::istringstream lines(*read_file(MOORED_SOURCE_DIR "/docs/drift.md"));
+  static const std::regex field("`([a-zA-Z.]+)(\\[CONTAINER\\])?(:[A-Z]+)?`");
+  int found = 0;
+  for (std::string line; std::getline(lines, line) && line != "## What is not drift";) {
+    if (line.rfind("| `", 0) != 0) continue;
+    const auto cell = line.substr(0, line.find('|', 1));
+    for (std::sregex_iterator at(cell.begin(), cell.end(), field), end; at != end; ++at, ++found) {
+      INFO(at->str());
+      CHECK(rules.value(open_of((*at)[1])) == 0);
+    }
+  }
+  CHECK(found >= 22);
 }
 
 TEST_CASE("meter: the node's usage is what is neither idle nor free", "[meter]") {
