@@ -390,6 +390,7 @@ void LiveConnection::start_stream() {
 // gets to: both end the stream.
 void LiveConnection::watch_peer() {
   wire_->wait_readable([self = shared_from_this()](bool failed) {
+  source_->set_pull_bytes(shared_.options.limits.pull_bytes);
     if (!failed && self->streaming_) self->close();
   });
 }
@@ -421,7 +422,7 @@ void LiveConnection::pump() {
 }
 
 void LiveConnection::write_chunk() {
-  const bool full = out_.size() >= Stream::kPullBytes;
+  const bool full = out_.size() >= source_->pull_bytes();
   std::array<char, 20> size{};
   const int digits = old_ ? 0 : std::snprintf(size.data(), size.size(), "%zx\r\n", out_.size());
   out_.insert(0, size.data(), static_cast<std::size_t>(digits));

@@ -20,22 +20,24 @@ class UsageReader;
 
 namespace moored::net::api {
 
-// How many watches and followed logs may be open at once. Above it: 429.
-inline constexpr int kMaxStreams = 512;
-
-// Counts open streams, so that the limit holds over all connections. Thread safe.
+// Counts open watches and followed logs, so that the limit holds over all connections: above it
+// they are answered with 429. Thread safe.
 class StreamCount {
  public:
+  explicit StreamCount(int limit = 512) : limit_(limit) {}
+
   // Takes one place; false: all are taken.
   bool take() {
-    if (open_.fetch_add(1) < kMaxStreams) return true;
+    if (open_.fetch_add(1) < limit_) return true;
     open_.fetch_sub(1);
     return false;
   }
   void release() { open_.fetch_sub(1); }
   int open() const { return open_; }
+  int limit() const { return limit_; }
 
  private:
+  const int limit_;
   std::atomic<int> open_{0};
 };
 

@@ -34,14 +34,19 @@ struct Request {
 class Stream {
  public:
   virtual ~Stream() = default;
-  // Appends what is ready, at most about kPullBytes. False: the stream has ended.
+  // Appends what is ready, at most about pull_bytes(). False: the stream has ended.
   virtual bool pull(const Now& now, std::string& out) = 0;
   // When to pull again although no commit woke us.
   virtual MonoTime next_due() const = 0;
   // Becomes readable when there may be more; -1: only commits and next_due() count.
   virtual int change_fd() const { return -1; }
-  // How much one pull may append; the transport holds no more than this for a slow reader.
-  static constexpr std::size_t kPullBytes = 256U << 10U;
+  // How much one pull may append; the transport holds no more than this for a slow reader, and one
+  // object that may go beyond it.
+  std::size_t pull_bytes() const { return pull_bytes_; }
+  void set_pull_bytes(std::size_t bytes) { pull_bytes_ = bytes; }
+
+ private:
+  std::size_t pull_bytes_ = 256U << 10U;
 };
 
 // Shared with the connections that are still sending it.

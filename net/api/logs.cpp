@@ -130,7 +130,7 @@ class LogStream final : public Stream {
     const bool ended = state_ != nullptr && has_ended();
     due_ = now.mono + kLogRecheck;
     if (ended) reader_.finish();
-    while (out.size() < kPullBytes && !reader_.at_end()) {
+    while (out.size() < pull_bytes() && !reader_.at_end()) {
       const auto got = reader_.read_more(out);
       if (!got) return false;
       if (*got == 0) break;

@@ -40,9 +40,11 @@ class ServerMeter final : public MetricSource {
 
 struct ApiServer::State {
   State(const StateSource& source, RevisionSignal& signal_, const Reports& reports,
-        const Clock& clock)
-      : signal(signal_), feed(source), context{source, reports, clock, cache, streams,
-                                               feed,   {},      {},    {}} {}
+        const Clock& clock, std::size_t most_streams)
+      : signal(signal_),
+        streams(static_cast<int>(most_streams)),
+        feed(source),
+        context{source, reports, clock, cache, streams, feed, {}, {}, {}} {}
 
   RevisionSignal& signal;
   api::EncodingCache cache;
@@ -65,7 +67,7 @@ ApiServer::~ApiServer() {
 Result<std::unique_ptr<ApiServer>> ApiServer::start(ApiOptions options, const StateSource& state,
                                                     RevisionSignal& signal, const Reports& reports,
                                                     const Clock& clock) {
-  auto made = std::make_unique<State>(state, signal, reports, clock);
+  auto made = std::make_unique<State>(state, signal, reports, clock, options.limits.streams);
   api::TransportOptions transport;
   transport.listener = std::move(options.listener);
   if (!transport.listener) {

@@ -18,13 +18,16 @@ namespace moored::net::api {
 
 class TlsSource;
 
-// All can be changed by the operator; reaching one closes the connection it belongs to.
+// All can be changed by the operator (limits.api of moored.yaml); reaching one closes the
+// connection it belongs to unless said otherwise. The defaults are those of docs/api.md.
 struct TransportLimits {
   HeadLimits head;
   std::size_t body_bytes = 1U << 20U;
   std::size_t held_bytes = 256U << 20U;  // bodies being sent over all connections; then 429
   std::size_t connections = 4096;
   std::size_t per_address = 256;
+  std::size_t streams = 512;              // watches and followed logs; then 429
+  std::size_t pull_bytes = 256U << 10U;   // pulled at a time for one reader of a stream
   std::chrono::milliseconds header_time{10'000};  // for a head, and for the first byte of the first
   std::chrono::milliseconds idle_time{60'000};    // between requests
   std::chrono::milliseconds body_time{30'000};

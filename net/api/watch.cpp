@@ -159,7 +159,7 @@ void WatchStream::append_bookmark(bool end_of_initial, std::string& out) {
 
 // Stops when a pull's worth is written; the objects are held until the last one is out.
 void WatchStream::send_initial(const Now& now, std::string& out) {
-  while (next_initial_ < initial_.size() && out.size() < kPullBytes) {
+  while (next_initial_ < initial_.size() && out.size() < pull_bytes()) {
     const auto& object = initial_[next_initial_++];
     if (!options_.list.selection.matches_labels(object.meta().labels)) continue;
     const auto encoded = context_.cache.get(*target_.resource, object);
@@ -194,7 +194,7 @@ void WatchStream::send_change(const Change& change, const Now& now, std::string&
 
 // False: the stream cannot go on.
 bool WatchStream::send_changes(const Now& now, std::string& out) {
-  while (out.size() < kPullBytes) {
+  while (out.size() < pull_bytes()) {
     const auto reading = context_.feed.read(*target_.resource->stored, position_, kWatchBatch);
     if (!reading) {
       out += R"({"type":"ERROR","object":)" + status_json(failure_of(reading.error())) + "}\n";
@@ -202,7 +202,7 @@ bool WatchStream::send_changes(const Now& now, std::string& out) {
     }
     for (const auto& change : reading->changes) {
       send_change(change, now, out);
-      if (out.size() >= kPullBytes) return true;  // the rest is read again from position_
+      if (out.size() >= pull_bytes()) return true;  // the rest is read again from position_
     }
     if (reading->changes.size() < kWatchBatch) {
       position_ = std::max(position_, reading->known);
@@ -227,7 +227,7 @@ bool WatchStream::pull(const Now& now, std::string& out) {
   if (!initial_.empty() || announce_end_) send_initial(now, out);
   if (!initial_.empty() || announce_end_) return true;
   if (!send_changes(now, out)) return false;
-  if (out.size() < kPullBytes) send_bookmarks(now, out);
+  if (out.size() < pull_bytes()) send_bookmarks(now, out);
   return now.mono < deadline_;
 }
 
@@ -263,12 +263,12 @@ Result<MonoTime> parse_deadline(const Target& target, const Query& query, const 
 }
 
 // 429 with Retry-After: client-go waits and tries again by itself.
-Failure too_many_streams() {
+Failure too_many_streams(int limit) {
   Failure failure;
   failure.code = 429;
   failure.reason = "TooManyRequests";
   failure.message = "too many watches and followed logs are open (limit " +
-                    std::to_string(kMaxStreams) + "), please try again later";
+                    std::to_string(limit) + "), please try again later";
   failure.retry_after = 1;
   return failure;
 }
@@ -292,7 +292,7 @@ Response start_watch(const Target& target, const Query& query, const Choice& cho
     if (!kept) return refuse(failure_of(kept.error()));
   }
   StreamPlace place(context.streams);
-  if (!place) return refuse(too_many_streams());
+  if (!place) return refuse(too_many_streams(context.streams.limit()));
   auto stream = std::make_unique<WatchStream>(target, *std::move(options), context,
                                               std::move(place), *deadline, now);
   if (from_state) {

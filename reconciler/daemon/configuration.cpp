@@ -199,6 +199,7 @@ Result<Configuration> merge_configuration(const ConfigurationFile& file,
   MOORED_CHECK(set_policy(file, flags, out));
   MOORED_CHECK(set_images(file, out));
   MOORED_CHECK(set_drift(file, flags, out));
+  MOORED_TRY(out.api_limits, merge_limits(file.limits.value_or(LimitsSetting{})));
   MOORED_CHECK(choose_path(out.state_dir, file.state_dir, flags.state_dir, "state-dir"));
   MOORED_CHECK(choose_path(out.run_dir, file.run_dir, flags.run_dir, "run-dir"));
   MOORED_CHECK(choose_path(out.log_dir, file.log_dir, flags.log_dir, "log-dir"));

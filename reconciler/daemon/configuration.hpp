@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "gitsync/load/selection.hpp"
+#include "net/api/transport.hpp"
 #include "runtime/image/registry_settings.hpp"
 #include "schema/base/result.hpp"
 #include "schema/base/time.hpp"
@@ -61,6 +62,16 @@ struct TlsSetting {
   std::string key_file;
   std::string client_ca_file;    // JSON name: clientCAFile
 };
+// Limits of the API, as the file writes them: absent ones and empty durations keep the default.
+struct ApiLimitsSetting {
+  std::optional<std::int64_t> request_line_bytes, header_bytes, headers_bytes, headers;
+  std::optional<std::int64_t> body_bytes, held_bytes, pull_bytes;
+  std::optional<std::int64_t> connections, connections_per_address, streams;
+  std::string header_time, idle_time, body_time, write_time;
+};
+struct LimitsSetting {
+  std::optional<ApiLimitsSetting> api;
+};
 // The file moored.yaml, one struct for each of its maps; the rows are in configuration.cpp.
 struct ConfigurationFile {
   std::optional<SourceSetting> source;
@@ -68,6 +79,7 @@ struct ConfigurationFile {
   std::optional<PolicySetting> policy;
   std::optional<ImagesSetting> images;
   std::string drift;
+  std::optional<LimitsSetting> limits;
   std::optional<TlsSetting> tls;
   std::string token_file;
   std::string listen;
@@ -96,6 +108,7 @@ struct Configuration {
   std::string tls_key;
   std::string client_ca;           // empty: clients' certificates are not asked for
   std::string token_file;          // empty: everybody who reaches the API may read
+  net::api::TransportLimits api_limits;
   std::string node_name;           // default: the host's name
   std::string pod_cidr;            // empty: 10.209.0.0/16, or the next that is free
   std::string service_cidr;        // empty: beside the pods'

@@ -24,6 +24,8 @@ const TypeSchema& schema_of<ImagesSetting>();
 template <>
 const TypeSchema& schema_of<TlsSetting>();
 template <>
+const TypeSchema& schema_of<LimitsSetting>();
+template <>
 const TypeSchema& schema_of<ConfigurationFile>();
 
 namespace {
@@ -241,6 +243,7 @@ constexpr Field kFileFields[] = {
     field<&ConfigurationFile::drift>("drift", {.check = &check_drift_row,
                                                .carried_by = "runtime/agent",
                                                .doc = "off, report or correct"}),
+    field<&ConfigurationFile::limits>("limits", {.carried_by = kHere, .doc = "limits"}),
     field<&ConfigurationFile::tls>("tls", {.carried_by = "net/api", .doc = "TLS of the API"}),
     field<&ConfigurationFile::token_file>("tokenFile",
                                           {.check = &check_path_row,

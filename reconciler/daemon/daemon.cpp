@@ -190,6 +190,7 @@ Result<std::unique_ptr<Daemon>> Daemon::create(const Configuration& configuratio
   api.listen_address = configuration.listen_address;
   api.listener = std::move(p.api_listener);
   api.log_dir = configuration.log_dir;
+  api.limits = configuration.api_limits;
   api.meters = {&state->meter};
   api.usage = &state->meter;
   api.preview = &state->preview;

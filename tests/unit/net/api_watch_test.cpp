@@ -116,13 +116,13 @@ TEST_CASE("api watch: a pull stays within its bytes") {
     std::string out;
     REQUIRE(watch.response.stream->pull(api.clock.now(), out));
     if (out.empty()) break;
-    CHECK(out.size() < Stream::kPullBytes + 8192);
+    CHECK(out.size() < watch.response.stream->pull_bytes() + 8192);
     CHECK(out.back() == '\n');
     total += out.size();
     ++pulls;
   }
   CHECK(pulls > 2);
-  CHECK(total > 2 * Stream::kPullBytes);
+  CHECK(total > 2 * watch.response.stream->pull_bytes());
 }
 
 TEST_CASE("api watch: big changes go out one by one, not as a batch") {
@@ -139,7 +139,7 @@ TEST_CASE("api watch: big changes go out one by one, not as a batch") {
     std::string out;
     REQUIRE(watch.response.stream->pull(api.clock.now(), out));
     if (out.empty()) break;
-    CHECK(out.size() < Stream::kPullBytes + 210'000);
+    CHECK(out.size() < watch.response.stream->pull_bytes() + 210'000);
     events += static_cast<int>(std::count(out.begin(), out.end(), '\n'));
   }
   CHECK(events == 20);
@@ -382,9 +382,9 @@ TEST_CASE("api watch: an idle watch keeps up with the store's counter") {
 TEST_CASE("api watch: the number of streams is bounded and given back") {
   FakeApi api;
   std::vector<Response> open;
-  for (int i = 0; i < kMaxStreams; ++i)
+  for (int i = 0; i < api.streams.limit(); ++i)
     open.push_back(api.get("/api/v1/pods?watch=1"));
-  CHECK(api.streams.open() == kMaxStreams);
+  CHECK(api.streams.open() == api.streams.limit());
   const auto refused = api.get("/api/v1/pods?watch=1");
   CHECK(refused.status == 429);
   REQUIRE_FALSE(refused.headers.empty());

@@ -2,6 +2,9 @@
 #include <catch2/catch.hpp>
 
 #include <cstdlib>
+#include <map>
+#include <regex>
+#include <sstream>
 
 #include "reconciler/daemon/configuration.hpp"
 #include "reconciler/daemon/identity.hpp"
@@ -300,7 +303,8 @@ TEST_CASE("the cgroup of running pods is settled until their run directory goes"
   REQUIRE_FALSE(foreign);
   CHECK(foreign.error().code == Code::corrupt);
   REQUIRE(remove_tree(directory.path + "/cgroup"));
-  CHECK(claim_cgroup_root(configuration, "1a2b3c", unified).value_or("") == "/holder/moored-1a2b3c");
+  CHECK(claim_cgroup_root(configuration, "1a2b3c", unified).value_or("") ==
+        "/holder/moored-1a2b3c");
   configuration.cgroup_root = "/mine";
   CHECK(claim_cgroup_root(configuration, "1a2b3c", unified).value_or("") == "/mine");
 }
@@ -344,4 +348,105 @@ TEST_CASE("a password in the configured URL is refused and not repeated") {
     CHECK(refused.error().reason == "URLNotAllowed");
     CHECK(refused.error().text().find("CANARY") == std::string::npos);
   }
+}
+
+// Text of a size or time as docs/api.md writes it.
+static std::string limit_text(std::uint64_t value) {
+  constexpr std::uint64_t kKibi = 1024;
+  if (value >= kKibi * kKibi && value % (kKibi * kKibi) == 0) {
+    return std::to_string(value / (kKibi * kKibi)) + " MiB";
+  }
+  return std::to_string(value / kKibi) + " KiB";
+}
+static std::string limit_text(std::chrono::milliseconds time) {
+  return std::to_string(time.count() / 1000) + " s";
+}
+
+// One row for each setting: | what | `setting` | default | beyond it |
+static std::map<std::string, std::string> documented_limits() {
+  const auto text = read_file(MOORED_SOURCE_DIR "/docs/api.md");
+  REQUIRE(text);
+  const std::regex row(R"(\| [^|]+ \| `([a-zA-Z]+)` \| ([^|]+) \| [^|]+ \|)");
+  std::map<std::string, std::string> found;
+  std::istringstream lines(*text);
+  bool inside = false;
+  for (std::string line; std::getline(lines, line);) {
+    if (line.rfind("## ", 0) == 0) inside = line == "## The transport";
+    std::smatch match;
+    if (inside && std::regex_match(line, match, row)) found[match[1]] = match[2];
+  }
+  return found;
+}
+
+TEST_CASE("the limits of the API are those of docs/api.md, and moored.yaml(5) names each") {
+  const net::api::TransportLimits limits;
+  const std::map<std::string, std::string> defaults{
+      {"requestLineBytes", limit_text(limits.head.request_line_bytes)},
+      {"headerBytes", limit_text(limits.head.header_line_bytes)},
+      {"headersBytes", limit_text(limits.head.total_bytes)},
+      {"headers", std::to_string(limits.head.headers)},
+      {"bodyBytes", limit_text(limits.body_bytes)},
+      {"headerTime", limit_text(limits.header_time)},
+      {"idleTime", limit_text(limits.idle_time)},
+      {"bodyTime", limit_text(limits.body_time)},
+      {"writeTime", limit_text(limits.write_time)},
+      {"connections", std::to_string(limits.connections)},
+      {"connectionsPerAddress", std::to_string(limits.per_address)},
+      {"streams", std::to_string(limits.streams)},
+      {"heldBytes", limit_text(limits.held_bytes)},
+      {"streamBytes", limit_text(limits.pull_bytes)}};
+  CHECK(documented_limits() == defaults);
+  const auto manual = read_file(MOORED_SOURCE_DIR "/docs/package/moored.yaml.5");
+  REQUIRE(manual);
+  for (const auto& [name, value] : defaults) {
+    INFO(name);
+    CHECK(manual->find("\n.It Li " + name + "\n") != std::string::npos);
+    // Each can be set, and nonsense is told with its place.
+    const bool time = name.find("Time") != std::string::npos;
+    const std::string start = "limits:\n  api:\n    " + name + ": ";
+    const std::string good = time                  ? "30m"
+                             : name == "headers"   ? "200"
+                             : name == "heldBytes" ? "33554432"
+                                                   : "65536";
+    CHECK(read_configuration_file(start + good, "moored.yaml"));
+    for (const auto* wrong : {"0", "-1", "99999999999999", "many", "[]", "0s", "2h"}) {
+      INFO(wrong);
+      const auto refused = read_configuration_file(start + wrong, "moored.yaml");
+      REQUIRE_FALSE(refused);
+      CHECK(refused.error().place.line == 3);
+      CHECK(refused.error().place.field == "limits.api." + name);
+    }
+  }
+}
+
+TEST_CASE("limits of the file go over the defaults, and may not contradict each other") {
+  const auto merged = [](const std::string& api) {
+    const auto file = read_configuration_file("limits: {api: {" + api + "}}\n", "moored.yaml");
+    REQUIRE(file);
+    return merge_configuration(*file, {});
+  };
+  const auto changed = merged(
+      "requestLineBytes: 4096, headerBytes: 2048, headersBytes: 16384, headers: 50, "
+      "bodyBytes: 65536, heldBytes: 1048576, streamBytes: 65536, connections: 100, "
+      "connectionsPerAddress: 10, streams: 5, headerTime: 5s, idleTime: 2m, bodyTime: 3s, "
+      "writeTime: 1500ms");
+  REQUIRE(changed);
+  const auto& limits = changed->api_limits;
+  CHECK(limits.head.request_line_bytes == 4096);
+  CHECK(limits.head.header_line_bytes == 2048);
+  CHECK(limits.head.total_bytes == 16384);
+  CHECK(limits.head.headers == 50);
+  CHECK(limits.body_bytes == 65536);
+  CHECK(limits.held_bytes == 1048576);
+  CHECK(limits.pull_bytes == 65536);
+  CHECK(limits.connections == 100);
+  CHECK(limits.per_address == 10);
+  CHECK(limits.streams == 5);
+  CHECK(limits.header_time == std::chrono::seconds(5));
+  CHECK(limits.idle_time == std::chrono::minutes(2));
+  CHECK(limits.body_time == std::chrono::seconds(3));
+  CHECK(limits.write_time == std::chrono::milliseconds(1500));
+  CHECK(merged("streams: 5")->api_limits.connections == 4096);
+  CHECK(merged("headerBytes: 65536").error().reason == "ConfigInvalid");
+  CHECK(merged("connectionsPerAddress: 5000").error().reason == "ConfigInvalid");
 }
