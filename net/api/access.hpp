@@ -23,6 +23,8 @@ class Access {
   // Whose certificate it is, else whose token; nothing: neither. A token counts only in the
   // Authorization header, because addresses end up in logs.
   std::optional<std::string> find_user(const Request& request, const std::string& peer, Now now);
+  // Another number whenever the answer for the same request may have become another.
+  std::uint64_t version(Now now) { return tokens_ ? tokens_->version(now) : 0; }
 
  private:
   std::unique_ptr<TokenFile> tokens_;

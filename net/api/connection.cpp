@@ -77,6 +77,7 @@ class LiveConnection final : public Connection,
   void start() override;
   void wake() override;
   void shut(bool at_once) override;
+  void judge_again(std::uint64_t version) override;
   std::uint64_t id() const override { return id_; }
   const std::string& remote() const override { return remote_; }
   bool waiting() const override { return waiting_; }
@@ -91,7 +92,7 @@ class LiveConnection final : public Connection,
   void on_bytes(bool failed, std::size_t size);
   void look();
   void take_request();
-  std::optional<Response> judge(Request& request) const;
+  std::optional<Response> judge(Request& request);
   void respond(Response response);
   void write_body();
   void next_request();
@@ -134,6 +135,8 @@ class LiveConnection final : public Connection,
   Held held_;
 
   std::unique_ptr<Stream> source_;
+  Request asked_;                    // headers and user of what the stream answers
+  std::uint64_t asked_version_ = 0;  // of the rights, from before they were asked
   asio::steady_timer timer_;
   asio::posix::stream_descriptor changes_;
   bool writing_ = false;
@@ -181,6 +184,17 @@ void LiveConnection::shut(bool at_once) {
   asio::post(strand(), [self = shared_from_this(), at_once] {
     self->keep_alive_ = false;
     if (at_once || self->waiting_ || self->streaming_) self->close();
+  });
+}
+
+// A token that was taken away or has expired ends what was begun with it, at once and without a
+// word: whoever still has one asks again.
+void LiveConnection::judge_again(std::uint64_t version) {
+  asio::post(strand(), [self = shared_from_this(), version] {
+    if (!self->streaming_ || self->asked_version_ == version) return;
+    self->asked_version_ = version;
+    const auto user = self->shared_.options.admit(self->asked_, self->peer_);
+    if (!user || *user != self->asked_.user) self->close();
   });
 }
 
@@ -254,7 +268,7 @@ void LiveConnection::look() {
 
 // Which machine is meant, which page asks, and who: in this order, so that a stranger's page learns
 // nothing about tokens.
-std::optional<Response> LiveConnection::judge(Request& request) const {
+std::optional<Response> LiveConnection::judge(Request& request) {
   const auto& options = shared_.options;
   const auto& host = reader_.head().host;
   const bool known = is_known_host(host, local_, options.allowed_hosts) ||
@@ -264,8 +278,11 @@ std::optional<Response> LiveConnection::judge(Request& request) const {
     return make_refusal(403, "requests from other sites are not answered");
   }
   if (!options.admit) return std::nullopt;
+  if (options.admit_version) asked_version_ = options.admit_version();
   if (auto user = options.admit(request, peer_)) {
     request.user = *std::move(user);
+    asked_.user = request.user;
+    asked_.headers = request.headers;
     return std::nullopt;
   }
   auto refused = make_refusal(401, "a valid token is needed: Authorization: Bearer TOKEN");
@@ -373,11 +390,13 @@ void LiveConnection::start_stream() {
   more_ = true;
   news_ = true;  // pull as soon as the head is out
   writing_ = true;
+  source_->set_pull_bytes(shared_.options.limits.pull_bytes);
   if (const int fd = source_->change_fd(); fd >= 0) {
     error_code ignored;
     changes_.assign(::fcntl(fd, F_DUPFD_CLOEXEC, 0), ignored);
   }
   watch_peer();
+  if (shared_.options.admit_version) shared_.stream_started();
   wire_->expires_after(shared_.options.limits.write_time);
   wire_->write(out_, {}, [self = shared_from_this()](bool failed, std::size_t) {
     if (failed) return self->close();
@@ -390,7 +409,6 @@ void LiveConnection::start_stream() {
 // gets to: both end the stream.
 void LiveConnection::watch_peer() {
   wire_->wait_readable([self = shared_from_this()](bool failed) {
-  source_->set_pull_bytes(shared_.options.limits.pull_bytes);
     if (!failed && self->streaming_) self->close();
   });
 }

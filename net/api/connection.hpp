@@ -21,6 +21,7 @@ struct ConnectionShared {
   const Clock* clock = nullptr;
   Transport::Carry carry;
   Transport::Refused refused;
+  std::function<void()> stream_started;  // any thread
   std::atomic<bool> stopping{false};
   // Of bodies that are being sent.
   std::shared_ptr<std::atomic<std::size_t>> held_bytes =
@@ -38,6 +39,9 @@ class Connection {
   virtual void wake() = 0;
   // Closes at once, or after the answer that is being written.
   virtual void shut(bool at_once) = 0;
+  // Asks again whether the stream that is being sent may go on, unless that was asked at this
+  // version of the rights; closes it when it may not.
+  virtual void judge_again(std::uint64_t version) = 0;
 
   virtual std::uint64_t id() const = 0;
   virtual const std::string& remote() const = 0;

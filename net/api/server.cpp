@@ -83,6 +83,9 @@ Result<std::unique_ptr<ApiServer>> ApiServer::start(ApiOptions options, const St
                                                       const std::string& peer) {
       return access->find_user(request, peer, time->now());
     };
+    transport.admit_version = [access = options.access, time] {
+      return access->version(time->now());
+    };
   }
   MOORED_TRY(made->transport, api::Transport::create(std::move(transport), clock));
   const bool six = options.listen_address.find(':') != std::string::npos;

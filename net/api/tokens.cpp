@@ -158,6 +158,7 @@ struct TokenFile::State {
   struct Current {
     std::vector<TokenRow> rows;
     std::string mark;
+    std::uint64_t reads = 0;
     MonoTime looked{};
   };
   std::string path;
@@ -169,6 +170,7 @@ struct TokenFile::State {
 
 // A file that others can read says nothing, whatever it holds.
 Status TokenFile::State::read(Current& into) const {
+  ++into.reads;
   struct stat found {};
   if (::stat(path.c_str(), &found) != 0) {
     const int number = errno;
@@ -214,6 +216,16 @@ std::optional<std::string> TokenFile::find_user(std::string_view token, Now now)
   return state_->current.with([&](State::Current& current) {
     state_->look_again(current, now.mono);
     return find_name(current.rows, token, now.wall);
+  });
+}
+
+std::uint64_t TokenFile::version(Now now) {
+  return state_->current.with([&](State::Current& current) {
+    state_->look_again(current, now.mono);
+    const auto expired =
+        std::count_if(current.rows.begin(), current.rows.end(),
+                      [&](const auto& row) { return row.expires && *row.expires <= now.wall; });
+    return current.reads * (kMaxRows + 1) + static_cast<std::uint64_t>(expired);
   });
 }
 

@@ -47,6 +47,9 @@ class TokenFile {
   // As find_name(). A file that went away or that others can read lets nobody in; one with a
   // mistake leaves what it said before. Either is logged once.
   std::optional<std::string> find_user(std::string_view token, Now now);
+  // Another number whenever the file was read again or one more of its tokens has expired: then
+  // find_user() may have another answer to the same question.
+  std::uint64_t version(Now now);
 
  private:
   struct State;

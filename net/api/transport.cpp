@@ -32,6 +32,8 @@ using boost::system::error_code;
 constexpr std::chrono::milliseconds kAcceptPause{100};
 // How many clients one readiness of the listener takes in before others get their turn.
 constexpr int kAcceptBatch = 64;
+// How often the rights behind open streams are looked at.
+constexpr std::chrono::seconds kRightsEvery{1};
 // How long stop() lets answers finish.
 constexpr std::chrono::seconds kStopTime{2};
 
@@ -68,6 +70,7 @@ struct Transport::State : std::enable_shared_from_this<Transport::State> {
         acceptor(control),
         pause(control),
         grace(control),
+        rights(control),
         wakes(control) {
     shared.clock = &clock_;
   }
@@ -79,6 +82,7 @@ struct Transport::State : std::enable_shared_from_this<Transport::State> {
   bool make_room(const std::string& address);
   void forget(std::uint64_t id);
   void wait_for_wake();
+  void watch_rights();
   std::vector<std::shared_ptr<Connection>> snapshot();
   void begin_stop();
   TransportCounters counters();
@@ -88,12 +92,14 @@ struct Transport::State : std::enable_shared_from_this<Transport::State> {
   tcp::acceptor acceptor;
   asio::steady_timer pause;
   asio::steady_timer grace;
+  asio::steady_timer rights;
   asio::posix::stream_descriptor wakes;
   UniqueFd wake_fd;
   ConnectionShared shared;
   Guarded<Registry> registry;
   std::vector<std::thread> threads;
   int bound_port = 0;
+  bool rights_watched = false;
   bool starved = false;  // said once until a connection is accepted again
 };
 
@@ -230,12 +236,33 @@ void Transport::State::wait_for_wake() {
   });
 }
 
+// Streams last for up to an hour, rights may not: while there is one, it is looked at every second
+// whether they changed. Each connection remembers what it was admitted by, so none is missed.
+void Transport::State::watch_rights() {
+  if (rights_watched || shared.stopping) return;
+  rights_watched = true;
+  rights.expires_after(kRightsEvery);
+  rights.async_wait([this](error_code cancelled) {
+    rights_watched = false;
+    if (cancelled || shared.stopping) return;
+    const auto version = shared.options.admit_version();
+    bool streaming = false;
+    for (const auto& connection : snapshot()) {
+      if (!connection->streaming()) continue;
+      streaming = true;
+      connection->judge_again(version);
+    }
+    if (streaming) watch_rights();
+  });
+}
+
 // First no new clients, then idle ones go; answers on their way have until kStopTime.
 void Transport::State::begin_stop() {
   shared.stopping = true;
   error_code ignored;
   acceptor.close(ignored);
   pause.cancel();
+  rights.cancel();
   wakes.cancel(ignored);
   for (const auto& connection : snapshot())
     connection->shut(false);
@@ -268,8 +295,7 @@ Result<UniqueFd> open_listener(const std::string& address, int port) {
   const int on = 1;
   // A restart must not wait for connections of the daemon before in TIME_WAIT.
   const bool open =
-      listener &&
-      ::setsockopt(listener.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
+      listener && ::setsockopt(listener.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
       ::bind(listener.get(), endpoint.data(), static_cast<socklen_t>(endpoint.size())) == 0 &&
       ::listen(listener.get(), SOMAXCONN) == 0;
   if (!open) return Unexpected(listen_error(address + ":" + std::to_string(port), errno));
@@ -312,6 +338,9 @@ void Transport::serve(Carry carry, Refused refused) {
   auto& state = *state_;
   state.shared.carry = std::move(carry);
   state.shared.refused = std::move(refused);
+  state.shared.stream_started = [&state] {
+    asio::post(state.control, [&state] { state.watch_rights(); });
+  };
   error_code ignored;
   // A copy, because Asio closes what it is given and wake() may be called after that.
   state.wakes.assign(::fcntl(state.wake_fd.get(), F_DUPFD_CLOEXEC, 0), ignored);

@@ -42,6 +42,9 @@ struct TransportOptions {
   // Who asks: by the request, or the name in a client's certificate. Nothing: not answered (401).
   // Absent: everybody is answered. Any thread.
   std::function<std::optional<std::string>(const Request&, const std::string& peer)> admit;
+  // Another number whenever admit may have become of another mind. Asked once a second while a
+  // stream is being sent; then the streams' rights are looked at again. Absent: never.
+  std::function<std::uint64_t()> admit_version;
   TransportLimits limits;
 };
 

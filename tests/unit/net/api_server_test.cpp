@@ -6,11 +6,14 @@
 
 #include <catch2/catch.hpp>
 
+#include <atomic>
 #include <filesystem>
 #include <fstream>
 
 #include "net/api/rest_routes.hpp"
 #include "runtime/agent/log_reader.hpp"
+#include "schema/host/file.hpp"
+#include "schema/host/sha256.hpp"
 #include "tests/unit/net/api_client.hpp"
 #include "tests/unit/net/api_fake.hpp"
 #include "tests/unit/net/api_objects.hpp"
@@ -20,6 +23,16 @@ namespace {
 
 using test::eventually;
 using test::RawClient;
+
+// The real clock, whose wall can be set forward.
+struct MovedClock final : Clock {
+  Now now() const override {
+    auto now = SystemClock().now();
+    now.wall += std::chrono::seconds(forward.load());
+    return now;
+  }
+  std::atomic<int> forward{0};
+};
 
 // A server on a port of its own, over a fake state and the real clock.
 struct Running {
@@ -38,7 +51,7 @@ struct Running {
 
   test::FakeState state;
   test::FakeReports reports;
-  SystemClock clock;
+  MovedClock clock;
   std::unique_ptr<ApiServer> server;
 };
 
@@ -508,6 +521,92 @@ TEST_CASE("api server: without a token nothing is answered") {
   owner.send("POST /apis/authentication.k8s.io/v1/selfsubjectreviews HTTP/1.1\r\n" + kHost +
              "Authorization: Bearer moored_secret\r\nContent-Length: 2\r\n\r\n" + body);
   CHECK(owner.read_answer().body.find("root@localhost") != std::string::npos);
+}
+
+// A file of tokens: of ada, of bob and of cid, whose token expires in an hour.
+struct Tokens {
+  Tokens() {
+    std::string name = (std::filesystem::temp_directory_path() / "moored-server-XXXXXX").string();
+    REQUIRE(::mkdtemp(name.data()) != nullptr);
+    directory = name;
+    put({"ada", "bob", "cid"});
+  }
+  ~Tokens() {
+    std::error_code ignored;
+    std::filesystem::remove_all(directory, ignored);
+  }
+  Tokens(const Tokens&) = delete;
+  Tokens& operator=(const Tokens&) = delete;
+  void put(const std::vector<std::string>& names) const {
+    std::string text;
+    for (const auto& name : names) {
+      api::TokenRow row{name, sha256_hex("moored_" + name), std::nullopt};
+      if (name == "cid") row.expires = expires;
+      text += api::format_token_row(row) + "\n";
+    }
+    REQUIRE(write_file_durably(directory + "/tokens", text, 0600));
+  }
+  ApiOptions options() const {
+    auto file = api::TokenFile::open(directory + "/tokens");
+    REQUIRE(file);
+    ApiOptions out;
+    out.access = std::make_shared<api::Access>(*std::move(file), "");
+    return out;
+  }
+  std::string directory;
+  const Time expires = SystemClock().now().wall + std::chrono::hours(1);
+};
+
+TEST_CASE("api server: a token that is taken away or expires ends its watch") {
+  Tokens tokens;
+  Running run(tokens.options());
+  const auto watch = [&](const std::string& name) {
+    auto client = run.client();
+    client.get("/api/v1/pods?watch=1", "Authorization: Bearer moored_" + name + "\r\n");
+    CHECK(client.read_answer(true).status == 200);
+    return client;
+  };
+  auto ada = watch("ada");
+  auto bob = watch("bob");
+  auto cid = watch("cid");
+  tokens.put({"bob", "cid"});
+  CHECK(ada.ends());
+  run.clock.forward = 2 * 3600;
+  CHECK(cid.ends());
+  CHECK(run.server->open_streams() == 1);
+  // Who still may is not disturbed, also when all were closed before and one begins anew.
+  run.state.put(test::make_pod("web-0"));
+  run.state.notify();
+  CHECK(bob.wait_for("web-0"));
+  bob.close();
+  CHECK(eventually([&] { return run.server->open_streams() == 0; }));
+  auto again = watch("bob");
+  tokens.put({"ada"});
+  CHECK(again.ends());
+  auto refused = run.client();
+  refused.get("/version", "Authorization: Bearer moored_bob\r\n");
+  CHECK(refused.read_answer().status == 401);
+}
+
+TEST_CASE("api server: as many streams as the operator allows, pulled in pieces of his size") {
+  Running run(with_limits([](api::TransportLimits& limits) {
+    limits.streams = 1;
+    limits.pull_bytes = 4096;
+  }));
+  for (int i = 0; i < 40; ++i) run.state.put(test::make_pod("web-" + std::to_string(i)));
+  auto first = run.client();
+  first.get("/api/v1/pods?watch=1");
+  CHECK(first.read_answer(true).status == 200);
+  auto second = run.client();
+  second.get("/api/v1/pods?watch=1");
+  const auto refused = second.read_answer();
+  CHECK(refused.status == 429);
+  CHECK(refused.body.find("(limit 1)") != std::string::npos);
+  std::string all;
+  for (std::size_t before = 0; all.find("web-39") == std::string::npos; before = all.size()) {
+    REQUIRE(first.take_chunk(all));
+    CHECK(all.size() - before < 2 * 4096);
+  }
 }
 
 TEST_CASE("api server: large answers are compressed for those who take it") {
