@@ -2,16 +2,20 @@
 import json
 import os
 import pathlib
+import re
 import subprocess
 import time
 import unittest
 
+import cases_api
 import cases_path
 import harness
 from cases_path import IMAGE, NAMESPACE
 from harness import eventually
 
 WAIT = 90  # the longest sweep is 30 s
+# How long nothing happens in the test of that: two sweeps, or as long as one likes.
+IDLE_SECONDS = 60 * float(os.environ.get("MOORED_IDLE_MINUTES", "1.1"))
 SLEEP = "trap 'exit 0' TERM; while :; do sleep 0.1; done"
 POD = """\
 apiVersion: v1
@@ -44,8 +48,49 @@ spec:
 """
 
 
+# One pod for each kind of probe, behind the Service.
+PROBED = """\
+apiVersion: v1
+kind: Pod
+metadata: {name: NAME, namespace: shop, labels: {app: web}}
+spec:
+  terminationGracePeriodSeconds: 1
+  containers:
+    - name: main
+      image: test/web:1
+      command: [/bin/sh, -c]
+      args: ["trap 'exit 0' TERM; httpd -p 80 -h /etc; nc -ll -p 9000 -e /bin/health &
+              while :; do sleep 0.1; done"]
+      readinessProbe: {PROBE, periodSeconds: 1}
+      livenessProbe: {PROBE, periodSeconds: 2}
+"""
+PROBES = {"http": "httpGet: {path: /passwd, port: 80}", "tcp": "tcpSocket: {port: 80}",
+          "exec": "exec: {command: [test, -d, /etc]}", "grpc": "grpc: {port: 9000}"}
+
+
+# What a gRPC health service answers, as busybox has none: settings, their acknowledgement, headers,
+# a message that says SERVING, and trailers.
+HEALTHY = (b"\0\0\0\4\0\0\0\0\0" b"\0\0\0\4\1\0\0\0\0"
+           b"\0\0\x14\1\4\0\0\0\1\x88\x0f\x10\x10application/grpc"
+           b"\0\0\7\0\0\0\0\0\1\0\0\0\0\2\x08\1"
+           b"\0\0\x0f\1\5\0\0\0\1\0\x0bgrpc-status\x010")
+
+
+def make_root(directory):
+    root = cases_path.make_root(directory)
+    (root / "etc/answer").write_bytes(HEALTHY)
+    health = root / "bin/health"
+    health.write_text("#!/bin/sh\nhead -c 34 > /dev/null\ncat /etc/answer\ncat > /dev/null\n")
+    health.chmod(0o755)
+    return root
+
+
 def pod(name, mode="correct", read_only="true"):
     return POD.replace("NAME", name).replace("MODE", mode).replace("READONLY", read_only)
+
+
+def probed(kind):
+    return PROBED.replace("NAME", kind).replace("PROBE", PROBES[kind])
 
 
 def mount_points():
@@ -112,6 +157,7 @@ class Drift(unittest.TestCase):
     def setUp(self):
         self.world = harness.World()
         self.addCleanup(self.world.close)
+        self.expected = []  # what must be on the record: object and field
         self.intruders = []
         self.addCleanup(self.end_intruders)
         self.repository = harness.Repository(self.world)
@@ -132,7 +178,7 @@ class Drift(unittest.TestCase):
         self.repository.push("Start")
         self.daemon = self.world.daemon("node", "--git", self.repository.url, "--path", "app")
         self.daemon.start()
-        self.daemon.import_image(IMAGE, cases_path.make_root(self.world.directory))
+        self.daemon.import_image(IMAGE, make_root(self.world.directory))
         for name in pods:
             self.ready(name)
         return [Subject(self.daemon, name) for name in pods]
@@ -152,7 +198,27 @@ class Drift(unittest.TestCase):
             return rows if rows and not any(row.get("open") for row in rows) else None
         rows = eventually(f"the record of {field} of {subject}", look, WAIT)
         self.assertEqual(len(rows), 1, rows)
+        self.expected.append((rows[0]["object"], rows[0]["field"]))
         return rows[0]
+
+    def told_once(self, *subjects):
+        """Everything was looked at once more, and still only what was expected is on the record."""
+        # A change that only the sweep sees: when it is told, the sweep has been there.
+        for subject in subjects:
+            score = pathlib.Path(f"/proc/{subject.pid()}/oom_score_adj")
+            score.write_text(str(int(score.read_text()) - 1))
+        for subject in subjects:
+            self.closed(subject.name, "oomScoreAdjust[main]")
+        rows = [(row["object"], row["field"]) for row in self.records()]
+        self.assertEqual(sorted(rows), sorted(self.expected))
+
+    def gauges(self):
+        """The kinds of drift that a scraper sees open."""
+        values = cases_api.read_metrics(
+            self.world.http(f"http://127.0.0.1:{self.daemon.port}/metrics"))
+        found = {re.fullmatch(r'moored_drift_open\{kind="(.*)"\}', name): value
+                 for name, value in values.items()}
+        return {match[1]: value for match, value in found.items() if match and value}
 
     def write(self, path, text):
         """As a person would: a shell that lives on for a moment."""
@@ -176,7 +242,6 @@ class Drift(unittest.TestCase):
         one, two, three, four, five, six, seven = self.begin(
             one=pod("one"), two=pod("two"), three=pod("three"), four=pod("four"),
             five=pod("five"), six=pod("six", read_only="false"), seven=pod("seven"))
-        expected = []
         # 1 to 5: values of groups, and a frozen one. The kernel tells who writes them.
         for field, controller, old, new, value in (
                 ("cgroup.memory.max", "memory", "memory.limit_in_bytes", "memory.max", 33554432),
@@ -188,7 +253,6 @@ class Drift(unittest.TestCase):
             writer = self.write(target, value)
             row = self.closed("one", field)
             self.assertIn(f"[{writer}] uid 0", row["actor"], row)
-            expected.append((row["object"], row["field"]))
         self.write(f"{two.spec()['cgroup']}/cgroup.freeze", 1)
         row = self.closed("two", "cgroup.freeze")
         self.assertEqual(row["correction"], "thawed")
@@ -237,9 +301,11 @@ class Drift(unittest.TestCase):
         row = self.closed("seven", "root[main]:/planted")
         self.assertEqual(row["correction"], "restarted")
         self.assertFalse((seven.upper() / "planted").exists())
+        self.told_once(one, two, three, four, five, six, seven)
 
     def test_network_namespace_and_process(self):
-        one, two, three = self.begin(one=pod("one"), two=pod("two"), three=pod("three"))
+        one, two, three, web = self.begin(one=pod("one"), two=pod("two"), three=pod("three"),
+                                          http=probed("http"))
         # 15: the file that keeps a namespace.
         net = self.daemon.run_dir / "net" / one.uid
         harness.run("umount", net)
@@ -260,16 +326,27 @@ class Drift(unittest.TestCase):
         harness.run(*self.world.inside("nft", "add", "rule", "ip", table, "guard", "accept"))
         row = self.closed("node", "rule")
         self.assertIn("nft[", row["actor"])
+        chain = re.search(r"chain (svc_\w+)", harness.run(*self.world.inside(
+            "nft", "list", "table", "ip", f"{table}_services")).stdout)[1]
+        harness.run(*self.world.inside("nft", "flush", "chain", "ip", f"{table}_services", chain))
+        row = self.closed("web", "rule")
+        self.assertIn("nft[", row["actor"])
         # 21: a killed process.
         os.kill(three.pid(), 9)
         self.assertEqual(self.closed("three", "process[main]")["correction"], "restarted")
+        self.told_once(one, two, three, web)
 
     def test_nothing_is_told_while_nothing_changes(self):
-        self.begin(one=pod("one"), two=pod("two", read_only="false"))
-        end = time.monotonic() + 65  # two sweeps, and as many probes as seconds
+        subjects = self.begin(one=pod("one"), two=pod("two", read_only="false"),
+                              **{kind: probed(kind) for kind in PROBES})
+        started = [subject.pid() for subject in subjects]
+        end = time.monotonic() + IDLE_SECONDS
         while time.monotonic() < end:
             self.assertEqual(self.records(), [])
             time.sleep(1)
+        self.assertEqual(len(self.daemon.ready_pods("shop")), len(subjects))
+        self.assertEqual([subject.pid() for subject in subjects], started)
+        self.told_once(*subjects)  # it was looked
 
     def test_modes(self):
         told, quiet = self.begin(told=pod("told", "report"), quiet=pod("quiet", "off"))
@@ -285,16 +362,26 @@ class Drift(unittest.TestCase):
         self.assertTrue(all(row["open"] and row["object"].endswith("/told") for row in rows), rows)
         self.assertEqual(told.limit("memory", "memory.limit_in_bytes", "memory.max").read_text(),
                          "33554432\n")
-        # A daemon that is started again does not tell it again.
+        self.assertEqual(self.gauges(), {"cgroup.memory.max": 1, "mount": 1})
+        # A daemon that is started again does not tell it again. Soon after a start it sees what of
+        # a layer was changed by hand, under all that stand on it.
+        (users,) = (self.daemon.state_dir / "images/layers").glob("*/diff/etc/passwd")
+        users.write_text(users.read_text() + "me:x:0:0:me:/:/bin/sh\n")
         self.daemon.kill()
         self.daemon.start()
+        layer = eventually("the record of the layer", lambda: [
+            row for row in self.records() if row["field"].startswith("layer:")], WAIT)
+        self.assertEqual(len(layer), 1)
+        self.assertTrue(layer[0]["open"] and layer[0]["object"].startswith("Node/"), layer)
+        self.assertTrue(layer[0]["observed"].startswith("/etc/passwd: "), layer)
         self.enter(told, "umount", "/tmp").wait(10)
 
         def over():
             mounts = [row for row in self.records() if row["field"].startswith("mount")]
             return mounts if mounts and not any(row["open"] for row in mounts) else None
         self.assertEqual(len(eventually("the end of the mount", over, WAIT)), 1)
-        self.assertEqual(len(self.records()), 2)
+        self.assertEqual(len(self.records()), 3)
+        self.assertEqual(self.gauges(), {"cgroup.memory.max": 1, "layer": 1})
 
 
 if __name__ == "__main__":
