@@ -27,11 +27,13 @@ echo
 status=0
 while read -r name; do
   [ -n "$name" ] || continue
+  read -r began _ </proc/uptime
   if "$program" "$name" >/tmp/out 2>&1; then
     if grep -qiE '^ *skip(ped)?: ' /tmp/out; then
       echo "SKIP $name: $(grep -iE '^ *skip(ped)?: ' /tmp/out)"
     else
-      echo "PASS $name"
+      read -r ended _ </proc/uptime
+      echo "PASS $name ($((${ended%.*} - ${began%.*})) s)"
     fi
   else
     echo "FAIL $name"
