@@ -1,5 +1,8 @@
 // A source was looked at: its status, artifact and conditions in Flux's words.
+#include <algorithm>
+#include <array>
 #include <utility>
+#include <vector>
 
 #include "reconciler/core/conditions.hpp"
 #include "reconciler/core/identity.hpp"
@@ -20,17 +23,70 @@ void note(Plan& plan, const Object& object, bool warning, std::string reason,
                          std::string(kComponent)});
 }
 
-// The fetch failed: the artifact stays, the reason is shown.
+// How Flux calls what we have a finer word for. Source: source-controller, condition_types.go and
+// gitrepository_types.go of source.toolkit.fluxcd.io/v1.
+struct FluxWords {
+  std::string_view ours;
+  std::string_view type;    // of the condition that is true
+  std::string_view reason;
+  bool stalled;             // looking again will not help: somebody has to change something
+};
+constexpr std::string_view kFetchFailed = "FetchFailed";
+constexpr std::string_view kStorageFailed = "StorageOperationFailed";
+constexpr FluxWords kOtherwise{"", kFetchFailed, "GitOperationFailed", false};
+constexpr std::array<FluxWords, 13> kFluxWords{
+    {{"URLNotAllowed", kFetchFailed, "URLInvalid", true},
+     {"InvalidValue", kFetchFailed, "GitOperationFailed", true},
+     {"AmbiguousReference", kFetchFailed, "GitOperationFailed", true},
+     {"RedirectRefused", kFetchFailed, "GitOperationFailed", true},
+     {"HostKeyMismatch", kFetchFailed, "GitOperationFailed", true},
+     {"HistoryRewritten", kFetchFailed, "GitOperationFailed", true},
+     {"AuthFailed", kFetchFailed, "AuthenticationFailed", false},
+     {"SecretNotFound", kFetchFailed, "AuthenticationFailed", false},
+     {"SecretExposed", kFetchFailed, "AuthenticationFailed", true},
+     {"CredentialsRefused", kFetchFailed, "AuthenticationFailed", true},
+     {"DiskBudget", kStorageFailed, "ArchiveOperationFailed", false},
+     {"DiskFull", kStorageFailed, "ArchiveOperationFailed", false},
+     {"Denied", kStorageFailed, "DirectoryCreationFailed", false}}};
+
+const FluxWords& words_for(std::string_view ours) {
+  const auto* found = std::find_if(kFluxWords.begin(), kFluxWords.end(),
+                                   [&](const FluxWords& row) { return row.ours == ours; });
+  return found == kFluxWords.end() ? kOtherwise : *found;
+}
+
+// Sets the conditions of one look and takes away those that no longer hold. True: there is news.
+bool set_conditions(std::vector<Condition>& conditions, std::vector<Condition> wanted, Time now) {
+  for (const auto type : {kFetchFailed, kStorageFailed, std::string_view("Stalled"),
+                          std::string_view("Reconciling")}) {
+    const bool holds = std::any_of(wanted.begin(), wanted.end(),
+                                   [&](const Condition& row) { return row.type == type; });
+    if (!holds) drop_condition(conditions, type);
+  }
+  bool news = false;
+  for (auto& condition : wanted) news |= set_condition(conditions, std::move(condition), now);
+  return news;
+}
+
+// The fetch failed: the artifact stays, the reason is shown in Flux's word, with ours before the
+// sentence.
 void fail_source(Plan& plan, const Object& object, GitRepository& source, const Error& error,
                  Time now) {
-  const std::string reason = error.reason.empty() ? "FetchFailed" : error.reason;
-  const std::string message = escape_text(error.text());
-  const std::int64_t generation = source.metadata.generation;
-  auto& conditions = source.status.conditions;
-  bool news = set_condition(
-      conditions, make_condition("FetchFailed", "True", reason, message, generation), now);
-  news |= set_condition(conditions,
-                        make_condition("Ready", "False", reason, message, generation), now);
+  const std::string ours = error.reason.empty() ? "FetchFailed" : error.reason;
+  const FluxWords& words = words_for(ours);
+  const std::string reason(words.reason);
+  const std::string message = ours + ": " + escape_text(error.text());
+  const auto condition = [&](std::string_view type, std::string_view status,
+                             std::string_view why) {
+    return make_condition(std::string(type), std::string(status), std::string(why), message,
+                          source.metadata.generation);
+  };
+  const bool news = set_conditions(
+      source.status.conditions,
+      {condition(words.type, "True", reason), condition("Ready", "False", reason),
+       words.stalled ? condition("Stalled", "True", reason)
+                     : condition("Reconciling", "True", "ProgressingWithRetry")},
+      now);
   if (news) note(plan, object, true, reason, message);
 }
 
@@ -53,16 +109,14 @@ void take_artifact(Plan& plan, const Object& object, GitRepository& source,
 
 // Both conditions say the same revision, as Flux words it.
 void accept_source(GitRepository& source, Time now) {
-  const std::int64_t generation = source.metadata.generation;
-  auto& conditions = source.status.conditions;
   const std::string message =
       "stored artifact for revision '" + source.status.artifact->revision + "'";
-  drop_condition(conditions, "FetchFailed");
-  set_condition(conditions, make_condition("Ready", "True", "Succeeded", message, generation),
-                now);
-  set_condition(conditions,
-                make_condition("ArtifactInStorage", "True", "Succeeded", message, generation),
-                now);
+  const auto succeeded = [&](std::string type) {
+    return make_condition(std::move(type), "True", "Succeeded", message,
+                          source.metadata.generation);
+  };
+  set_conditions(source.status.conditions, {succeeded("Ready"), succeeded("ArtifactInStorage")},
+                 now);
 }
 
 // An answer that was overtaken by a later one. An artifact from the future says only that the clock

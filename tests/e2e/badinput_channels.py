@@ -99,7 +99,9 @@ def judge_error(found, reason, message):
     found.words = f"{reason}: {message}"
     rows = rows_of(message)
     if len(rows) == 1 and rows[0]["reason"] is None:
-        rows[0]["reason"] = reason
+        # A source says Flux's reason, with the finer word before the sentence.
+        finer = re.match(r"([A-Z][A-Za-z]+): ", message)
+        rows[0]["reason"] = finer.group(1) if finer else reason
     if not any(same_place(found.case, row, wanted) for row in rows):
         place = {key: wanted[key] for key in ("reason", "file", "line", "column", "field")
                  if key in wanted}
@@ -225,7 +227,7 @@ def source(node, case, found):
         if row["revision"].endswith(node.revision_of(node.control.bare, "main")):
             with contextlib.suppress(harness.Failed):  # then the source itself must say so
                 row = harness.eventually("its word", lambda: (lambda got: got if got.get(
-                    "ready") is False and got.get("reason") != "Progressing" else None)(
+                    "reason") not in (None, "Progressing") else None)(
                         node.source("fleet/case")), 5)
         slowest = max(slowest, time.monotonic() - began)
         found.words += f"{row['reason']}: {row['message']}\n"

@@ -22,7 +22,7 @@ GitRepository source_of(const World& world) {
   return world.get<GitRepository>("default", "moored-system");
 }
 
-Condition condition(const World& world, const char* type) {
+Condition condition(const World& world, std::string_view type) {
   const auto source = source_of(world);
   const Condition* found = find_condition(source.status.conditions, type);
   return found == nullptr ? Condition{} : *found;
@@ -104,20 +104,54 @@ TEST_CASE("A failed fetch keeps the artifact and shows its reason") {
   world.post(failed(world, "FetchHTTP", "the server answered 503"));
   CHECK(source_of(world).status.artifact->revision == revision_of(kSha1));
   CHECK(condition(world, "Ready").status == "False");
-  CHECK(condition(world, "Ready").reason == "FetchHTTP");
-  CHECK(condition(world, "Ready").message.find("503") != std::string::npos);
+  CHECK(condition(world, "Ready").reason == "GitOperationFailed");
+  CHECK(condition(world, "Ready").message == "FetchHTTP: the server answered 503");
   CHECK(condition(world, "FetchFailed").status == "True");
-  CHECK(count_events(world, "FetchHTTP") == 1);
+  CHECK(condition(world, "ArtifactInStorage").status == "True");
+  CHECK(count_events(world, "GitOperationFailed") == 1);
   // Told once, not at every attempt.
   CHECK(world.post(failed(world, "FetchHTTP", "the server answered 503")).empty());
-  CHECK(count_events(world, "FetchHTTP") == 1);
+  CHECK(count_events(world, "GitOperationFailed") == 1);
 }
 
 TEST_CASE("A failure without a word of its own is FetchFailed") {
   World world;
   world.post(failed(world, "", "no route to host"));
-  CHECK(condition(world, "Ready").reason == "FetchFailed");
+  CHECK(condition(world, "Ready").reason == "GitOperationFailed");
+  CHECK(condition(world, "Ready").message.find("FetchFailed: ") == 0);
   CHECK_FALSE(source_of(world).status.artifact);
+}
+
+TEST_CASE("Flux's words for what failed, and whether looking again may help") {
+  struct Row {
+    std::string ours;
+    std::string type;
+    std::string reason;
+    bool stalled;
+  };
+  World world;
+  for (const auto& row : {Row{"AuthFailed", "FetchFailed", "AuthenticationFailed", false},
+                          Row{"URLNotAllowed", "FetchFailed", "URLInvalid", true},
+                          Row{"DiskFull", "StorageOperationFailed", "ArchiveOperationFailed",
+                              false},
+                          Row{"HostKeyMismatch", "FetchFailed", "GitOperationFailed", true},
+                          Row{"SecretExposed", "FetchFailed", "AuthenticationFailed", true},
+                          Row{"FetchTimeout", "FetchFailed", "GitOperationFailed", false}}) {
+    CAPTURE(row.ours);
+    world.post(failed(world, row.ours, "why"));
+    for (const auto* type : {"FetchFailed", "StorageOperationFailed"}) {
+      CHECK(condition(world, type).status == (row.type == type ? "True" : ""));
+    }
+    CHECK(condition(world, row.type).reason == row.reason);
+    CHECK(condition(world, "Ready").reason == row.reason);
+    CHECK(condition(world, "Ready").message == row.ours + ": why");
+    // Never both: whoever waits for the source asks which of the two it is.
+    CHECK(condition(world, "Stalled").reason == (row.stalled ? row.reason : ""));
+    CHECK(condition(world, "Reconciling").reason ==
+          (row.stalled ? "" : "ProgressingWithRetry"));
+  }
+  world.post(seen(world, kSha1));
+  CHECK(source_of(world).status.conditions.size() == 2);
 }
 
 TEST_CASE("A fetch that works again clears the failure") {
