@@ -1,5 +1,7 @@
 #include "net/pod/routed_veth_network.hpp"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <cstdio>
 #include <optional>
@@ -28,6 +30,7 @@ bool is_instance(const std::string& text) {
 
 constexpr const char* kRulesFile = "/net.rules";  // below the run directory
 constexpr int kRuleTries = 3;
+constexpr std::int64_t kMaxAddressBytes = std::int64_t{16} << 20U;
 // How long the last links may take to go by themselves: 2 s in all.
 constexpr int kMaxLinkWaits = 200;
 constexpr std::chrono::milliseconds kLinkWait{10};
@@ -94,9 +97,12 @@ namespace {
 Result<AddressPool> read_pool(const PodNetworkOptions& options, const Clock& clock) {
   const auto prefix = link_prefix(options.instance);
   const auto path = options.state_directory + "/network/addresses";
-  const auto text = read_file(path);
+  const auto text = read_file(path, kMaxAddressBytes);
   if (!text && text.error().code == Code::not_found) return AddressPool(options.pods, prefix);
-  if (!text && text.error().code != Code::exhausted) return Unexpected(text.error());
+  // Without a descriptor it cannot be read either, and is as good as it was.
+  struct ::stat found {};
+  const bool too_long = ::stat(path.c_str(), &found) == 0 && found.st_size > kMaxAddressBytes;
+  if (!text && !too_long) return Unexpected(text.error());
   auto pool = text ? AddressPool::parse(*text, options.pods, prefix)
                    : Result<AddressPool>(Unexpected(text.error()));
   if (pool) return pool;

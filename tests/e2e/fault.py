@@ -21,11 +21,13 @@ import time
 import harness
 from harness import Failed, eventually, run
 from kill import RandomKiller
-from kill_yard import BEGINNINGS, STEPS, FirstStart, Tracer, Yard, is_alive
+from kill_yard import (BEGINNINGS, STEPS, Adoption, FirstStart, RollingUpdate, Tracer, Yard,
+                       is_alive)
 
 CALLS = ("full", "io", "files", "processes")
+IN_SHIM = tuple(f"shim-{fault}" for fault in CALLS)
 BY_HAND = ("stopped", "container", "git", "meddling")
-FAULTS = CALLS + BY_HAND
+FAULTS = CALLS + IN_SHIM + BY_HAND
 NOTHING = "there was nothing"
 STANDSTILL = 1.0  # seconds for which the daemon or git stands still
 
@@ -37,6 +39,7 @@ class Striker(RandomKiller):
     TIMES = {"full": 2, "io": 2, "files": 20, "processes": 20}
     MOST = 300  # where a call may fail, when the step is known to make more
     FIRST = 20  # the first of them is within so many, until it is known how many a step makes
+    FIRST_IN_SHIM = 4
 
     def __init__(self, yard, dice, say=print):
         super().__init__(yard, dice, say)
@@ -48,6 +51,8 @@ class Striker(RandomKiller):
         before = {} if isinstance(step, FirstStart) else self.yard.identities()
         if fault in CALLS:
             what = self.let_fail(step, fault)
+        elif fault in IN_SHIM:
+            what = self.let_shim_fail(step, fault)
         else:
             self.begin(step)
             time.sleep(self.dice.random() * max(0.3, self.seconds[step.name]))
@@ -57,9 +62,13 @@ class Striker(RandomKiller):
             self.hits += what != NOTHING
         self.count(f"{fault} during {step.name}")
         self.say(f"{step.name}: {fault}: {what}")
-        kept = (lambda pod: pod.startswith("anchor")) if fault == "container" else step.keeps
+        any_pod = fault == "container" or fault in IN_SHIM
+        kept = (lambda pod: pod.startswith("anchor")) if any_pod else step.keeps
+        if isinstance(step, FirstStart):
+            kept = step.keeps
         self.yard.check(before, kept, 120, 30 if fault == "meddling" else 0)
-        if fault in CALLS and isinstance(step, BEGINNINGS):
+        traced = fault in CALLS or (fault in IN_SHIM and isinstance(step, FirstStart))
+        if traced and isinstance(step, BEGINNINGS):
             self.restart()
         step.finish()
 
@@ -76,16 +85,7 @@ class Striker(RandomKiller):
         else:
             tracer = Tracer(at, [*options, "--pid", yard.daemon.process.pid])
             step.act()
-        with contextlib.suppress(Failed):
-            eventually("the step to end", lambda: tracer.has_ended() or self.is_over(), 15)
-        result = tracer.done()
-        if not result["killed"]:
-            self.calls[step.name, fault] = max(result["calls"], 1)
-            what = f"only {result['calls']} calls, none failed"
-        else:
-            self.hits += 1
-            self.calls[step.name, fault] = self.MOST
-            what = f"{result['call']} {result['number']} ({result['thread']}) {result['target']}"
+        what = self.watch(step, fault, tracer)
         pid = yard.find_daemon()
         if pid is None or not is_alive(pid):
             # What starts the daemon again on a machine of users is systemd.
@@ -94,6 +94,39 @@ class Striker(RandomKiller):
             yard.daemon.start()
             what += "; the daemon ended"
         return what
+
+    def watch(self, step, fault, tracer):
+        """Waits for the end of the step, or as long as calls may go on to fail."""
+        with contextlib.suppress(Failed):
+            eventually("the step to end", lambda: tracer.has_ended() or self.is_over(), 15)
+        result = tracer.done()
+        if not result["killed"]:
+            self.calls[step.name, fault] = max(result["calls"], 1)
+            return f"only {result['calls']} calls, none failed"
+        self.hits += 1
+        self.calls[step.name, fault] = self.MOST
+        return f"{result['call']} {result['number']} ({result['thread']}) {result['target']}"
+
+    def let_shim_fail(self, step, fault):
+        """In a new shim where the step makes some, else in that of a pod that the step ends."""
+        yard = self.yard
+        at = self.dice.randint(1, self.calls.get((step.name, fault), self.FIRST_IN_SHIM))
+        kind = fault.removeprefix("shim-")
+        options = ["--fail", kind, "--times", self.TIMES[kind]]
+        if isinstance(step, FirstStart):
+            step.prepare()
+            tracer = yard.start_traced(at, *options, "--child", "moored-shim")
+            what = self.watch(step, fault, tracer)
+            yard.listen()
+            return what
+        if isinstance(step, RollingUpdate):
+            tracer = Tracer(at, [*options, "--child", "moored-shim", "--pid",
+                                 yard.daemon.process.pid])
+        else:
+            tracer = Tracer(at, [*options, "--pid", yard.shim_of(step.victim or "stopper")])
+        step.prepare()
+        yard.daemon.start() if isinstance(step, Adoption) else step.act()
+        return self.watch(step, fault, tracer)
 
     def is_over(self):
         try:

@@ -12,6 +12,7 @@
 #include "net/pod/routed_veth_network.hpp"
 #include "schema/host/file.hpp"
 #include "tests/privileged/own_namespace.hpp"
+#include "tests/unit/runtime/no_descriptors.hpp"
 
 using namespace moored;
 using moored::net::RoutedVethNetwork;
@@ -142,6 +143,12 @@ TEST_CASE("a lost or damaged address file is read off the running pods", "[netwo
       before[uid] = make_pod(*network, uid).address;
     }
     text = *read_file(file);
+  }
+  static const SystemClock clock;
+  SECTION("not to be read now") {
+    const test::NoDescriptors none;
+    CHECK(RoutedVethNetwork::open(options, clock).error().code == Code::exhausted);
+    CHECK(path_exists(file));  // nothing is wrong with it
   }
   SECTION("garbage") { REQUIRE(write_file(file, "no addresses here\n")); }
   SECTION("half of it") { REQUIRE(write_file(file, text.substr(0, text.size() / 2))); }

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -22,6 +21,7 @@
 #include "runtime/sys/socket.hpp"
 #include "schema/host/file.hpp"
 #include "schema/host/spawn.hpp"
+#include "tests/unit/runtime/no_descriptors.hpp"
 
 using namespace moored;
 using namespace moored::container;
@@ -419,35 +419,12 @@ TEST_CASE("what a dead shim left is read from its files") {
   CHECK(read_attempts(directory + "/none")->empty());
 }
 
-namespace {
-
-// No descriptor is left for as long as this lives.
-class NoDescriptors {
- public:
-  NoDescriptors() {
-    const int next = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
-    REQUIRE(next >= 0);
-    ::close(next);
-    REQUIRE(::getrlimit(RLIMIT_NOFILE, &before_) == 0);
-    const rlimit none{static_cast<rlim_t>(next), before_.rlim_max};
-    REQUIRE(::setrlimit(RLIMIT_NOFILE, &none) == 0);
-  }
-  ~NoDescriptors() { ::setrlimit(RLIMIT_NOFILE, &before_); }
-  NoDescriptors(const NoDescriptors&) = delete;
-  NoDescriptors& operator=(const NoDescriptors&) = delete;
-
- private:
-  rlimit before_{};
-};
-
-}  // namespace
-
 TEST_CASE("what cannot be read for want of a descriptor is not taken for dead") {
   RunningShim running;
   const std::string directory = running.directory();
   REQUIRE(make_directories(directory + "/c/web/0"));
   {
-    const NoDescriptors none;
+    const test::NoDescriptors none;
     CHECK(is_shim_alive(directory).error().code == Code::exhausted);
     CHECK(read_attempts(directory).error().code == Code::exhausted);
     CHECK(read_pod(directory).error().code == Code::exhausted);
