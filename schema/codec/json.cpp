@@ -5,6 +5,7 @@
 #include <rapidjson/stringbuffer.h>
 #include <rapidjson/writer.h>
 
+#include "schema/codec/scalar.hpp"
 #include "schema/codec/text.hpp"
 #include "schema/codec/text_check.hpp"
 #include "schema/codec/tree_builder.hpp"
@@ -128,8 +129,13 @@ void write(Writer& writer, const Value& value) {
   switch (value.type) {
     case Value::Type::null: writer.Null(); return;
     case Value::Type::boolean: writer.Bool(value.scalar == "true"); return;
-    case Value::Type::integer:
     case Value::Type::real:
+      if (codec::is_special_real(value.scalar)) {  // JSON has no such number
+        writer.String(value.scalar.data(), static_cast<rapidjson::SizeType>(value.scalar.size()));
+        return;
+      }
+      [[fallthrough]];
+    case Value::Type::integer:
       writer.RawValue(value.scalar.data(), value.scalar.size(), rapidjson::kNumberType);
       return;
     case Value::Type::text:

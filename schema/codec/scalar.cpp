@@ -93,13 +93,28 @@ bool is_real(std::string_view text) {
   return text.empty();
 }
 
+// The same number in JSON's grammar, so that what we write can be read.
+std::string to_json_real(std::string_view text) {
+  const std::string sign = text.front() == '-' ? "-" : "";
+  if (text.front() == '-' || text.front() == '+') text.remove_prefix(1);
+  const auto whole = std::min(text.find_first_of(".eE"), text.size());
+  const auto first = text.substr(0, whole).find_first_not_of('0');
+  std::string out = first == std::string_view::npos
+                        ? sign + '0'
+                        : sign + std::string(text.substr(first, whole - first));
+  text.remove_prefix(whole);
+  const bool bare_point = text == "." || text.substr(0, 2) == ".e" || text.substr(0, 2) == ".E";
+  if (bare_point) text.remove_prefix(1);
+  return out + std::string(text);
+}
+
+}  // namespace
+
 bool is_special_real(std::string_view text) {
   if (!text.empty() && (text.front() == '-' || text.front() == '+')) text.remove_prefix(1);
   return text == ".inf" || text == ".Inf" || text == ".INF" || text == ".nan" || text == ".NaN" ||
          text == ".NAN";
 }
-
-}  // namespace
 
 Value resolve_plain(std::string_view text) {
   Value value;
@@ -113,7 +128,10 @@ Value resolve_plain(std::string_view text) {
   } else if (auto integer = read_integer(text); !integer.empty()) {
     value.type = Value::Type::integer;
     value.scalar = std::move(integer);
-  } else if (is_real(text) || is_special_real(text)) {
+  } else if (is_real(text)) {
+    value.type = Value::Type::real;
+    value.scalar = to_json_real(text);
+  } else if (is_special_real(text)) {
     value.type = Value::Type::real;
   } else {
     value.type = Value::Type::text;

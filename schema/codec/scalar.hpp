@@ -7,9 +7,11 @@
 
 namespace moored::codec {
 
-// Gives a plain (unquoted, untagged) scalar its type; integers come out in decimal.
-// .inf and .nan come out as text of type real and are refused by whoever needs a number.
+// Gives a plain (unquoted, untagged) scalar its type; numbers come out as JSON writes them, but for
+// .inf and .nan, which JSON has not: whoever needs a number refuses them.
 Value resolve_plain(std::string_view text);
+// True for .inf and .nan in all their spellings.
+bool is_special_real(std::string_view text);
 // True when a text written without quotes would read back as this very text.
 bool reads_as_text(std::string_view text);
 

@@ -43,6 +43,15 @@ Error text_error(std::string_view reason, std::string message, const std::string
   return error;
 }
 
+bool is_utf8(std::string_view text) {
+  while (!text.empty()) {
+    const auto length = sequence_length(text);
+    if (length == 0) return false;
+    text.remove_prefix(length);
+  }
+  return true;
+}
+
 std::optional<Error> check_text(std::string_view text, const std::string& file,
                                 std::size_t limit_bytes) {
   if (text.size() > limit_bytes) {

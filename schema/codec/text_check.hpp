@@ -14,6 +14,8 @@ namespace moored::codec {
 // Errors: SizeLimit, EncodingNotUTF8, ControlCharacter, each with line and column.
 std::optional<Error> check_text(std::string_view text, const std::string& file,
                                 std::size_t limit_bytes);
+// True when the text is well-formed UTF-8, which has no halves of surrogate pairs.
+bool is_utf8(std::string_view text);
 // An invalid-code error with reason and place.
 Error text_error(std::string_view reason, std::string message, const std::string& file, Mark mark,
                  std::string field = {});

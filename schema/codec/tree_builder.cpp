@@ -70,17 +70,26 @@ bool TreeBuilder::count(std::size_t nodes, Mark mark, bool written) {
   return !error_;
 }
 
+// What an escape can bring into a text that was clean as a file. NUL is refused because paths and
+// the environment end at it; half of a surrogate pair, because it is no UTF-8 any more: RapidJSON
+// lets a lone second half through, and all of them begin with this byte.
+bool TreeBuilder::check_scalar(const Value& value, bool is_key) {
+  const char* const what = is_key ? "the key" : "the value";
+  if (value.scalar.find('\0') != std::string::npos) {
+    refuse("ControlCharacter", std::string(what) + " holds a NUL byte", value.mark);
+  } else if (value.scalar.find('\xed') != std::string::npos && !is_utf8(value.scalar)) {
+    refuse("EncodingNotUTF8", std::string(what) + " holds half of a surrogate pair",
+           value.mark, "write both halves, or the character itself");
+  }
+  return !error_;
+}
+
 // In a map without a pending key the scalar is that key; the events differ by their order alone.
-// NUL is refused here because paths and the environment end at it.
 void TreeBuilder::scalar(Value value, std::string_view written, std::size_t anchor, bool plain) {
   if (error_ || !count(1, value.mark, true)) return;
-  if (value.scalar.find('\0') != std::string::npos) {
-    const bool wants_value = stack_.empty() || stack_.back().value.is_list() || stack_.back().key;
-    if (wants_value) return refuse("ControlCharacter", "the value holds a NUL byte", value.mark);
-    return refuse("ControlCharacter", "the key holds a NUL byte", value.mark);
-  }
   const bool key_wanted =
       !stack_.empty() && stack_.back().value.is_map() && !stack_.back().key.has_value();
+  if (!check_scalar(value, key_wanted)) return;
   if (key_wanted) {
     if (anchor != 0) anchors_[anchor] = value;
     return take_key(value, written, plain);

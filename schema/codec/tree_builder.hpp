@@ -50,6 +50,7 @@ class TreeBuilder {
   void take_key(const Value& value, std::string_view written, bool plain);
   void apply_merges(Frame& frame);
   bool count(std::size_t nodes, Mark mark, bool written);
+  bool check_scalar(const Value& value, bool is_key);
 
   std::string file_;
   TextLimits limits_;

@@ -42,8 +42,11 @@ TEST_CASE("plain scalars read as Kubernetes reads YAML 1.1") {
       {"017", Value::Type::integer, "15"},      {"0b11", Value::Type::integer, "3"},
       {"1_000", Value::Type::integer, "1000"},  {"-5", Value::Type::integer, "-5"},
       {"+7", Value::Type::integer, "7"},        {"0", Value::Type::integer, "0"},
-      {"08", Value::Type::real, "08"},          {"1.5", Value::Type::real, "1.5"},
-      {"1e3", Value::Type::real, "1e3"},        {".5", Value::Type::real, ".5"},
+      {"08", Value::Type::real, "8"},           {"1.5", Value::Type::real, "1.5"},
+      {"1e3", Value::Type::real, "1e3"},        {".5", Value::Type::real, "0.5"},
+      {"-00.50", Value::Type::real, "-0.50"},   {"+1.", Value::Type::real, "1"},
+      {"1.e+3", Value::Type::real, "1e+3"},     {"-.5E2", Value::Type::real, "-0.5E2"},
+      {"089", Value::Type::real, "89"},         {"1.0e3", Value::Type::real, "1.0e3"},
       {".inf", Value::Type::real, ".inf"},      {"2024-01-01", Value::Type::text, "2024-01-01"},
       {"1:30", Value::Type::text, "1:30"},      {"nginx:1.25", Value::Type::text, "nginx:1.25"},
       {"tRuE", Value::Type::text, "tRuE"},      {"_1", Value::Type::text, "_1"},
@@ -230,6 +233,10 @@ TEST_CASE("JSON obeys the same rules") {
                       {"", "SyntaxError", 1, 1},
                       {"{} {}", "SyntaxError", 1, 4},
                       {"{\"a\": \"\\u0000\"}", "ControlCharacter", 1, 7},
+                      {R"({"a": "\u8d3d\ude15"})", "EncodingNotUTF8", 1, 7},
+                      {R"({"a": "x\ude03"})", "EncodingNotUTF8", 1, 7},
+                      {R"({"\udfff": 1})", "EncodingNotUTF8", 1, 2},
+                      {R"({"a": "\ud83d"})", "SyntaxError", 1, 14},
                       {"{\"a\": NaN}", "SyntaxError", 1, 7}};
   for (const auto& row : rows) {
     INFO(row.text);
@@ -250,6 +257,18 @@ TEST_CASE("JSON positions, escapes and numbers survive") {
   CHECK(items[0].mark.column == 8);
   CHECK(items[1].scalar == "1.50");
   CHECK(write_json(*value) == "{\"k\":[\"\xf0\x9f\x98\x80\",1.50,-3,true,null]}");
+}
+
+TEST_CASE("numbers of YAML are written as JSON reads them") {
+  Diagnostics diagnostics;
+  const auto documents =
+      read_yaml("[08, .5, +1., -.5E2, .NAN, -.inf, 0x1F]\n", "f.yaml", diagnostics);
+  REQUIRE(documents.size() == 1);
+  const auto json = write_json(documents[0]);
+  CHECK(json == "[8,0.5,1,-0.5E2,\".NAN\",\"-.inf\",31]");
+  const auto again = read_json(json);
+  REQUIRE(again);
+  CHECK(write_json(*again) == json);
 }
 
 TEST_CASE("deep JSON ends in an error and not in a crash") {
