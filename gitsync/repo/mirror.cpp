@@ -95,7 +95,7 @@ struct Mirror::State {
   Result<ObjectId> ask_server(const std::string& reference, TransferMeter& meter);
   Result<ObjectId> look_remotely(const std::string& reference);
   Status fetch_branches();
-  TransferMeter make_meter();
+  TransferMeter make_meter(const std::string& wanted);
   Status settle(const TransferMeter& meter);
   Status compact();
   Result<bool> is_ancestor(const ObjectId& known, const ObjectId& from);
@@ -201,10 +201,11 @@ Result<ObjectId> Mirror::State::look_locally(const std::string& reference) {
   return from_oid(oid);
 }
 
-// The limits and the server of one conversation. What is left of the mirror's space is the most
-// that a fetch may bring.
-TransferMeter Mirror::State::make_meter() {
+// The limits and the server of one conversation, and what of its references is asked for. What is
+// left of the mirror's space is the most that a fetch may bring.
+TransferMeter Mirror::State::make_meter(const std::string& wanted) {
   TransferMeter meter;
+  meter.wanted = wanted;
   meter.advertisement_limit = options.advertisement_limit;
   meter.pack_limit = std::min(options.pack_limit, options.space - std::min(options.space, used));
   meter.progress = options.progress;
@@ -234,7 +235,7 @@ Result<ObjectId> Mirror::State::ask_server(const std::string& reference, Transfe
 // The conversation is over before the mirror is put in order: it holds on to the repository. Why a
 // fetch failed is what counts, whatever comes of putting in order.
 Result<ObjectId> Mirror::State::look_remotely(const std::string& reference) {
-  TransferMeter meter = make_meter();
+  TransferMeter meter = make_meter(reference);
   auto found = ask_server(reference, meter);
   Status settled = settle(meter);
   if (found && !settled) return Unexpected(std::move(settled).error());
@@ -243,7 +244,7 @@ Result<ObjectId> Mirror::State::look_remotely(const std::string& reference) {
 
 // For a commit that is not here: all branches, and what they lead to.
 Status Mirror::State::fetch_branches() {
-  TransferMeter meter = make_meter();
+  TransferMeter meter = make_meter("refs/heads/");
   Status fetched = fetch_everything(repository.get(), meter);
   Status settled = settle(meter);
   return fetched ? std::move(settled) : std::move(fetched);

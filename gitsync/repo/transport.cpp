@@ -4,8 +4,12 @@
 #include <git2.h>
 #include <git2/sys/transport.h>
 
+#include <algorithm>
+#include <cstring>
 #include <memory>
+#include <string>
 
+#include "gitsync/repo/advertisement.hpp"
 #include "gitsync/repo/http.hpp"
 #include "gitsync/repo/library.hpp"
 #include "schema/base/assert.hpp"
@@ -22,6 +26,9 @@ struct CountedStream {
   git_smart_subtransport_stream* inner = nullptr;
   CountedTransport* owner = nullptr;
   bool advertisement = false;
+  AdvertisementFilter filter{{}};
+  std::string ready;             // of the advertisement: what is to be handed on
+  std::size_t given = 0;         // bytes of ready that were
 };
 struct CountedTransport {
   git_smart_subtransport base{};
@@ -64,10 +71,43 @@ int count(bool advertisement, std::size_t bytes) {
 }
 
 // Counted after the read: one buffer of libgit2 is the most that slips past a limit.
+int read_counted(CountedStream& stream, char* buffer, size_t size, size_t* got) {
+  const int code = stream.inner->read(stream.inner, buffer, size, got);
+  return code < 0 ? code : count(stream.advertisement, *got);
+}
+
+// Reads on until there is something of the list that is wanted, or its end.
+int read_wanted(CountedStream& stream, char* buffer, size_t size) {
+  stream.ready.clear();
+  stream.given = 0;
+  while (stream.ready.empty()) {
+    size_t got = 0;
+    const int code = read_counted(stream, buffer, size, &got);
+    if (code < 0) return code;
+    if (got > 0) {
+      stream.filter.take({buffer, got}, stream.ready);
+      continue;
+    }
+    stream.filter.finish(stream.ready);
+    break;
+  }
+  if (current_meter == nullptr) return 0;
+  current_meter->wanted_bytes += stream.ready.size();
+  if (current_meter->wanted_bytes <= current_meter->wanted_limit) return 0;
+  return refuse(*current_meter, "AdvertisementLimit", "the list of branches is too long");
+}
+
 int read_stream(git_smart_subtransport_stream* base, char* buffer, size_t size, size_t* got) {
-  CountedStream* stream = stream_of(base);
-  const int code = stream->inner->read(stream->inner, buffer, size, got);
-  return code < 0 ? code : count(stream->advertisement, *got);
+  CountedStream& stream = *stream_of(base);
+  if (!stream.advertisement) return read_counted(stream, buffer, size, got);
+  if (stream.given == stream.ready.size()) {
+    const int code = read_wanted(stream, buffer, size);
+    if (code < 0) return code;
+  }
+  *got = std::min(size, stream.ready.size() - stream.given);
+  std::memcpy(buffer, stream.ready.data() + stream.given, *got);
+  stream.given += *got;
+  return 0;
 }
 
 int write_stream(git_smart_subtransport_stream* base, const char* buffer, size_t size) {
@@ -97,6 +137,10 @@ int start_action(git_smart_subtransport_stream** out, git_smart_subtransport* ba
     transport->stream = stream;
   }
   stream->advertisement = action == GIT_SERVICE_UPLOADPACK_LS;
+  if (stream->advertisement) {
+    const TransferMeter* meter = current_meter;
+    stream->filter = AdvertisementFilter(meter == nullptr ? std::string() : meter->wanted);
+  }
   *out = &stream->base;
   return 0;
 }

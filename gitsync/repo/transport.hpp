@@ -17,10 +17,14 @@ class HttpClient;
 // The limits and the count of one conversation with a server.
 struct TransferMeter {
   std::size_t advertisement_limit = 32U << 20U;  // bytes of the list of references
+  std::size_t wanted_limit = 8U << 20U;          // and of the wanted ones, which libgit2 keeps
+  // The reference that the list is asked for; with a slash at its end all below; empty: all.
+  std::string wanted;
   std::size_t pack_limit = 512U << 20U;          // bytes of one pack
   std::function<void()> progress;                // called whenever bytes have come; may be empty
 
   std::size_t advertisement_bytes = 0;
+  std::size_t wanted_bytes = 0;
   std::size_t pack_bytes = 0;
   std::string exceeded;                          // AdvertisementLimit or DiskBudget
 

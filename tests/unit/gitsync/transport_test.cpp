@@ -11,6 +11,7 @@
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
+#include <fstream>
 
 #include "git_fixture.hpp"
 #include "gitsync/repo/address.hpp"
@@ -309,6 +310,22 @@ TEST_CASE("looking again and again takes no memory", "[transport]") {
     if (i == 20) settled = ::mallinfo2().uordblks;
   }
   CHECK(::mallinfo2().uordblks < settled + (1U << 20U));
+}
+
+TEST_CASE("a branch is found among ten thousand references", "[transport]") {
+  TempDirectory directory;
+  TestRepository remote(directory / "shop.git");
+  const std::string commit = remote.push({{"a.yaml", "a: 1\n"}});
+  std::ofstream packed(directory / "shop.git/packed-refs");
+  for (int i = 10'000; i < 20'000; ++i) packed << commit << " refs/pull/" << i << "/head\n";
+  packed.close();
+  const bool stateless = GENERATE(true, false);
+  TestServer server(stateless ? http_backend(directory.path()) : git_protocol(directory.path()));
+  const Look look = look_at((stateless ? "http" : "git") + std::string("://127.0.0.1:") +
+                                std::to_string(server.port()) + "/shop.git",
+                            {});
+  if (!look.head) FAIL(look.head.error().text());
+  CHECK(look.head->commit.id.hex() == commit);
 }
 
 TEST_CASE("a pack larger than the space for the source is refused", "[transport]") {
