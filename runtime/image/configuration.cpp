@@ -101,6 +101,40 @@ void check_environment(const std::vector<std::string>& lines, Faults& faults) {
   }
 }
 
+// A name or a number, as in RTMIN+3 or 15. What we do not know by name is no fault: it is not sent.
+void check_signal(const std::string& signal, Faults& faults) {
+  const auto part = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '+' ||
+           c == '-';
+  };
+  if (signal.size() <= 16 && std::all_of(signal.begin(), signal.end(), part)) return;
+  faults.add("StopSignal", quoted(signal) + " is not a signal");
+}
+
+// PORT or PORT/PROTOCOL.
+bool is_exposed_port(std::string_view text) {
+  const auto slash = text.find('/');
+  const auto digits = text.substr(0, slash);
+  unsigned port = 0;
+  const auto read = std::from_chars(digits.data(), digits.data() + digits.size(), port);
+  if (read.ec != std::errc() || read.ptr != digits.data() + digits.size()) return false;
+  if (port < 1 || port > 65535) return false;
+  const auto protocol = slash == std::string_view::npos ? "tcp" : text.substr(slash + 1);
+  return protocol == "tcp" || protocol == "udp" || protocol == "sctp";
+}
+
+// We open no port for it; but who writes such a thing may have written the rest as well.
+void check_exposed_ports(const Value& map, Faults& faults) {
+  const auto* ports = map.find("ExposedPorts");
+  if (ports == nullptr || ports->type == Value::Type::null) return;
+  if (!ports->is_map()) return faults.add("ExposedPorts", "is not an object");
+  for (const auto& [key, ignored] : ports->members) {
+    if (!is_exposed_port(key.scalar)) {
+      faults.add("ExposedPorts", quoted(key.scalar) + " is not PORT/PROTOCOL");
+    }
+  }
+}
+
 void check_directory(const char* field, const std::string& path, Faults& faults) {
   if (path.empty()) return;
   if (auto error = check_absolute_path(path)) faults.add(field, error->message);
@@ -182,9 +216,8 @@ Result<ImageConfiguration> parse_configuration(std::string_view json) {
   check_environment(process.environment, faults);
   check_user(process.user, faults);
   check_directory("WorkingDir", process.working_directory, faults);
-  if (has_control(process.stop_signal) || process.stop_signal.size() > 16) {
-    faults.add("StopSignal", quoted(process.stop_signal) + " is not a signal");
-  }
+  check_signal(process.stop_signal, faults);
+  check_exposed_ports(config, faults);
   read_volumes(config, process, faults);
   if (!faults.empty()) return faults.error();
   return out;

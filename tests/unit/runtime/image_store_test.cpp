@@ -51,7 +51,8 @@ struct Store {
   }
 };
 
-std::string reason(const Result<std::vector<ImageReport>>& result) {
+template <class T>
+std::string reason(const Result<T>& result) {
   return result ? "none" : result.error().reason;
 }
 
@@ -415,10 +416,11 @@ TEST_CASE("what contradicts itself is refused and leaves nothing", "[image]") {
   SECTION("a hostile configuration, all of it named at once") {
     layout.add_image({kTop}, "bad:1",
                      R"({"User":"root:../../","WorkingDir":"../../..","Entrypoint":null,)"
-                     R"("Env":["A=b\nc"],"Volumes":{"/../../etc":{},"/proc":{}},"Cmd":["x"]})");
+                     R"("Env":["A=b\nc"],"Volumes":{"/../../etc":{},"/proc":{}},"Cmd":["x"],)"
+                     R"("StopSignal":"SIGKILL; reboot","ExposedPorts":{"99999/tcp":{}}})");
     const auto refused = place.import(layout.path(), "bad:1");
     REQUIRE(reason(refused) == "ConfigInvalid");
-    for (const char* field : {"User", "WorkingDir", "Env", "Volumes"}) {
+    for (const char* field : {"User", "WorkingDir", "Env", "Volumes", "StopSignal", "ExposedPorts"}) {
       INFO(field);
       CHECK(refused.error().message.find(field) != std::string::npos);
     }
@@ -432,6 +434,28 @@ TEST_CASE("what contradicts itself is refused and leaves nothing", "[image]") {
       REQUIRE_FALSE(parsed);
       CHECK(parsed.error().reason == "ConfigInvalid");
     }
+    return;
+  }
+  SECTION("ports and signals as images have them") {
+    const auto parse = [](const std::string& config) {
+      return image::parse_configuration(R"({"rootfs":{"diff_ids":[]},"config":{)" + config + "}}");
+    };
+    for (const char* port : {"80", "8080/tcp", "53/udp", "3868/sctp", "65535/tcp"}) {
+      INFO(port);
+      CHECK(parse(R"("ExposedPorts":{")" + std::string(port) + R"(":{}})"));
+    }
+    for (const char* port : {"", "x", "0/tcp", "65536/tcp", "80/", "80/icmp", "/tcp", "-1", "80 "}) {
+      INFO(port);
+      CHECK(reason(parse(R"("ExposedPorts":{")" + std::string(port) + R"(":{}})")) ==
+            "ConfigInvalid");
+    }
+    for (const char* signal : {"", "SIGTERM", "TERM", "15", "SIGRTMIN+3", "sigquit"}) {
+      INFO(signal);
+      CHECK(parse(R"("StopSignal":")" + std::string(signal) + '"'));
+    }
+    CHECK(parse(R"("ExposedPorts":null,"StopSignal":null)"));
+    CHECK(reason(parse(R"("ExposedPorts":["80/tcp"])")) == "ConfigInvalid");
+    CHECK(reason(parse(R"("StopSignal":"TERM\nKILL")")) == "ConfigInvalid");
     return;
   }
   CHECK(place.files() == before);
