@@ -177,7 +177,8 @@ Status fix_links(int root, const std::string& directory, const std::vector<Volum
     }
   }
   for (const auto& name : names) {
-    const bool ours = name.rfind("..", 0) == 0;
+    // What is no link is where another volume is mounted.
+    const bool ours = name.rfind("..", 0) == 0 || read_link(root, name.c_str()).empty();
     if (!ours && wanted.count(name) == 0) ::unlinkat(root, name.c_str(), 0);
   }
   return {};

@@ -13,6 +13,7 @@
 
 #include "runtime/agent/atomic_writer.hpp"
 #include "runtime/agent/environment.hpp"
+#include "runtime/agent/nested_mounts.hpp"
 #include "runtime/agent/resources.hpp"
 #include "runtime/agent/volume_files.hpp"
 #include "schema/host/file.hpp"
@@ -178,6 +179,35 @@ Status VolumeStore::make_empty_dir(const Pod& pod, const Volume& volume,
   return group ? give_to_group(place, *group) : Status{};
 }
 
+// True when a file and no directory is to be mounted.
+bool VolumeStore::mounts_file(const Pod& pod, const VolumeMount& mount) const {
+  for (const auto& volume : pod.spec.volumes) {
+    if (volume.name != mount.name) continue;
+    struct stat status {};
+    const auto path = get_place(pod, volume) + (mount.sub_path.empty() ? "" : "/" + mount.sub_path);
+    const bool known = volume.host_path || is_written_volume(volume);
+    return known && ::stat(path.c_str(), &status) == 0 && !S_ISDIR(status.st_mode);
+  }
+  return false;
+}
+
+// A volume that containers cannot write to must have the places where others are mounted in it.
+// After all volumes, because a part of one of them may be a file.
+Status VolumeStore::make_mount_points(const Pod& pod, const Volume& volume) const {
+  const std::string place = get_place(pod, volume);
+  for (const auto& nested : find_nested_mounts(pod, volume.name)) {
+    const std::string path = place + '/' + nested.path;
+    if (path_exists(path)) continue;
+    const bool file = mounts_file(pod, *nested.mount);
+    const auto slash = nested.path.rfind('/');
+    const auto above = slash == std::string::npos ? std::string() : nested.path.substr(0, slash);
+    const auto& directories = file ? above : nested.path;
+    if (!directories.empty()) MOORED_CHECK(make_sub_path(place, directories, 0755));
+    if (file) MOORED_CHECK(as_mount_failure(volume.name, write_file(path, "", true, 0644)));
+  }
+  return {};
+}
+
 Result<VolumePlaces> VolumeStore::prepare(const FieldContext& context, const StateView& view,
                                           Time now) const {
   const Pod& pod = context.pod;
@@ -194,6 +224,9 @@ Result<VolumePlaces> VolumeStore::prepare(const FieldContext& context, const Sta
       if (written) continue;
       return mount_failure(volume.name, written.error().code, written.error().message);
     }
+  }
+  for (const auto& volume : pod.spec.volumes) {
+    if (is_written_volume(volume)) MOORED_CHECK(make_mount_points(pod, volume));
   }
   return get_places(pod);
 }
@@ -284,7 +317,8 @@ Status check_host_path(const std::string& volume, const HostPathVolume& host_pat
                                                     " is not " + std::string(rule->word));
 }
 
-Status make_sub_path(const std::string& volume_root, const std::string& sub_path) {
+Status make_sub_path(const std::string& volume_root, const std::string& sub_path,
+                     unsigned mode) {
   const auto refuse = [&](const std::string& why) {
     return Unexpected(fail(Code::invalid, "subPath \"" + sub_path + "\" " + why)
                           .take()
@@ -313,7 +347,7 @@ Status make_sub_path(const std::string& volume_root, const std::string& sub_path
     if (!look(next)) {
       if (errno != ENOENT) return refuse("leads out of its volume");
       const UniqueFd parent = look(done.empty() ? "." : done);
-      if (!parent || (::mkdirat(parent.get(), part.c_str(), 0750) != 0 && errno != EEXIST)) {
+      if (!parent || (::mkdirat(parent.get(), part.c_str(), mode) != 0 && errno != EEXIST)) {
         return refuse("could not be made");
       }
       if (!look(next)) return refuse("leads out of its volume");

@@ -53,6 +53,8 @@ class VolumeStore {
  private:
   std::string get_place(const Pod& pod, const Volume& volume) const;
   Status make_empty_dir(const Pod& pod, const Volume& volume, const std::string& place) const;
+  bool mounts_file(const Pod& pod, const VolumeMount& mount) const;
+  Status make_mount_points(const Pod& pod, const Volume& volume) const;
 
   std::string state_dir_;
   std::string run_dir_;
@@ -62,9 +64,10 @@ class VolumeStore {
 // Errors: reason FailedMount.
 Status check_host_path(const std::string& volume, const HostPathVolume& host_path);
 
-// Makes the missing directories of a subPath (0750), never leaving the volume.
+// Makes the missing directories of a subPath (0750, or another mode), never leaving the volume.
 // Errors: reason CreateContainerConfigError (absolute, "..", a link that leads out).
-Status make_sub_path(const std::string& volume_root, const std::string& sub_path);
+Status make_sub_path(const std::string& volume_root, const std::string& sub_path,
+                     unsigned mode = 0750);
 
 // Gives a tree to a group: directories setgid and writable, files readable and writable.
 Status give_to_group(const std::string& directory, std::uint32_t group);

@@ -12,6 +12,7 @@
 #include "runtime/agent/atomic_writer.hpp"
 #include "runtime/agent/container_mounts.hpp"
 #include "runtime/agent/environment.hpp"
+#include "runtime/agent/nested_mounts.hpp"
 #include "runtime/agent/pod_files.hpp"
 #include "runtime/agent/volumes.hpp"
 #include "schema/host/file.hpp"
@@ -286,6 +287,62 @@ TEST_CASE("B40 B43 B45 volumes of a pod from its first to its last moment", "[ag
   bench.store.remove(key_of<Pod>("default", "app"));
   bench.run_for(std::chrono::seconds(1));
   CHECK_FALSE(fs::exists(bench.scratch.path() + "/state/pods/uid-app"));
+}
+
+TEST_CASE("a volume nobody can write to has places for what is mounted in it", "[agent][volumes]") {
+  AgentBench bench;
+  bench.store.put(make_config("cfg", {{"file", "old"}}));
+  bench.store.put(make_config("extra", {{"extra.conf", "x"}}));
+  Pod pod = make_pod("app");
+  Volume empty;
+  empty.name = "scratch";
+  empty.empty_dir = EmptyDirVolume{};
+  pod.spec.volumes = {make_config_volume("config", "cfg"), empty,
+                      make_config_volume("more", "extra")};
+  pod.spec.containers[0].volume_mounts = {
+      {"config", "/etc/app", "", "", false, ""},
+      {"scratch", "/etc/app/cache/deep/", "", "", false, ""},
+      {"scratch", "/etc/app/cache/deep/deeper", "a", "", false, ""},
+      {"more", "/etc/app/extra.conf", "extra.conf", "", false, ""},
+      {"more", "/etc/apparently", "", "", false, ""}};
+  bench.store.put(make_object(pod));
+  bench.settle();
+  CHECK(bench.store.pod("app").status.phase == "Running");
+  const std::string config = bench.scratch.path() + "/state/pods/uid-app/volumes/config";
+  CHECK(mode_of(config + "/cache") == 0755);
+  CHECK(fs::is_directory(config + "/cache/deep"));
+  CHECK_FALSE(fs::exists(config + "/cache/deep/deeper"));
+  CHECK(fs::is_regular_file(fs::symlink_status(config + "/extra.conf")));
+  bench.store.put(make_config("cfg", {{"other", "new"}}));
+  bench.settle();
+  CHECK(text_of(config + "/other") == "new");
+  CHECK_FALSE(fs::exists(fs::symlink_status(config + "/file")));
+  CHECK(fs::is_directory(config + "/cache/deep"));
+  CHECK(fs::is_regular_file(fs::symlink_status(config + "/extra.conf")));
+}
+
+TEST_CASE("which mounts lie in a volume", "[agent][volumes]") {
+  Pod pod = make_pod("app");
+  auto& mounts = pod.spec.containers[0].volume_mounts;
+  const auto nested = [&] {
+    std::vector<std::string> paths;
+    for (const auto& row : find_nested_mounts(pod, "v")) paths.push_back(row.path);
+    return paths;
+  };
+  using Paths = std::vector<std::string>;
+  CHECK(nested().empty());
+  mounts = {{"v", "/a", "", "", false, ""}, {"w", "/b", "", "", false, ""}};
+  CHECK(nested().empty());
+  mounts = {{"w", "/a//b/./c/", "", "", false, ""}, {"v", "/a/", "", "", false, ""}};
+  CHECK(nested() == Paths{"b/c"});
+  mounts.push_back({"x", "/a/b", "", "", false, ""});
+  CHECK(nested() == Paths{"b"});
+  mounts = {{"v", "/a", "part", "", false, ""}, {"w", "/a/b", "", "", false, ""}};
+  CHECK(nested().empty());
+  mounts = {{"v", "/a", "", "", false, ""}, {"v", "/a/again", "", "", false, ""}};
+  CHECK(nested() == Paths{"again"});
+  pod.spec.init_containers = {pod.spec.containers[0]};
+  CHECK(nested() == Paths{"again", "again"});
 }
 
 TEST_CASE("a missing ConfigMap holds the pod until it comes", "[agent][volumes]") {
