@@ -17,13 +17,18 @@ bool is_json(std::string_view path) {
   return path.size() >= 5 && path.substr(path.size() - 5) == ".json";
 }
 
-// Only the v1 List; typed lists are written by servers, not by people.
+// The v1 List, and those of one kind such as ConfigMapList: kubectl takes both, and each item says
+// for itself what it is.
 bool is_list(const Value& document) {
   if (!document.is_map()) return false;
   const Value* kind = document.find("kind");
   const Value* version = document.find("apiVersion");
-  return kind != nullptr && kind->scalar == "List" && version != nullptr &&
-         version->scalar == "v1";
+  if (kind == nullptr || version == nullptr) return false;
+  if (kind->scalar == "List") return version->scalar == "v1";
+  const Value* items = document.find("items");
+  const std::string& name = kind->scalar;
+  return name.size() > 4 && name.compare(name.size() - 4, 4, "List") == 0 && items != nullptr &&
+         items->is_list();
 }
 
 void decode_document(const Value& document, const std::string& target_namespace,

@@ -112,6 +112,18 @@ TEST_CASE("documents become objects with file and line", "[loader]") {
   CHECK(format_time(set.validated_at) == "2023-11-14T22:13:20Z");
 }
 
+TEST_CASE("a list of one kind is a list like any other", "[loader]") {
+  MemoryFiles files;
+  files.put("a.yaml", "apiVersion: v1\nkind: ConfigMapList\nmetadata: {}\nitems:\n"
+                      "- apiVersion: v1\n  kind: ConfigMap\n  metadata: {name: one}\n");
+  ManifestLoader loader;
+  const LoadedSet set = load(loader, files);
+  CHECK(errors_of(set).empty());
+  CHECK(names_of(set) == Names{"ConfigMap/default/one a.yaml:5"});
+  files.put("a.yaml", "apiVersion: v1\nkind: WishList\nmetadata: {name: none}\n");
+  CHECK(errors_of(load(loader, files)) == Names{"UnknownKind a.yaml:2"});
+}
+
 TEST_CASE("a target namespace takes every namespaced object", "[loader]") {
   MemoryFiles files;
   files.put("a.yaml", config_map("one") + "---\n" + config_map("two", "shop") +

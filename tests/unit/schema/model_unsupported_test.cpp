@@ -23,7 +23,10 @@ TEST_CASE("kinds of Kubernetes that are not carried out say why and what to do")
            {"rbac.authorization.k8s.io/v1", "Role"}, {"v1", "LimitRange"}, {"v1", "ResourceQuota"},
            {"apiextensions.k8s.io/v1", "CustomResourceDefinition"},
            {"scheduling.k8s.io/v1", "PriorityClass"}, {"helm.toolkit.fluxcd.io/v2", "HelmRelease"},
-           {"kustomize.config.k8s.io/v1beta1", "Kustomization"}}) {
+           {"kustomize.config.k8s.io/v1beta1", "Kustomization"},
+           {"authentication.k8s.io/v1", "TokenReview"}, {"v1", "DeleteOptions"},
+           {"v1", "Status"}, {"coordination.k8s.io/v1beta1", "LeaseCandidate"},
+           {"scheduling.k8s.io/v1beta1", "PodGroup"}}) {
     INFO(api_version << " " << kind);
     REQUIRE(find_unsupported(api_version, kind) != nullptr);
     const auto error = only_error(api_version, kind);
