@@ -90,10 +90,16 @@ void fail_source(Plan& plan, const Object& object, GitRepository& source, const 
   if (news) note(plan, object, true, reason, message);
 }
 
+// The revision that a source is at; empty: none yet.
+std::string revision_before(const GitRepository& source) {
+  return source.status.artifact ? source.status.artifact->revision : std::string();
+}
+
 // A revision that is new: the first steps of its receipt.
 void take_artifact(Plan& plan, const Object& object, GitRepository& source,
                    const SourceObserved& fact) {
-  if (source.status.artifact && source.status.artifact->revision == fact.revision) return;
+  const std::string before = revision_before(source);
+  if (before == fact.revision) return;
   source.status.artifact =
       SourceArtifact{fact.revision, std::chrono::floor<std::chrono::seconds>(fact.fetched_at)};
   const std::string what = object.key().text();
@@ -103,7 +109,7 @@ void take_artifact(Plan& plan, const Object& object, GitRepository& source,
        "stored artifact for commit '" + escape_text(fact.commit.subject, 200) + "'");
   if (fact.history_rewritten) {
     note(plan, object, true, "HistoryRewritten",
-         "the commit known before is no ancestor of " + fact.revision);
+         "the history was rewritten: " + before + " is no ancestor of " + fact.revision);
   }
 }
 
@@ -136,6 +142,7 @@ Plan reduce_source(const SourceObserved& fact, const PlanContext& context) {
   auto source = recorded->as<GitRepository>();
   if (source.spec.suspend) return plan;
   const Time now = stamp(context.now);
+  const std::string before = revision_before(source);
   if (fact.error) {
     fail_source(plan, *recorded, source, *fact.error, now);
   } else if (fact.revision.empty() || is_overtaken(source, fact, now)) {
@@ -148,7 +155,7 @@ Plan reduce_source(const SourceObserved& fact, const PlanContext& context) {
   if (source.status == recorded->as<GitRepository>().status) return plan;
   plan.status(make_object(std::move(source), recorded->provenance()),
               fact.error               ? "fetch failed"
-              : fact.history_rewritten ? "fetched, history rewritten"
+              : fact.history_rewritten ? "HistoryRewritten from " + before + " to " + fact.revision
                                        : "fetched");
   return plan;
 }

@@ -476,7 +476,7 @@ class Selection(Case):
         self.repository.push("other")
         self.wait_for_value(usual, "a", "three")
         self.assertIn("HistoryRewritten", usual.kubectl("get", "events", "-A").stdout)
-        self.assertIn("history rewritten",
+        self.assertIn("HistoryRewritten from",
                       usual.ctl("history", "gitrepository/moored-system/default").stdout)
         refused = eventually("the source to refuse", lambda: [
             row for row in strict.get("gitrepository", "default", "-n", "moored-system")["status"][

@@ -180,7 +180,11 @@ TEST_CASE("Rewritten history is taken and told") {
   fact.history_rewritten = true;
   world.post(fact);
   CHECK(source_of(world).status.artifact->revision == revision_of(kSha2));
-  CHECK(count_events(world, "HistoryRewritten") == 1);
+  REQUIRE(count_events(world, "HistoryRewritten") == 1);
+  const auto note = std::find_if(world.events.begin(), world.events.end(), [](const auto& event) {
+    return event.reason == "HistoryRewritten";
+  });
+  CHECK(note->message.find(kSha1) < note->message.find(kSha2));
 }
 
 TEST_CASE("Hostile text of a fetch is escaped") {
