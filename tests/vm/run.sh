@@ -7,7 +7,7 @@
 set -euo pipefail
 build=$(cd "${1:?"usage: run.sh BUILD_DIRECTORY"}" && pwd)
 here=$(cd "$(dirname "$0")" && pwd)
-deadline=${MOORED_VM_SECONDS:-900}
+deadline=${MOORED_VM_SECONDS:-1500}
 selection=${2:-*}
 
 skip() {
