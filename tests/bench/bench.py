@@ -4,8 +4,8 @@
     bench.py BUILD [--check] [--quick] [--only WORD...] [--json FILE]
 
 BUILD is a build directory with the programs in bin. --check exits 1 when a "must" is missed.
---quick repeats less and leaves the long rows out. WORD: sandbox start restart memory poll parse
-change resync. Started by run.sh, which installs and builds what is needed.
+--quick repeats less and leaves the long rows out. WORD: sandbox start restart adoption memory
+poll parse change resync. Started by run.sh, which installs and builds what is needed.
 """
 import argparse
 import dataclasses
@@ -65,6 +65,7 @@ def rows_of_pods(directory, archive):
         ("start", lambda n, p: sum((pods.starts(n, p, count, few if count < 50 else 3)
                                     for count in (1, 10, 50)), [])),
         ("restart", lambda n, p: pods.restarts(n, p, few)),
+        ("adoption", lambda n, p: pods.adoption(n, few)),
         ("memory", lambda n, p: pods.supervision(n, p, 20 if arguments.quick else 120)),
         ("resync", lambda n, p: pods.resync(n, few)),
         ("change", lambda n, p: texts.change(n, directory, 2 if arguments.quick else 5)),

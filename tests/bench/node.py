@@ -84,10 +84,28 @@ class Node:
             self.pods = Group(f"moored-{self.daemon.instance()}")
             self.daemon.import_image(image, archive)
             self.daemon.sync()
-            self.watch = Watch(self.world, self.daemon.port, "default")
+            self.follow()
         except BaseException:
             self.close()
             raise
+
+    def follow(self):
+        """A new watch, after the daemon was started."""
+        self.watch = Watch(self.world, self.daemon.port, "default")
+
+    def restart(self):
+        """Starts the daemon again, without waiting for its API."""
+        self.daemon.launch()
+
+    def count_shims(self):
+        """Shims that the daemon is connected to."""
+        try:
+            with open(f"/proc/{self.daemon.process.pid}/net/unix", encoding="utf-8") as rows:
+                # Sockets of the daemon's network namespace, the shims' ends of connections (03).
+                return sum(1 for row in rows
+                           if row.rstrip().endswith("/shim.sock") and row.split()[5] == "03")
+        except OSError:
+            return 0
 
     @property
     def groups(self):

@@ -110,14 +110,21 @@ class Daemon:
         self.port = 0
 
     def start(self):
+        self.launch()
+        self.wait_for_api()
+        return self
+
+    def launch(self):
+        """Starts the process and does not wait for anything."""
         with contextlib.suppress(FileNotFoundError):
             (self.run_dir / "api.json").unlink()
         with open(self.output, "ab") as log:
             self.process = subprocess.Popen(
                 self.world.inside(*self.arguments), stdout=log, stderr=log,
                 stdin=subprocess.DEVNULL, start_new_session=True)
+
+    def wait_for_api(self):
         eventually("the API to listen", self._listening, 30)
-        return self
 
     def _listening(self):
         if self.process.poll() is not None:
