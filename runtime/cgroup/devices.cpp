@@ -8,7 +8,6 @@
 #include <cerrno>
 
 #include "schema/host/file.hpp"
-#include "schema/host/unique_fd.hpp"
 
 namespace moored::cgroup {
 namespace {
@@ -68,6 +67,19 @@ long call_bpf(int command, bpf_attr& attributes) {
   return ::syscall(SYS_bpf, command, &attributes, sizeof attributes);
 }
 
+Result<UniqueFd> load_device_program() {
+  static_assert(sizeof(Instruction) == sizeof(bpf_insn));
+  const auto program = make_device_program(default_device_rules());
+  bpf_attr load{};
+  load.prog_type = BPF_PROG_TYPE_CGROUP_DEVICE;
+  load.insns = reinterpret_cast<std::uint64_t>(program.data());
+  load.insn_cnt = static_cast<std::uint32_t>(program.size());
+  load.license = reinterpret_cast<std::uint64_t>("Apache-2.0");
+  UniqueFd loaded(static_cast<int>(call_bpf(BPF_PROG_LOAD, load)));
+  if (!loaded) return failed("load device program");
+  return loaded;
+}
+
 }  // namespace
 
 // The same list on both versions, so that a pod does not behave differently on another machine.
@@ -102,26 +114,24 @@ std::string format_rule(const DeviceRule& rule) {
          rule.access;
 }
 
-// ALLOW_MULTI: a program that somebody attaches further up still has its say.
-Status attach_device_program(const std::string& v2_directory) {
-  static_assert(sizeof(Instruction) == sizeof(bpf_insn));
+// The verifier walks through the program at every loading, which takes longer than all else that a
+// group needs.
+Status DeviceFilter::attach(const std::string& v2_directory) {
   const UniqueFd group(::open(v2_directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!group) return failed("open cgroup " + v2_directory);
-  const auto program = make_device_program(default_device_rules());
-  bpf_attr load{};
-  load.prog_type = BPF_PROG_TYPE_CGROUP_DEVICE;
-  load.insns = reinterpret_cast<std::uint64_t>(program.data());
-  load.insn_cnt = static_cast<std::uint32_t>(program.size());
-  load.license = reinterpret_cast<std::uint64_t>("Apache-2.0");
-  const UniqueFd loaded(static_cast<int>(call_bpf(BPF_PROG_LOAD, load)));
-  if (!loaded) return failed("load device program");
-  bpf_attr attach{};
-  attach.target_fd = static_cast<std::uint32_t>(group.get());
-  attach.attach_bpf_fd = static_cast<std::uint32_t>(loaded.get());
-  attach.attach_type = BPF_CGROUP_DEVICE;
-  attach.attach_flags = BPF_F_ALLOW_MULTI;
-  if (call_bpf(BPF_PROG_ATTACH, attach) != 0) return failed("attach device program");
-  return {};
+  return program_.with([&](UniqueFd& program) -> Status {
+    if (!program) {
+      MOORED_TRY(program, load_device_program());
+    }
+    bpf_attr attach{};
+    attach.target_fd = static_cast<std::uint32_t>(group.get());
+    attach.attach_bpf_fd = static_cast<std::uint32_t>(program.get());
+    attach.attach_type = BPF_CGROUP_DEVICE;
+    // A program that somebody attaches further up still has its say.
+    attach.attach_flags = BPF_F_ALLOW_MULTI;
+    if (call_bpf(BPF_PROG_ATTACH, attach) != 0) return failed("attach device program");
+    return {};
+  });
 }
 
 Status write_device_rules(const std::string& v1_directory) {

@@ -5,7 +5,9 @@
 #include <string>
 #include <vector>
 
+#include "schema/base/guarded.hpp"
 #include "schema/base/result.hpp"
+#include "schema/host/unique_fd.hpp"
 
 namespace moored::cgroup {
 
@@ -34,8 +36,16 @@ std::vector<Instruction> make_device_program(const std::vector<DeviceRule>& rule
 // Lines for v1's devices.allow.
 std::string format_rule(const DeviceRule& rule);
 
-// Loads the default program and attaches it to a v2 group, which keeps it. Errors: denied.
-Status attach_device_program(const std::string& v2_directory);
+// The default program, loaded into the kernel with its first use and then shared by all groups,
+// each of which keeps it. Thread safe.
+class DeviceFilter {
+ public:
+  // Attaches the program to a v2 group. Errors: denied, not_found (no such group).
+  Status attach(const std::string& v2_directory);
+
+ private:
+  Guarded<UniqueFd> program_;
+};
 // Writes the default rules of a v1 group.
 Status write_device_rules(const std::string& v1_directory);
 

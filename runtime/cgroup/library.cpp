@@ -78,17 +78,24 @@ Status make_group(const std::string& path, const std::vector<std::string>& contr
   return {};
 }
 
-Status set_value(const std::string& path, const std::string& controller, const std::string& file,
-                 const std::string& value) {
+Status set_values(const std::string& path, const std::vector<Setting>& settings) {
+  if (settings.empty()) return {};
   const std::lock_guard lock(library_lock());
   MOORED_CHECK(ready());
   MOORED_TRY(const auto group, new_group(path));
-  auto* part = cgroup_add_controller(group.get(), controller.c_str());
-  if (part == nullptr) return fail(Code::internal, "cgroup " + path + ": no " + controller);
-  int code = cgroup_add_value_string(part, file.c_str(), value.c_str());
-  if (code == 0) code = cgroup_modify_cgroup(group.get());
-  if (code != 0) return failed("set " + file + " of cgroup " + path + " to " + value, code);
-  return {};
+  for (const auto& setting : settings) {
+    auto* part = cgroup_get_controller(group.get(), setting.controller.c_str());
+    if (part == nullptr) part = cgroup_add_controller(group.get(), setting.controller.c_str());
+    if (part == nullptr || cgroup_add_value_string(part, setting.file.c_str(),
+                                                   setting.value.c_str()) != 0) {
+      return fail(Code::internal, "cgroup " + path + ": cannot set " + setting.file);
+    }
+  }
+  const int code = cgroup_modify_cgroup(group.get());
+  if (code == 0) return {};
+  std::string wanted;
+  for (const auto& setting : settings) wanted += " " + setting.file + "=" + setting.value;
+  return failed("set" + wanted + " of cgroup " + path, code);
 }
 
 Result<std::string> get_value(const std::string& path, const std::string& controller,

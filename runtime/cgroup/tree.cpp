@@ -23,13 +23,15 @@ namespace {
 using std::chrono::milliseconds;
 using Steady = std::chrono::steady_clock;
 
-// What containers are limited or measured by, or stopped with.
-constexpr std::array<std::string_view, 7> kUsed{"cpu",   "cpuacct", "memory", "pids",
-                                                "blkio", "devices", "freezer"};
+// What containers are limited and measured by; others, such as cpuset, blkio or net_cls, stay as
+// the machine has them.
+constexpr std::array<std::string_view, 4> kLimiting{"cpu", "cpuacct", "memory", "pids"};
+// What every v2 group does by itself, and v1 by hierarchies of their own.
+constexpr std::array<std::string_view, 2> kPartsOfV2{"devices", "freezer"};
 
-// Others, such as cpuset, perf_event or net_cls, stay as the machine has them.
-bool is_used(const std::string& controller) {
-  return std::find(kUsed.begin(), kUsed.end(), controller) != kUsed.end();
+template <class Names>
+bool contains(const Names& names, const std::string& name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
 }
 
 // Of the kernel's own files: what is no number reads as 0.
@@ -114,7 +116,9 @@ Layout plan_layout(const std::vector<Mounted>& mounted, const std::string& unifi
   Layout layout;
   layout.unified = unified;
   for (const auto& entry : mounted) {
-    if (!is_used(entry.controller)) continue;
+    const bool used = contains(kLimiting, entry.controller) ||
+                      (unified.empty() && contains(kPartsOfV2, entry.controller));
+    if (!used) continue;
     const bool v2 = !unified.empty() && entry.mount_point == unified;
     if (v2) {
       layout.v2.push_back(entry.controller);
@@ -160,10 +164,19 @@ std::vector<std::string> Tree::directories(const std::string& path) const {
   return {found.begin(), found.end()};
 }
 
+// Nearly always only the last level is missing, and asking the kernel about the others costs more
+// than making it.
+Status Tree::make(const std::string& path) {
+  const bool there = path_exists(directories(path).front());
+  auto made = make_level(full(path));
+  if (!made) made = make_levels(full(path));
+  if (made && !there) untouched_.with([&](auto& groups) { groups.insert(path); });
+  return made;
+}
+
 // Level by level, because v2 has to switch its controllers on in each parent before the next one
 // exists, and because only so a failure knows what was there before.
-Status Tree::make(const std::string& path) {
-  const std::string whole = full(path);
+Status Tree::make_levels(const std::string& whole) {
   std::string first_made;
   for (std::size_t slash = whole.find('/', 1);; slash = whole.find('/', slash + 1)) {
     const std::string level = whole.substr(0, slash);
@@ -193,11 +206,13 @@ Status Tree::make_level(const std::string& level) {
     controllers.push_back(entry.controller);
   if (!controllers.empty()) MOORED_CHECK(make_group(level, controllers));
   if (layout_.unified.empty()) return {};
-  const std::string parent = layout_.unified + level.substr(0, level.find_last_of('/'));
-  for (const auto& controller : layout_.v2) {
-    MOORED_CHECK(write_file(parent + "/cgroup.subtree_control", "+" + controller));
+  if (!layout_.v2.empty()) {
+    std::string wanted;
+    for (const auto& controller : layout_.v2) wanted += (wanted.empty() ? "+" : " +") + controller;
+    const std::string parent = layout_.unified + level.substr(0, level.find_last_of('/'));
+    MOORED_CHECK(write_file(parent + "/cgroup.subtree_control", wanted));
+    return make_group(level, layout_.v2);
   }
-  if (!layout_.v2.empty()) return make_group(level, layout_.v2);
   const std::string bare = layout_.unified + level;
   if (::mkdir(bare.c_str(), 0755) != 0 && errno != EEXIST) {
     return Unexpected(system_error("make cgroup " + bare, errno));
@@ -206,22 +221,22 @@ Status Tree::make_level(const std::string& level) {
 }
 
 // The order of v1's two memory files depends on whether the limit rises, so the present one is
-// read first.
+// read first unless there can be none.
 Status Tree::set_limits(const std::string& path, const CgroupLimits& limits, bool leaf) {
+  const bool fresh = untouched_.with([&](auto& groups) { return groups.erase(path) > 0; });
   bool raising = false;
-  if (layout_.versions.memory == Version::v1) {
+  if (layout_.versions.memory == Version::v1 && !fresh) {
     MOORED_TRY(const auto now, get_value(full(path), "memory", "memory.limit_in_bytes"));
     const auto bytes = bytes_of(now);
     raising = bytes && limits.memory_limit_bytes && *limits.memory_limit_bytes > *bytes;
   }
-  for (const auto& setting : plan_limits(limits, layout_.versions, leaf, raising)) {
-    if (setting.optional &&
-        !path_exists(directory(setting.controller, path) + "/" + setting.file)) {
-      continue;
-    }
-    MOORED_CHECK(set_value(full(path), setting.controller, setting.file, setting.value));
-  }
-  return {};
+  auto settings = plan_limits(limits, layout_.versions, leaf, raising);
+  if (fresh) settings = drop_defaults(std::move(settings));
+  std::erase_if(settings, [&](const Setting& setting) {
+    return setting.optional &&
+           !path_exists(directory(setting.controller, path) + "/" + setting.file);
+  });
+  return set_values(full(path), settings);
 }
 
 Status Tree::set_shares(const std::string& path, std::int64_t request_milli) {
@@ -229,9 +244,9 @@ Status Tree::set_shares(const std::string& path, std::int64_t request_milli) {
   if (group.empty() || !path_exists(group)) return {};
   const auto shares = cpu_shares(request_milli);
   if (layout_.versions.cpu == Version::v1) {
-    return set_value(full(path), "cpu", "cpu.shares", std::to_string(shares));
+    return set_values(full(path), {{"cpu", "cpu.shares", std::to_string(shares)}});
   }
-  return set_value(full(path), "cpu", "cpu.weight", std::to_string(cpu_weight(shares)));
+  return set_values(full(path), {{"cpu", "cpu.weight", std::to_string(cpu_weight(shares))}});
 }
 
 Result<CgroupLimits> Tree::read_limits(const std::string& path, const CgroupLimits& recorded) {
@@ -356,6 +371,7 @@ Status Tree::kill(const std::string& path, milliseconds timeout) {
 
 // The kernel answers EBUSY for a moment after the last process has ended.
 Status Tree::remove(const std::string& path, milliseconds timeout) {
+  untouched_.with([&](auto& groups) { groups.erase(path); });
   return retry(timeout, [&]() -> Status {
     for (const auto& group : directories(path)) {
       MOORED_CHECK(remove_groups(group));
@@ -365,14 +381,18 @@ Status Tree::remove(const std::string& path, milliseconds timeout) {
   });
 }
 
+// What an earlier daemon's process leaves a moment after it is not held against the caller.
 Status Tree::remove_root(milliseconds timeout) {
-  if (is_populated("")) return fail(Code::conflict, "cgroup " + root_ + " holds processes");
+  MOORED_CHECK(retry(timeout, [&]() -> Status {
+    if (is_populated("")) return fail(Code::conflict, "cgroup " + root_ + " holds processes");
+    return {};
+  }));
   return remove("", timeout);
 }
 
 // The v2 hierarchy carries the filter even where the limits are v1's.
 Status Tree::restrict_devices(const std::string& path) {
-  if (!layout_.unified.empty()) return attach_device_program(layout_.unified + full(path));
+  if (!layout_.unified.empty()) return device_filter_.attach(layout_.unified + full(path));
   const std::string v1 = directory("devices", path);
   if (v1.empty()) return fail(Code::unavailable, "nothing can restrict devices");
   return write_device_rules(v1);

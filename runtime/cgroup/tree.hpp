@@ -6,9 +6,11 @@
 #include <chrono>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
+#include "runtime/cgroup/devices.hpp"
 #include "runtime/cgroup/library.hpp"
 #include "runtime/cgroup/values.hpp"
 #include "schema/base/result.hpp"
@@ -24,8 +26,10 @@ struct Layout {
   std::vector<std::string> v2;  // used v2 controllers
   bool operator==(const Layout&) const = default;
 };
-// Decides the layout from what the library found and the mount point of cgroup2. Leaves cpuset
-// out: on v1 a new group cannot be entered before its cpus and mems are filled.
+// Decides the layout from what the library found and the mount point of cgroup2. On v1 only what
+// limits, counts or restricts is used, as each hierarchy costs every pod groups of its own; a v2
+// hierarchy beside them freezes and restricts devices. cpuset is left out: on v1 a new group cannot
+// be entered before its cpus and mems are filled.
 Layout plan_layout(const std::vector<Mounted>& mounted, const std::string& unified);
 // The first cgroup2 mount in the text of /proc/self/mountinfo; empty: none.
 std::string find_unified(const std::string& mountinfo);
@@ -48,7 +52,8 @@ class Tree {
   // Makes a group in every hierarchy, level by level. There already: success. On failure the
   // levels that this call made are removed.
   Status make(const std::string& path);
-  // Carries limits out. leaf: the group of a container.
+  // Carries limits out. leaf: the group of a container. A group that this tree made and nobody has
+  // limited since has the kernel's own limits, which are not written again.
   Status set_limits(const std::string& path, const CgroupLimits& limits, bool leaf);
   // Sets only the CPU share of a group that other groups lie in; a missing group is success.
   Status set_shares(const std::string& path, std::int64_t request_milli);
@@ -81,11 +86,14 @@ class Tree {
   }
   std::vector<std::string> directories(const std::string& path) const;
   std::string directory(const std::string& controller, const std::string& path) const;
-  Status make_level(const std::string& path);
+  Status make_levels(const std::string& whole);
+  Status make_level(const std::string& level);
   std::vector<pid_t> read_processes(const std::string& path) const;
 
   std::string root_;
   Layout layout_;
+  DeviceFilter device_filter_;
+  Guarded<std::set<std::string>> untouched_;  // groups made here and not limited yet
 };
 
 }  // namespace moored::cgroup

@@ -1,8 +1,11 @@
 #include "runtime/cgroup/values.hpp"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cmath>
+#include <string_view>
+#include <utility>
 
 namespace moored::cgroup {
 namespace {
@@ -89,6 +92,28 @@ std::vector<Setting> plan_limits(const CgroupLimits& limits, const Versions& ver
   if (versions.pids != Version::absent) {
     settings.push_back({"pids", "pids.max", text_or(limits.pids_limit, "max"), false});
   }
+  return settings;
+}
+
+// Source: the kernel's documents on both versions, and the files of a new group.
+std::vector<Setting> drop_defaults(std::vector<Setting> settings) {
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 11> kDefaults{
+      {{"cpu.shares", "1024"},
+       {"cpu.cfs_period_us", "100000"},
+       {"cpu.cfs_quota_us", "-1"},
+       {"cpu.weight", "100"},
+       {"cpu.max", "max 100000"},
+       {"memory.limit_in_bytes", "-1"},
+       {"memory.memsw.limit_in_bytes", "-1"},
+       {"memory.max", "max"},
+       {"memory.swap.max", "max"},
+       {"memory.oom.group", "0"},
+       {"pids.max", "max"}}};
+  std::erase_if(settings, [&](const Setting& setting) {
+    return std::any_of(kDefaults.begin(), kDefaults.end(), [&](const auto& entry) {
+      return setting.file == entry.first && setting.value == entry.second;
+    });
+  });
   return settings;
 }
 

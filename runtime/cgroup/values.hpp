@@ -49,6 +49,8 @@ struct Versions {
 // the order of v1's two memory files (memory may never exceed memory and swap).
 std::vector<Setting> plan_limits(const CgroupLimits& limits, const Versions& versions, bool leaf,
                                  bool raising_memory);
+// Those that say something else than what the kernel gives a group that was just made.
+std::vector<Setting> drop_defaults(std::vector<Setting> settings);
 // The inverse, for values that moored did not write itself. The request is approximate.
 std::int64_t request_milli_of_shares(std::int64_t shares);
 std::int64_t request_milli_of_weight(std::int64_t weight);

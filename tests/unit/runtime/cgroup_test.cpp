@@ -117,14 +117,35 @@ TEST_CASE("limits become writes in the order the kernel needs") {
   CHECK(mixed.back().file == "memory.oom.group");
 }
 
+TEST_CASE("what a new group has anyway is not written") {
+  const Versions v1{Version::v1, Version::v1, Version::v1};
+  const Versions v2{Version::v2, Version::v2, Version::v2};
+  CHECK(drop_defaults(plan_limits({}, v1, true, false)) ==
+        std::vector<Setting>{{"cpu", "cpu.shares", "2", false}});
+  CHECK(drop_defaults(plan_limits({}, v2, true, false)) ==
+        std::vector<Setting>{{"cpu", "cpu.weight", "1", false},
+                             {"memory", "memory.oom.group", "1", false}});
+  CgroupLimits limits;
+  limits.cpu_request_milli = 1000;
+  limits.memory_limit_bytes = 100;
+  CHECK(drop_defaults(plan_limits(limits, v1, true, false)) ==
+        std::vector<Setting>{{"memory", "memory.limit_in_bytes", "100", false},
+                             {"memory", "memory.memsw.limit_in_bytes", "100", true}});
+  CHECK(drop_defaults({}).empty());
+}
+
 TEST_CASE("the layout is decided for each controller by its mount point") {
   const std::vector<Mounted> hybrid{{"cpu", "/sys/fs/cgroup/cpu"},
                                     {"cpuset", "/sys/fs/cgroup/cpuset"},
                                     {"memory", "/sys/fs/cgroup/memory"},
-                                    {"hugetlb", "/sys/fs/cgroup/unified"}};
+                                    {"hugetlb", "/sys/fs/cgroup/unified"},
+                                    {"freezer", "/sys/fs/cgroup/freezer"},
+                                    {"devices", "/sys/fs/cgroup/devices"},
+                                    {"blkio", "/sys/fs/cgroup/blkio"}};
   const auto mixed = plan_layout(hybrid, "/sys/fs/cgroup/unified");
   CHECK(mixed.versions == Versions{Version::v1, Version::v1, Version::absent});
-  CHECK(mixed.v1 == std::vector<Mounted>{hybrid[0], hybrid[2]});  // cpuset is left out
+  // cpuset is left out, and what the v2 hierarchy does for its groups.
+  CHECK(mixed.v1 == std::vector<Mounted>{hybrid[0], hybrid[2]});
   CHECK(mixed.v2.empty());
   CHECK(mixed.unified == "/sys/fs/cgroup/unified");
 
@@ -137,7 +158,8 @@ TEST_CASE("the layout is decided for each controller by its mount point") {
   CHECK(only_v2.v1.empty());
   CHECK(only_v2.v2 == std::vector<std::string>{"cpu", "memory", "pids"});
 
-  const auto only_v1 = plan_layout({hybrid[0]}, "");
+  const auto only_v1 = plan_layout({hybrid[0], hybrid[4], hybrid[5], hybrid[6]}, "");
+  CHECK(only_v1.v1 == std::vector<Mounted>{hybrid[0], hybrid[4], hybrid[5]});
   CHECK(only_v1.versions.cpu == Version::v1);
 }
 
