@@ -200,17 +200,19 @@ Status write_file(const std::string& path, std::string_view content, bool create
   return write_all(fd.get(), path, content);
 }
 
-// EEXIST is judged at the end only: a component may be a symbolic link to a directory, which mkdir
-// cannot tell from a file.
+// From the last part upwards, as nearly always only that one is missing. EEXIST is judged at the
+// end only: a part may be a symbolic link to a directory, which mkdir cannot tell from a file.
 Status make_directories(const std::string& path, unsigned mode) {
   if (path.empty()) return fail(Code::invalid, "make directory: empty path");
-  for (std::size_t slash = path.find('/', 1);; slash = path.find('/', slash + 1)) {
-    const std::string part = path.substr(0, slash);
-    if (::mkdir(part.c_str(), static_cast<mode_t>(mode)) != 0 && errno != EEXIST) {
-      return failed("make directory", part);
-    }
-    if (slash == std::string::npos) break;
+  if (::mkdir(path.c_str(), static_cast<mode_t>(mode)) == 0) return {};
+  if (errno == ENOENT) {
+    const auto end = path.find_last_not_of('/');
+    const auto slash = end == std::string::npos ? end : path.find_last_of('/', end);
+    if (slash == std::string::npos || slash == 0) return failed("make directory", path);
+    MOORED_CHECK(make_directories(path.substr(0, slash), mode));
+    if (::mkdir(path.c_str(), static_cast<mode_t>(mode)) == 0) return {};
   }
+  if (errno != EEXIST) return failed("make directory", path);
   struct stat status {};
   if (::stat(path.c_str(), &status) != 0) return failed("look at", path);
   if (!S_ISDIR(status.st_mode)) {
