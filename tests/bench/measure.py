@@ -27,6 +27,11 @@ class Group:
     def procs(self):
         return self.directory / "cgroup.procs"
 
+    @property
+    def entrance(self):
+        """Where a process of one thread writes 0 to be in the group, without waiting for others."""
+        return self.directory / ("tasks" if V1.is_dir() else "cgroup.procs")
+
     def cpu(self):
         """Seconds used since the group was made, of processes that ended too; 0 without a group."""
         try:
