@@ -24,8 +24,8 @@ Result<std::vector<Mounted>> read_controllers();
 // Makes one group in the hierarchies of the controllers; its parent must exist. There already:
 // success. Errors: denied, conflict (v2: processes in the parent).
 Status make_group(const std::string& path, const std::vector<std::string>& controllers);
-// Writes values in their order, those of one controller together. One call for many: the library
-// reads the mount table of the machine at each. Errors: not_found (no such file), conflict, invalid.
+// Writes values in their order, those of one controller together. The library reads the machine's
+// mount table for each of them. Errors: not_found (no such file), conflict, invalid.
 Status set_values(const std::string& path, const std::vector<Setting>& settings);
 // Reads one value, without the line end. Errors: not_found.
 Result<std::string> get_value(const std::string& path, const std::string& controller,

@@ -3,6 +3,7 @@
 #include <poll.h>
 
 #include <csignal>
+#include <utility>
 
 #include "runtime/shim/order.hpp"
 #include "runtime/sys/process.hpp"
@@ -47,6 +48,11 @@ Result<std::shared_ptr<Connection>> Connection::create(const std::string& uid,
   return std::shared_ptr<Connection>(new Connection(uid, std::move(socket), std::move(process)));
 }
 
+std::shared_ptr<Connection> Connection::adopt(const std::string& uid, UniqueFd line,
+                                              UniqueFd process) {
+  return std::shared_ptr<Connection>(new Connection(uid, std::move(line), std::move(process)));
+}
+
 Status Connection::greet(const std::string& instance) {
   shim::Record hello;
   hello.set("op", "HELLO").set("instance", instance);
@@ -58,10 +64,42 @@ Status Connection::greet(const std::string& instance) {
   return {};
 }
 
+// From before the request leaves until the answer has come nobody else takes messages: one that
+// the poll thread took would not wake whoever waits for the line.
+class Connection::Reader {
+ public:
+  Reader(Connection& connection, bool wanted) : connection_(connection) {
+    if (!wanted || !connection.listening_) return;
+    {
+      const std::lock_guard lock(connection.reading_);
+      reads_ = !std::exchange(connection.read_by_caller_, true);
+    }
+    if (reads_) connection.listening_(false);
+  }
+  Reader(const Reader&) = delete;
+  Reader& operator=(const Reader&) = delete;
+  ~Reader() { end(); }
+
+  explicit operator bool() const { return reads_; }
+  void end() {
+    if (!std::exchange(reads_, false)) return;
+    {
+      const std::lock_guard lock(connection_.reading_);
+      connection_.read_by_caller_ = false;
+    }
+    connection_.listening_(true);
+  }
+
+ private:
+  Connection& connection_;
+  bool reads_ = false;
+};
+
 // The entry is there before the request leaves, so that no answer can come too early. A caller
 // that gives up takes its entry away; the late answer then finds nobody.
 Result<Connection::Reply> Connection::call(shim::Record request, milliseconds timeout,
                                            bool can_be_abandoned) {
+  Reader reader(*this, !can_be_abandoned);
   std::unique_lock lock(mutex_);
   if (lost_) return fail(Code::unavailable, "the shim of pod " + uid_ + " is gone");
   const std::int64_t id = next_id_++;
@@ -72,10 +110,15 @@ Result<Connection::Reply> Connection::call(shim::Record request, milliseconds ti
     pending_.erase(id);
     return Unexpected(std::move(sent).error());
   }
+  const auto deadline = std::chrono::steady_clock::now() + timeout;
+  if (reader) {
+    lock.unlock();
+    read_until(id, deadline);
+    reader.end();
+    lock.lock();
+  }
   const bool settled =
-      answered_.wait_for(lock, timeout, [&] {
-        return lost_ || (abandoned_ && can_be_abandoned) || pending_[id].done;
-      });
+      answered_.wait_until(lock, deadline, [&] { return is_settled(id, can_be_abandoned); });
   Pending pending = std::move(pending_[id]);
   pending_.erase(id);
   if (!settled) {
@@ -88,6 +131,25 @@ Result<Connection::Reply> Connection::call(shim::Record request, milliseconds ti
     return fail(code_of(pending.reply.last.text_of("code")), pending.reply.last.text_of("error"));
   }
   return std::move(pending.reply);
+}
+
+bool Connection::is_settled(std::int64_t id, bool can_be_abandoned) const {
+  return lost_ || (abandoned_ && can_be_abandoned) || pending_.at(id).done;
+}
+
+// The end of the line is left to the poll thread, which tells everybody.
+void Connection::read_until(std::int64_t id, std::chrono::steady_clock::time_point deadline) {
+  for (;;) {
+    const auto left = std::chrono::ceil<milliseconds>(deadline - std::chrono::steady_clock::now());
+    pollfd set{socket_.get(), POLLIN, 0};
+    if (left.count() <= 0) return;
+    if (::poll(&set, 1, static_cast<int>(left.count())) > 0) {
+      const std::lock_guard reading(reading_);
+      if (!take_messages()) return;
+    }
+    const std::lock_guard lock(mutex_);
+    if (is_settled(id, false)) return;
+  }
 }
 
 bool Connection::has_ended(milliseconds timeout) const {
@@ -122,8 +184,13 @@ bool Connection::is_end_expected() const {
   return end_expected_;
 }
 
-// Until the socket is empty, because one wake-up may stand for many messages.
 bool Connection::read_messages() {
+  const std::lock_guard lock(reading_);
+  return read_by_caller_ || take_messages();
+}
+
+// Until the socket is empty, because one wake-up may stand for many messages.
+bool Connection::take_messages() {
   for (;;) {
     auto message = sys::receive_message(socket_.get());
     if (!message && message.error().reason == "Again") return true;

@@ -11,15 +11,14 @@ struct Name {
   HostStepType type;
   const char* word;
 };
-constexpr std::array<Name, 10> kNames{{{HostStepType::directory, "directory"},
+constexpr std::array<Name, 9> kNames{{{HostStepType::directory, "directory"},
                                        {HostStepType::file, "file"},
                                        {HostStepType::group, "group"},
                                        {HostStepType::limits, "limits"},
                                        {HostStepType::devices, "devices"},
-                                       {HostStepType::namespaces, "namespaces"},
-                                       {HostStepType::sysctls, "sysctls"},
                                        {HostStepType::shared_memory, "shared-memory"},
                                        {HostStepType::shim, "shim"},
+                                       {HostStepType::sysctls, "sysctls"},
                                        {HostStepType::create, "create"}}};
 
 std::string number_or_max(const std::optional<std::int64_t>& value) {

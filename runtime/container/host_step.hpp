@@ -16,11 +16,9 @@ enum class HostStepType {
   group,          // path: cgroup. Undone: everything in it is killed, then it is removed
   limits,         // path: cgroup; limits; leaf
   devices,        // path: cgroup; only the devices that every container has
-  namespaces,     // path: directory of the pins; list: "ipc", "uts"; text: host name.
-                  // Undone: pins are unmounted
-  sysctls,        // list: "name=value"; path: directory of the pins; text: network namespace
   shared_memory,  // path: a tmpfs. Undone: unmounted
   shim,           // path: the pod's directory; the shim is started and greeted. Undone: ended
+  sysctls,        // path: the pod's directory; list: "name=value", in the shim's namespaces
   create,         // path: spec.json; text: container; number: attempt. Undone: killed, deleted
 };
 const char* host_step_name(HostStepType type);

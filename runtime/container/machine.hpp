@@ -5,7 +5,6 @@
 
 #include "runtime/cgroup/tree.hpp"
 #include "runtime/container/host_step.hpp"
-#include "schema/host/spawn.hpp"
 
 namespace moored::container {
 
@@ -28,20 +27,6 @@ class Machine final : public StepHost {
  private:
   cgroup::Tree& tree_;
   ShimControl& shims_;
-};
-
-// The sealed copy of the shim program that all pods share, and the start of one.
-class ShimProgram {
- public:
-  // Errors: not_found (no such program), exhausted.
-  static Result<ShimProgram> create(const std::string& path);
-  // Starts the shim of a pod's directory, outside of the pod's cgroup, and waits until it serves.
-  // The process is reaped by whoever holds the returned child.
-  Result<Child> start(const std::string& pod_directory, cgroup::Tree& tree) const;
-
- private:
-  explicit ShimProgram(UniqueFd file) : file_(std::move(file)) {}
-  UniqueFd file_;
 };
 
 }  // namespace moored::container

@@ -9,8 +9,8 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <functional>
 
+#include "runtime/shim/record.hpp"
 #include "runtime/sys/mount.hpp"
 #include "runtime/sys/process.hpp"
 #include "schema/host/file.hpp"
@@ -22,26 +22,10 @@ namespace {
 // 64 MiB, what container runtimes give. The directory below holds pins and sockets only.
 constexpr const char* kSharedMemorySize = "65536k";
 constexpr const char* kRunDirSize = "256m";
+constexpr std::size_t kMaxShimBytes = 4096;
 
 Unexpected failed(const std::string& what) {
   return Unexpected(system_error(what, errno));
-}
-
-// Other words give nothing: network namespaces are made by the network's own part.
-std::uint64_t kind_of(const std::string& word) {
-  if (word == "ipc") return CLONE_NEWIPC;
-  if (word == "uts") return CLONE_NEWUTS;
-  return 0;
-}
-
-// The file is the mount point; the mount keeps the namespace when the thread has ended.
-Status pin(const std::string& kind, const std::string& path) {
-  MOORED_CHECK(write_file(path, "", true));
-  const std::string own = "/proc/thread-self/ns/" + kind;
-  if (::mount(own.c_str(), path.c_str(), nullptr, MS_BIND, nullptr) != 0) {
-    return failed("pin namespace " + path);
-  }
-  return {};
 }
 
 // The kind is passed on so that a pin of another kind is refused by the kernel.
@@ -71,47 +55,15 @@ Status attach_at(const std::string& path, int mount) {
 
 }  // namespace
 
-// All kinds by one unshare, and the host name before the pin: whoever finds the pin finds a
-// finished namespace.
-Status make_namespaces(const std::string& directory, const std::vector<std::string>& kinds,
-                       const std::string& hostname) {
-  std::uint64_t wanted = 0;
-  for (const auto& kind : kinds)
-    wanted |= kind_of(kind);
-  if (wanted == 0) return {};
-  return run_on_own_thread([&]() -> Status {
-    MOORED_CHECK(sys::unshare_namespaces(wanted));
-    const bool named = (wanted & CLONE_NEWUTS) != 0 && !hostname.empty();
-    if (named && ::sethostname(hostname.data(), hostname.size()) != 0) {
-      return failed("set host name " + hostname);
-    }
-    for (const auto& kind : kinds)
-      MOORED_CHECK(pin(kind, directory + "/" + kind));
-    return {};
-  });
-}
-
-// The namespaces end with their last process or pin, whichever goes later.
-Status drop_namespaces(const std::string& directory, const std::vector<std::string>& kinds) {
-  for (const auto& kind : kinds)
-    MOORED_CHECK(sys::unmount(directory + "/" + kind));
-  return {};
-}
-
-Status drop_pins(const std::string& directory) {
-  if (!path_exists(directory)) return {};
-  MOORED_TRY(const auto kinds, list_directory(directory));
-  return drop_namespaces(directory, kinds);
-}
-
 // /proc/sys shows the settings of the thread that opens it, so the thread moves first. The
 // mount namespace stays ours: only paths of ours are opened.
-Status write_sysctls(const std::string& directory, const std::string& net_namespace,
-                     const std::vector<std::string>& settings) {
+Status write_sysctls(const std::string& pod_directory, const std::vector<std::string>& settings) {
+  MOORED_TRY(const auto text, read_file(pod_directory + "/shim.json", kMaxShimBytes));
+  MOORED_TRY(const auto about, shim::Record::parse(text.substr(0, text.find('\n'))));
+  const std::string own = "/proc/" + std::to_string(about.number_of("pid")) + "/ns/";
   return run_on_own_thread([&]() -> Status {
-    if (!net_namespace.empty()) MOORED_CHECK(enter(net_namespace, CLONE_NEWNET));
-    const std::string ipc = directory + "/ipc";
-    if (path_exists(ipc)) MOORED_CHECK(enter(ipc, CLONE_NEWIPC));
+    MOORED_CHECK(enter(own + "net", CLONE_NEWNET));
+    MOORED_CHECK(enter(own + "ipc", CLONE_NEWIPC));
     for (const auto& setting : settings)
       MOORED_CHECK(write_setting(setting));
     return {};

@@ -20,7 +20,6 @@ struct Roots {
 // All paths of one pod.
 struct PodPaths {
   std::string directory;   // run_dir/pods/<uid>
-  std::string namespaces;  // directory of the pins
   std::string shared_memory;
   std::string socket;
   std::string group;  // cgroup, relative to the daemon's root

@@ -60,9 +60,8 @@ shim::PodOrder make_order(const PodSandboxSpec& spec, const std::string& net_nam
   order.uid = spec.uid;
   order.directory = paths.directory;
   if (!net_namespace.empty()) order.namespaces.push_back("net=" + net_namespace);
-  for (const auto& kind : new_namespaces(spec)) {
-    order.namespaces.push_back(kind + "=" + paths.namespaces + "/" + kind);
-  }
+  order.new_namespaces = new_namespaces(spec);
+  order.hostname = spec.hostname;
   return order;
 }
 
@@ -118,7 +117,6 @@ std::string pod_group(const std::string& uid, const std::string& qos_class) {
 PodPaths pod_paths(const Roots& roots, const std::string& uid, const std::string& qos_class) {
   PodPaths paths;
   paths.directory = roots.run_dir + "/pods/" + uid;
-  paths.namespaces = paths.directory + "/ns";
   paths.shared_memory = paths.directory + "/shm";
   paths.socket = paths.directory + "/shim.sock";
   paths.group = pod_group(uid, qos_class);
@@ -139,21 +137,15 @@ Result<std::vector<HostStep>> plan_pod(const PodSandboxSpec& spec, const std::st
   auto limits = step_at(HostStepType::limits, paths.group);
   limits.limits = spec.limits;
   steps.push_back(limits);
-  steps.push_back(directory(paths.namespaces));
-  auto namespaces = step_at(HostStepType::namespaces, paths.namespaces);
-  namespaces.list = new_namespaces(spec);
-  namespaces.text = spec.hostname;
-  steps.push_back(namespaces);
-  auto sysctls = step_at(HostStepType::sysctls, paths.namespaces);
-  for (const auto& entry : spec.sysctls)
-    sysctls.list.push_back(entry.first + "=" + entry.second);
-  sysctls.text = net_namespace;
-  if (!sysctls.list.empty()) steps.push_back(sysctls);
   if (!spec.host_ipc) {
     steps.push_back(directory(paths.shared_memory));
     steps.push_back(step_at(HostStepType::shared_memory, paths.shared_memory));
   }
   steps.push_back(step_at(HostStepType::shim, paths.directory));
+  auto sysctls = step_at(HostStepType::sysctls, paths.directory);
+  for (const auto& entry : spec.sysctls)
+    sysctls.list.push_back(entry.first + "=" + entry.second);
+  if (!sysctls.list.empty()) steps.push_back(sysctls);
   return steps;
 }
 

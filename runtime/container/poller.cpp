@@ -20,13 +20,13 @@ Unexpected failed(const char* what) {
 // The thread starts last, when everything it looks at exists.
 Result<std::unique_ptr<Poller>> Poller::create(Lost lost) {
   std::unique_ptr<Poller> poller(new Poller(std::move(lost)));
-  poller->epoll_.reset(::epoll_create1(EPOLL_CLOEXEC));
+  poller->epoll_ = std::make_shared<const UniqueFd>(::epoll_create1(EPOLL_CLOEXEC));
   poller->stop_.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (!poller->epoll_ || !poller->stop_) return failed("make event queue");
+  if (!*poller->epoll_ || !poller->stop_) return failed("make event queue");
   epoll_event event{};
   event.events = EPOLLIN;
   event.data.fd = poller->stop_.get();
-  if (::epoll_ctl(poller->epoll_.get(), EPOLL_CTL_ADD, poller->stop_.get(), &event) != 0) {
+  if (::epoll_ctl(poller->epoll_->get(), EPOLL_CTL_ADD, poller->stop_.get(), &event) != 0) {
     return failed("watch stop event");
   }
   poller->thread_ = std::thread([raw = poller.get()] { raw->run(); });
@@ -46,10 +46,16 @@ Status Poller::add(const std::shared_ptr<Connection>& connection) {
   epoll_event event{};
   event.events = EPOLLIN;
   event.data.fd = connection->descriptor();
-  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, connection->descriptor(), &event) != 0) {
+  if (::epoll_ctl(epoll_->get(), EPOLL_CTL_ADD, connection->descriptor(), &event) != 0) {
     return failed("watch shim");
   }
   connections_[connection->descriptor()] = connection;
+  connection->set_listening([epoll = epoll_, fd = connection->descriptor()](bool on) {
+    epoll_event wanted{};
+    wanted.events = on ? EPOLLIN : 0U;
+    wanted.data.fd = fd;
+    ::epoll_ctl(epoll->get(), EPOLL_CTL_MOD, fd, &wanted);
+  });
   return {};
 }
 
@@ -58,7 +64,7 @@ void Poller::remove(const std::shared_ptr<Connection>& connection) {
   const std::lock_guard lock(mutex_);
   const auto found = connections_.find(connection->descriptor());
   if (found == connections_.end() || found->second != connection) return;
-  ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, connection->descriptor(), nullptr);
+  ::epoll_ctl(epoll_->get(), EPOLL_CTL_DEL, connection->descriptor(), nullptr);
   connections_.erase(found);
 }
 
@@ -66,7 +72,7 @@ void Poller::run() {
   std::array<epoll_event, 64> events{};
   for (;;) {
     const int count =
-        ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), -1);
+        ::epoll_wait(epoll_->get(), events.data(), static_cast<int>(events.size()), -1);
     for (int i = 0; i < count; ++i) {
       const int descriptor = events[static_cast<std::size_t>(i)].data.fd;
       if (descriptor == stop_.get()) return;

@@ -30,7 +30,7 @@ class Poller {
   void ready(int descriptor);
 
   Lost lost_;
-  UniqueFd epoll_;
+  std::shared_ptr<const UniqueFd> epoll_;  // shared with callers that may outlive the thread
   UniqueFd stop_;
   std::mutex mutex_;
   std::map<int, std::shared_ptr<Connection>> connections_;

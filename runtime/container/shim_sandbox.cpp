@@ -13,6 +13,7 @@
 #include "runtime/container/seccomp.hpp"
 #include "runtime/container/shim_files.hpp"
 #include "runtime/container/shims.hpp"
+#include "runtime/container/tiers.hpp"
 #include "runtime/container/tls_prober.hpp"
 #include "runtime/shim/order.hpp"
 #include "schema/host/file.hpp"
@@ -40,12 +41,13 @@ PodSandboxSpec bare_spec(const std::string& uid) {
 
 class ShimSandbox::Impl {
  public:
-  Impl(ShimSandboxOptions options, std::unique_ptr<cgroup::Tree> tree, ShimProgram program,
-       std::uint64_t capabilities)
+  Impl(ShimSandboxOptions options, std::unique_ptr<cgroup::Tree> tree,
+       std::unique_ptr<ShimStarter> starter, std::uint64_t capabilities)
       : options_(std::move(options)),
         roots_{options_.run_dir, options_.state_dir},
         tree_(std::move(tree)),
-        shims_(options_.run_dir + "/pods", options_.instance, *tree_, std::move(program)),
+        tiers_(*tree_),
+        shims_(options_.run_dir + "/pods", options_.instance, std::move(starter)),
         tls_prober_(options_.probe_path, options_.probe_user),
         machine_(*tree_, shims_) {
     facts_.own_capabilities = capabilities;
@@ -75,7 +77,7 @@ class ShimSandbox::Impl {
     // What an attempt that was cut short left behind goes first; nothing ever ran in it.
     if (path_exists(paths.directory)) static_cast<void>(remove_pod(spec.uid));
     MOORED_CHECK(run_steps(steps, machine_));
-    weigh_tiers();
+    tiers_.put(spec.uid, spec.qos_class, spec.limits.cpu_request_milli);
     if (!spec.share_process_namespace || spec.host_pid) return {};
     auto paused = start_pause(spec);
     if (!paused) static_cast<void>(remove_pod(spec.uid));
@@ -124,12 +126,11 @@ class ShimSandbox::Impl {
     const auto pod_at = pod_paths(roots_, uid, pod->spec.qos_class);
     const auto at = container_paths(roots_, pod_at, uid, name, attempt);
     if (const auto connection = shims_.find(uid)) {
-      for (const char* op : {"ACK", "DELETE"}) {
-        const auto reply = connection->call(container_request(op, name, attempt), kCallTime);
-        const bool gone = !reply && (reply.error().code == Code::not_found ||
-                                     reply.error().code == Code::unavailable);
-        if (!reply && !gone) return Unexpected(reply.error());
-      }
+      // Whoever removes an attempt has its end in the books.
+      auto request = container_request("DELETE", name, attempt);
+      request.set("acknowledged", true);
+      const auto reply = connection->call(std::move(request), kCallTime);
+      if (!reply && reply.error().code != Code::unavailable) return Unexpected(reply.error());
     }
     return remove_traces(at);
   }
@@ -138,9 +139,12 @@ class ShimSandbox::Impl {
   Status remove_pod(const std::string& uid) {
     const std::string directory = pod_directory(uid);
     if (const auto connection = shims_.find(uid)) {
-      MOORED_CHECK(end_attempt(*connection, kPauseName, 0));
       MOORED_TRY(const auto reply, connection->call(Record().set("op", "LIST"), kCallTime));
       for (const auto& row : reply.rows) {
+        if (row.text_of("name") == kPauseName) {
+          MOORED_CHECK(end_attempt(*connection, kPauseName, 0));
+          continue;
+        }
         if (row.text_of("phase") != "exited") {
           return fail(Code::conflict, "container " + row.text_of("name") + " has not ended");
         }
@@ -156,7 +160,7 @@ class ShimSandbox::Impl {
     MOORED_TRY(const auto place, find_group(uid, container));
     MOORED_CHECK(tree_->set_limits(place.group, limits, !container.empty()));
     MOORED_CHECK(write_file_durably(place.directory + "/limits.json", format_limits(limits)));
-    if (container.empty()) weigh_tiers();
+    if (container.empty()) tiers_.put(uid, place.qos_class, limits.cpu_request_milli);
     return {};
   }
 
@@ -219,6 +223,7 @@ class ShimSandbox::Impl {
   Status release() {
     const auto left = list_directory(options_.run_dir + "/pods");
     if (left && !left->empty()) return fail(Code::conflict, "pods are left on this machine");
+    shims_.stop_starter();
     MOORED_CHECK(tree_->remove_root(kRemoveTime));
     return release_run_dir(options_.run_dir);
   }
@@ -228,6 +233,7 @@ class ShimSandbox::Impl {
   struct Place {
     std::string group;
     std::string directory;
+    std::string qos_class;
   };
 
   std::string pod_directory(const std::string& uid) const {
@@ -239,29 +245,11 @@ class ShimSandbox::Impl {
     const std::string directory = pod_directory(uid);
     MOORED_TRY(const auto pod, read_pod(directory));
     const auto pod_at = pod_paths(roots_, uid, pod.spec.qos_class);
-    if (container.empty()) return Place{pod_at.group, directory};
+    if (container.empty()) return Place{pod_at.group, directory, pod.spec.qos_class};
     const int attempt = find_latest_attempt(directory, container);
     if (attempt < 0) return fail(Code::not_found, "no container " + container + " in pod " + uid);
     const auto at = container_paths(roots_, pod_at, uid, container, attempt);
-    return Place{at.group, at.directory};
-  }
-
-  // The tiers share the CPU by what their pods ask for: burstable by the sum, besteffort by what
-  // is left. A tier that cannot be weighed now is weighed with the next pod.
-  void weigh_tiers() {
-    std::int64_t burstable_milli = 0;
-    const auto uids = list_directory(options_.run_dir + "/pods");
-    if (!uids) return;
-    const std::lock_guard lock(tiers_);
-    for (const auto& uid : *uids) {
-      const auto pod = read_pod(pod_directory(uid));
-      const auto text = read_file(pod_directory(uid) + "/limits.json", 65536);
-      if (!pod || !text || pod->spec.qos_class != "Burstable") continue;
-      const auto limits = parse_limits(*text);
-      if (limits) burstable_milli += limits->cpu_request_milli;
-    }
-    static_cast<void>(tree_->set_shares("pods/burstable", burstable_milli));
-    static_cast<void>(tree_->set_shares("pods/besteffort", 0));
+    return Place{at.group, at.directory, pod.spec.qos_class};
   }
 
   // The shim died: its containers go on without anybody who reads or reaps. They are killed, and
@@ -332,7 +320,6 @@ class ShimSandbox::Impl {
     const auto pod = read_pod(directory);
     if (!pod && !is_verdict(pod.error())) return Unexpected(pod.error());
     if (!pod && !path_exists(directory)) return remove_tree(written);
-    if (!pod) MOORED_CHECK(drop_pins(directory + "/ns"));
     const auto spec = pod ? pod->spec : bare_spec(uid);
     const std::set<std::string> classes =
         pod ? std::set<std::string>{spec.qos_class}
@@ -345,7 +332,7 @@ class ShimSandbox::Impl {
       MOORED_TRY(const auto steps, plan_pod(one, net, roots_));
       MOORED_CHECK(undo_steps(steps, machine_));
     }
-    weigh_tiers();
+    tiers_.remove(uid);
     return remove_tree(written);
   }
 
@@ -357,6 +344,9 @@ class ShimSandbox::Impl {
     const auto pod = read_pod(directory);
     if (!pod && !is_verdict(pod.error())) return Unexpected(pod.error());
     report.spec = pod ? pod->spec : bare_spec(uid);
+    const auto text = read_file(directory + "/limits.json", 65536);
+    const auto limits = text ? parse_limits(*text) : Result<CgroupLimits>(CgroupLimits());
+    if (pod && limits) tiers_.put(uid, pod->spec.qos_class, limits->cpu_request_milli);
     MOORED_TRY(report.shim_alive, is_shim_alive(directory));
     if (report.shim_alive && !shims_.find(uid)) {
       const auto connected = shims_.connect(uid);
@@ -379,8 +369,8 @@ class ShimSandbox::Impl {
   Roots roots_;
   MachineFacts facts_;
   std::unique_ptr<cgroup::Tree> tree_;
+  Tiers tiers_;
   EventQueue events_;
-  std::mutex tiers_;
   std::mutex seccomp_mutex_;
   Shims shims_;
   TlsProber tls_prober_;
@@ -397,9 +387,10 @@ Result<std::unique_ptr<ShimSandbox>> ShimSandbox::create(const ShimSandboxOption
   MOORED_CHECK(make_directories(options.run_dir + "/pods", 0700));
   MOORED_CHECK(make_directories(options.state_dir + "/containers", 0700));
   MOORED_TRY(auto tree, cgroup::Tree::create(options.cgroup_root));
-  MOORED_TRY(auto program, ShimProgram::create(options.shim_path));
+  MOORED_TRY(auto starter,
+             ShimStarter::create(options.shim_path, options.run_dir + "/pods", *tree));
   MOORED_TRY(const auto capabilities, rights::read_own_capabilities());
-  auto impl = std::make_unique<Impl>(options, std::move(tree), std::move(program), capabilities);
+  auto impl = std::make_unique<Impl>(options, std::move(tree), std::move(starter), capabilities);
   MOORED_CHECK(impl->listen());
   return std::unique_ptr<ShimSandbox>(new ShimSandbox(std::move(impl)));
 }

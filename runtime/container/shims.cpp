@@ -62,11 +62,8 @@ Status end_attempt(Connection& connection, const std::string& name, int attempt)
   return {};
 }
 
-Shims::Shims(std::string pods, std::string instance, cgroup::Tree& tree, ShimProgram program)
-    : pods_(std::move(pods)),
-      instance_(std::move(instance)),
-      tree_(tree),
-      program_(std::move(program)) {}
+Shims::Shims(std::string pods, std::string instance, std::unique_ptr<ShimStarter> starter)
+    : pods_(std::move(pods)), instance_(std::move(instance)), starter_(std::move(starter)) {}
 
 Shims::~Shims() { stop(); }
 
@@ -88,9 +85,14 @@ Status Shims::start_shim(const std::string& pod_directory) {
   const std::string uid = last_part(pod_directory);
   MOORED_TRY(const bool alive, is_shim_alive(pod_directory));
   if (alive) return connect(uid);
-  MOORED_TRY(auto child, program_.start(pod_directory, tree_));
-  children_.with([&](auto& children) { children[uid] = std::move(child); });
-  return connect(uid);
+  MOORED_TRY(auto born, starter_->start(pod_directory));
+  auto process = open_pidfd(born.child.pid);
+  children_.with([&](auto& children) { children[uid] = std::move(born.child); });
+  if (!process) return Unexpected(std::move(process).error());
+  const auto connection = Connection::adopt(uid, std::move(born.line), *std::move(process));
+  MOORED_CHECK(hear(connection));
+  keep(connection);
+  return {};
 }
 
 // A shim that does not want to go has containers that did not end: they die with the cgroup.
@@ -160,7 +162,19 @@ Result<std::shared_ptr<Connection>> Shims::require(const std::string& uid) {
 
 Status Shims::connect(const std::string& uid) {
   MOORED_TRY(auto connection, Connection::create(uid, pods_ + "/" + uid));
-  connection->set_event([this, uid](const Record& record) {
+  MOORED_CHECK(hear(connection));
+  auto greeted = connection->greet(instance_);
+  if (!greeted) {
+    poller_->remove(connection);
+    return greeted;
+  }
+  keep(connection);
+  return {};
+}
+
+// What the shim tells unasked, from now on.
+Status Shims::hear(const std::shared_ptr<Connection>& connection) {
+  connection->set_event([this, uid = connection->uid()](const Record& record) {
     if (record.text_of("name") == kPauseName) return;
     SandboxEvent event;
     const bool memory = record.text_of("event") == "OOM";
@@ -169,14 +183,11 @@ Status Shims::connect(const std::string& uid) {
     event.container = report_of(record);
     heard_(std::move(event));
   });
-  MOORED_CHECK(poller_->add(connection));
-  auto greeted = connection->greet(instance_);
-  if (!greeted) {
-    poller_->remove(connection);
-    return greeted;
-  }
-  connections_.with([&](auto& connections) { connections[uid] = connection; });
-  return {};
+  return poller_->add(connection);
+}
+
+void Shims::keep(const std::shared_ptr<Connection>& connection) {
+  connections_.with([&](auto& connections) { connections[connection->uid()] = connection; });
 }
 
 // A connection may end because the shim is gone, or because it cut off one that did not read: that

@@ -10,6 +10,7 @@
 #include "runtime/container/connection.hpp"
 #include "runtime/container/machine.hpp"
 #include "runtime/container/poller.hpp"
+#include "runtime/container/shim_starter.hpp"
 #include "schema/base/guarded.hpp"
 #include "schema/ports/sandbox.hpp"
 
@@ -18,17 +19,19 @@ namespace moored::container {
 // Thread safe across pods.
 class Shims final : public ShimControl {
  public:
-  // Both are told on the poll thread and must not call back.
+  // Both are told on a thread that reads from the shim and must not call back.
   using Heard = std::function<void(SandboxEvent)>;
   using Lost = std::function<void(const std::string& uid)>;
 
   // pods: the directory of all pods' directories. instance: said to the shims.
-  Shims(std::string pods, std::string instance, cgroup::Tree& tree, ShimProgram program);
+  Shims(std::string pods, std::string instance, std::unique_ptr<ShimStarter> starter);
   ~Shims() override;
 
   Status listen(Heard heard, Lost lost);
   // After this nothing is heard any more; the shims live on.
   void stop() { poller_.reset(); }
+  // Ends the process that shims are started from; for when all of them have ended.
+  void stop_starter() { starter_->stop(); }
 
   // See Connection::abandon, for all shims that are connected.
   void abandon_probes();
@@ -47,12 +50,13 @@ class Shims final : public ShimControl {
 
  private:
   std::string uid_of_path(const std::string& path) const;
+  Status hear(const std::shared_ptr<Connection>& connection);
+  void keep(const std::shared_ptr<Connection>& connection);
   void lose(const std::shared_ptr<Connection>& connection);
 
   std::string pods_;
   std::string instance_;
-  cgroup::Tree& tree_;
-  ShimProgram program_;
+  std::unique_ptr<ShimStarter> starter_;
   Heard heard_;
   Lost lost_;
   Guarded<std::map<std::string, std::shared_ptr<Connection>>> connections_;

@@ -20,6 +20,7 @@
 #include "runtime/sys/mount.hpp"
 #include "runtime/sys/process.hpp"
 #include "runtime/sys/socket.hpp"
+#include "schema/host/file.hpp"
 #include "schema/host/rights.hpp"
 
 namespace moored::shim {
@@ -83,14 +84,17 @@ class ChildRun {
   }
 
  private:
-  // First, so that nothing of the child is unaccounted.
+  // First, so that nothing of the child is unaccounted. The score must precede dumpable=0, behind
+  // which the file is no longer the child's own.
   Status enter_groups() const {
     for (const int entrance : streams_.entrances) MOORED_CHECK(enter_group(entrance));
+    // Lowering needs CAP_SYS_RESOURCE, which this machine may not give: then it stays as it is.
+    static_cast<void>(
+        write_file("/proc/self/oom_score_adj", std::to_string(streams_.oom_score_adjust)));
     return {};
   }
 
-  // Keeps only what is needed, so that a waiting child holds nobody else's pipe open; then waits
-  // until the shim lets it begin.
+  // Keeps only what is needed, so that a waiting child holds nobody else's pipe open.
   Status start() {
     std::vector<int> kept{streams_.in, streams_.out, streams_.err, streams_.control,
                           streams_.joined_process};
@@ -114,7 +118,7 @@ class ChildRun {
       if (::dup2(wanted[static_cast<std::size_t>(i)], i) < 0) return failed("set stream");
     }
     ::umask(0022);
-    return wait_for(streams_.control, "go");
+    return {};
   }
 
   // Nobody inside may look into this process while it still has the shim's rights.
@@ -269,13 +273,11 @@ class ChildRun {
     return rights::load_seccomp(program);
   }
 
-  // Default signals, and nothing inherited but 0, 1 and 2. CLOEXEC and not close: the line to the
-  // shim must live until exec, its closing is what says that exec succeeded.
+  // No blocked signals, and nothing inherited but 0, 1 and 2. CLOEXEC and not close: the line to
+  // the shim must live until exec, its closing is what says that exec succeeded.
   void prepare_exec() {
     if (prepared_) return;
     prepared_ = true;
-    for (int signal = 1; signal < NSIG; ++signal)
-      ::signal(signal, SIG_DFL);
     sigset_t none;
     sigemptyset(&none);
     ::sigprocmask(SIG_SETMASK, &none, nullptr);

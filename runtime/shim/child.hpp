@@ -26,9 +26,10 @@ struct ChildStreams {
   int in = -1;
   int out = -1;
   int err = -1;
-  int control = -1;         // SEQPACKET: "go", "start" from the shim; "terminal", "ready" or
+  int control = -1;         // SEQPACKET: "start" from the shim; "terminal", "ready" or
                             // "error …" to it
   std::vector<int> entrances;  // tasks files of v1 groups, entered before anything else
+  int oom_score_adjust = 0;
   int joined_process = -1;  // pidfd whose mounts and cgroup view are entered first, or -1
 };
 

@@ -5,15 +5,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
-#include <csignal>
 
 #include "runtime/shim/child.hpp"
 #include "runtime/shim/entrance.hpp"
 #include "runtime/sys/socket.hpp"
-#include "schema/host/file.hpp"
 
 namespace moored::shim {
 namespace {
@@ -92,6 +89,7 @@ ChildStreams child_streams(const LaunchRequest& request, const Lines& lines,
   streams.out = lines.out.theirs.get();
   streams.err = request.merge_errors || request.tty ? streams.out : lines.err.theirs.get();
   streams.in = lines.in.theirs.get();
+  streams.oom_score_adjust = request.placement.oom_score_adjust;
   streams.joined_process = request.placement.joined_process;
   return streams;
 }
@@ -118,12 +116,6 @@ class PidNamespaceVisit {
   UniqueFd own_;
 };
 
-// Lowering needs CAP_SYS_RESOURCE, which this machine may not give: then it stays as it is.
-void set_oom_score(const Placement& placement, pid_t pid) {
-  static_cast<void>(write_file("/proc/" + std::to_string(pid) + "/oom_score_adj",
-                               std::to_string(placement.oom_score_adjust)));
-}
-
 // Empty stays empty: a machine without a v2 hierarchy.
 Result<UniqueFd> open_cgroup(const std::string& path) {
   UniqueFd directory;
@@ -135,7 +127,7 @@ Result<UniqueFd> open_cgroup(const std::string& path) {
 
 }  // namespace
 
-// The child is born in its v2 group, enters the others first of all and then waits for "go".
+// The child is born in its v2 group and enters the others first of all.
 Result<Launched> launch(const LaunchRequest& request) {
   MOORED_TRY(const auto pinned, pin_steps(request.steps));
   MOORED_TRY(auto lines, make_lines(request));
@@ -149,13 +141,6 @@ Result<Launched> launch(const LaunchRequest& request) {
     if (launched.child.pid == 0) {
       run_child(request.steps, pinned, child_streams(request, lines, entrances));
     }
-  }
-  set_oom_score(request.placement, launched.child.pid);
-  auto told = sys::send_message(lines.control.ours.get(), "go");
-  if (!told) {
-    static_cast<void>(sys::send_signal(launched.child.pidfd.get(), SIGKILL));
-    static_cast<void>(wait_child(launched.child, std::chrono::seconds(5)));
-    return Unexpected(std::move(told).error().context("begin"));
   }
   launched.control = std::move(lines.control.ours);
   launched.in = std::move(lines.in.ours);

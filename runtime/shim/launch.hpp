@@ -41,7 +41,7 @@ struct LaunchRequest {
   bool merge_errors = false;  // standard error goes where standard output goes
 };
 
-// Pins, clones, places into the cgroups and lets the child begin. On failure nothing is left.
+// Pins and clones; the child places itself into the cgroups and begins. On failure nothing is left.
 // Errors: those of pin_steps and of the kernel, with the step in front.
 Result<Launched> launch(const LaunchRequest& request);
 

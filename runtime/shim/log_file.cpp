@@ -160,7 +160,7 @@ void LogFile::remove_oldest() const {
 }
 
 void LogFile::sync() const {
-  if (file_) ::fdatasync(file_.get());
+  if (file_ && size_ > 0) ::fdatasync(file_.get());
 }
 
 }  // namespace moored::shim

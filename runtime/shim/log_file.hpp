@@ -52,7 +52,7 @@ class LogFile {
   void write(std::string_view records, WallTime now);
   // Starts a new file now, if the last record ended a line or the file is beyond all limits.
   void rotate(WallTime now);
-  // Makes what was written durable.
+  // Makes what was written durable. An empty log costs nothing.
   void sync() const;
   std::uint64_t dropped_bytes() const { return dropped_total_; }
 

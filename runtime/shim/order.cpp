@@ -5,7 +5,8 @@ namespace moored::shim {
 std::string to_text(const PodOrder& order) {
   Record record;
   record.set("v", kProtocol).set("uid", order.uid).set("directory", order.directory);
-  record.set("namespaces", order.namespaces);
+  record.set("namespaces", order.namespaces).set("newNamespaces", order.new_namespaces);
+  record.set("hostname", order.hostname);
   return record.text() + "\n";
 }
 
@@ -13,7 +14,8 @@ Result<PodOrder> pod_order_from(const std::string& text) {
   MOORED_TRY(const auto lines, parse_lines(text));
   if (lines.size() != 1) return fail(Code::corrupt, "a pod's order is one line");
   const Record& record = lines[0];
-  PodOrder order{record.text_of("uid"), record.text_of("directory"), record.list_of("namespaces")};
+  PodOrder order{record.text_of("uid"), record.text_of("directory"), record.list_of("namespaces"),
+                 record.list_of("newNamespaces"), record.text_of("hostname")};
   if (order.uid.empty() || order.directory.empty()) {
     return fail(Code::corrupt, "a pod's order names uid and directory");
   }

@@ -18,7 +18,9 @@ constexpr int kProtocol = 1;
 struct PodOrder {
   std::string uid;
   std::string directory;                // the pod's run directory
-  std::vector<std::string> namespaces;  // "net=<path>", "ipc=<path>", "uts=<path>" to enter
+  std::vector<std::string> namespaces;  // "net=<path>" to enter
+  std::vector<std::string> new_namespaces;  // "ipc", "uts": the pod's own, which end with the shim
+  std::string hostname;                 // of a new uts namespace; empty: the machine's
   bool operator==(const PodOrder&) const = default;
 };
 

@@ -112,6 +112,15 @@ Status Server::enter_namespaces() const {
     if (!fd) return failed("open namespace " + entry);
     MOORED_CHECK(sys::join_namespaces(fd.get(), kind));
   }
+  std::uint64_t wanted = 0;
+  for (const auto& kind : order_.new_namespaces) wanted |= namespace_kind(kind);
+  if (wanted == 0) return {};
+  MOORED_CHECK(sys::unshare_namespaces(wanted));
+  const auto& name = order_.hostname;
+  const bool named = (wanted & CLONE_NEWUTS) != 0 && !name.empty();
+  if (named && ::sethostname(name.data(), name.size()) != 0) {
+    return failed("set host name " + name);
+  }
   return {};
 }
 
@@ -127,13 +136,23 @@ void Server::accept_client() {
   if (!accepted || !*accepted || clients_.size() >= kMaxClients) return;
   const auto peer = sys::read_peer(accepted->get());
   if (!peer || peer->uid != ::geteuid()) return;
+  add_client(*std::move(accepted));
+}
+
+// 0: it cannot be heard and is closed.
+Server::ClientId Server::add_client(UniqueFd fd) {
   const ClientId id = next_client_++;
-  Client client;
-  client.fd = *std::move(accepted);
-  auto token = loop_.watch(client.fd.get(), EPOLLIN, [this, id](auto) { read_client(id); });
-  if (!token) return;
-  client.token = *token;
-  clients_[id] = std::move(client);
+  auto token = loop_.watch(fd.get(), EPOLLIN, [this, id](auto) { read_client(id); });
+  if (!token) return 0;
+  clients_[id] = Client{std::move(fd), *token, 0};
+  return id;
+}
+
+void Server::welcome(UniqueFd line) {
+  const auto id = add_client(std::move(line));
+  if (id == 0) return;
+  clients_[id].greeted = ++greetings_;
+  if (!sys::send_message(clients_[id].fd.get(), "ok")) drop_client(id);
 }
 
 void Server::drop_client(ClientId id) {
@@ -308,14 +327,14 @@ void Server::create_container(ClientId id, const Record& request) {
       });
 }
 
-// Only what was acknowledged: else its end could get lost.
+// Only what was acknowledged, before or with this: else its end could get lost.
 void Server::remove_container(ClientId id, const Record& request) {
   auto* run = find(request);
   if (run == nullptr) return answer(id, request, {});
   if (run->state().phase != "exited") {
     return answer(id, request, fail(Code::conflict, key_of(request) + " has not ended"));
   }
-  if (!run->state().acknowledged) {
+  if (!run->state().acknowledged && !request.flag_of("acknowledged")) {
     return answer(id, request, fail(Code::conflict, key_of(request) + " is not acknowledged"));
   }
   if (run->order().pid_namespace == "pause") shared_pid_namespace_ = -1;

@@ -23,6 +23,8 @@ class Server {
   static Result<std::unique_ptr<Server>> create(const std::string& directory);
   ~Server();
 
+  // Says "ok" on a line that the daemon made with the shim, which needs no greeting any more.
+  void welcome(UniqueFd line);
   // Returns when SHUTDOWN was granted, or with the error that ended the loop.
   Status run();
 
@@ -38,6 +40,7 @@ class Server {
   Status prepare();
   Status enter_namespaces() const;
   void accept_client();
+  ClientId add_client(UniqueFd fd);
   void read_client(ClientId id);
   void drop_client(ClientId id);
   void serve(ClientId id, const Record& request);

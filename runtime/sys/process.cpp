@@ -23,9 +23,12 @@ Unexpected failed(const std::string& what) {
 Result<Child> clone_process(const CloneRequest& request) {
   int pidfd = -1;
   clone_args arguments{};
-  arguments.flags = request.namespaces | CLONE_PIDFD;
+  // Signals that this process ignores or takes would otherwise be so in the program as well.
+  arguments.flags = request.namespaces | CLONE_PIDFD | CLONE_CLEAR_SIGHAND;
   arguments.pidfd = reinterpret_cast<std::uint64_t>(&pidfd);
-  arguments.exit_signal = SIGCHLD;
+  // A sibling ends with the signal of the process that it is copied from.
+  if (request.sibling) arguments.flags |= CLONE_PARENT;
+  arguments.exit_signal = request.sibling ? 0 : SIGCHLD;
   if (request.cgroup >= 0) {
     arguments.flags |= CLONE_INTO_CGROUP;
     arguments.cgroup = static_cast<std::uint64_t>(request.cgroup);

@@ -17,10 +17,11 @@ namespace moored::sys {
 struct CloneRequest {
   std::uint64_t namespaces = 0;  // CLONE_NEW… bits that are made new
   int cgroup = -1;               // v2 directory to be born in (CLONE_INTO_CGROUP); -1: the parent's
+  bool sibling = false;          // a child of this process's parent
 };
 
 // Like fork, for single-threaded processes only. In the parent: pid > 0 and its pidfd; in the
-// child: pid 0. Errors: denied, exhausted, invalid.
+// child: pid 0, and all signals at their defaults. Errors: denied, exhausted, invalid.
 Result<Child> clone_process(const CloneRequest& request);
 // Collects a process that ended. Nothing: it still runs.
 Result<std::optional<ExitStatus>> reap(int pidfd);

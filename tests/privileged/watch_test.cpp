@@ -225,11 +225,11 @@ TEST_CASE("a lost pin is made again from the shim", "[vm]") {
   NEEDS_CONTAINERS();
   Bench bench;
   bench.start();
-  const std::string pin = bench.fixture.run_dir() + "/pods/" + bench.pod.uid + "/ns/ipc";
+  const std::string pin = bench.fixture.net_namespace();
   struct stat before {};
   REQUIRE(::stat(pin.c_str(), &before) == 0);
   REQUIRE(run({"/bin/umount", pin}) == 0);
-  CHECK(bench.look_for_one(false).field == "namespace:ipc");
+  CHECK(bench.look_for_one(false).field == "namespace:net");
   CHECK(bench.look_for_one(true).correction == "pinned again");
   CHECK(bench.look(false).empty());
   struct stat after {};

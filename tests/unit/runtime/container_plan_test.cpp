@@ -119,12 +119,15 @@ TEST_CASE("the steps of a pod") {
         "file /run/m/pods/0a-1b/limits.json\n"
         "group pods/burstable/pod0a-1b\n"
         "limits pods/burstable/pod0a-1b cpu 100m/max memory max pids max\n"
-        "directory /run/m/pods/0a-1b/ns\n"
-        "namespaces /run/m/pods/0a-1b/ns ipc uts\n"
-        "sysctls /run/m/pods/0a-1b/ns net.ipv4.tcp_syncookies=1\n"
         "directory /run/m/pods/0a-1b/shm\n"
         "shared-memory /run/m/pods/0a-1b/shm\n"
-        "shim /run/m/pods/0a-1b\n");
+        "shim /run/m/pods/0a-1b\n"
+        "sysctls /run/m/pods/0a-1b net.ipv4.tcp_syncookies=1\n");
+  const auto order = shim::pod_order_from(steps->at(2).text);
+  REQUIRE(order);
+  CHECK(order->namespaces == std::vector<std::string>{"net=/run/m/net"});
+  CHECK(order->new_namespaces == std::vector<std::string>{"ipc", "uts"});
+  CHECK(order->hostname == pod.hostname);
 }
 
 TEST_CASE("a pod of the node's namespaces has none of its own") {
@@ -134,7 +137,10 @@ TEST_CASE("a pod of the node's namespaces has none of its own") {
   const auto steps = plan_pod(pod, "", kRoots);
   REQUIRE(steps);
   const auto text = join(*steps);
-  CHECK(text.find("namespaces /run/m/pods/0a-1b/ns\n") != std::string::npos);
+  const auto order = shim::pod_order_from(steps->at(2).text);
+  REQUIRE(order);
+  CHECK(order->namespaces.empty());
+  CHECK(order->new_namespaces.empty());
   CHECK(text.find("shared-memory") == std::string::npos);
   CHECK(text.find("group pods/besteffort/pod0a-1b\n") != std::string::npos);
   CHECK(pod_group("u", "Guaranteed") == "pods/podu");

@@ -167,7 +167,7 @@ TEST_CASE("options are whole words") {
 }
 
 TEST_CASE("orders and states come back whole") {
-  PodOrder pod{"uid", "/run/pods/uid", {"net=/n", "ipc=/i"}};
+  PodOrder pod{"uid", "/run/pods/uid", {"net=/n"}, {"ipc", "uts"}, "web-0"};
   CHECK(*pod_order_from(to_text(pod)) == pod);
   CHECK_FALSE(pod_order_from("{}\n"));
   CHECK_FALSE(pod_order_from(""));

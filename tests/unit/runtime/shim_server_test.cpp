@@ -37,7 +37,7 @@ class RunningShim {
     std::string name = "/tmp/moored-shim-XXXXXX";
     REQUIRE(::mkdtemp(name.data()) != nullptr);
     directory_ = name;
-    shim::PodOrder order{"uid", directory_, {}};
+    shim::PodOrder order{"uid", directory_, {}, {}, ""};
     REQUIRE(write_file(directory_ + "/sandbox.json", to_text(order), true));
     CHECK(start() == "ok");
   }
@@ -184,7 +184,7 @@ TEST_CASE("a shim without a good order does not start") {
   running.child() = Child{};
   REQUIRE(write_file(running.directory() + "/sandbox.json", "{\"uid\":\"x\"}\n"));
   CHECK(running.start().find("order") != std::string::npos);
-  shim::PodOrder order{"uid", running.directory(), {"net=/no/such/namespace"}};
+  shim::PodOrder order{"uid", running.directory(), {"net=/no/such/namespace"}, {}, ""};
   REQUIRE(write_file(running.directory() + "/sandbox.json", to_text(order)));
   CHECK(running.start().find("/no/such/namespace") != std::string::npos);
 }
