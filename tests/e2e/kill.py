@@ -95,7 +95,7 @@ class Killer:
             step.prepare()
             tracer = yard.start_traced(at, "--child", "moored-shim")
         elif isinstance(step, RollingUpdate):
-            tracer = Tracer(at, ["--child", "moored-shim", "--pid", yard.daemon.process.pid])
+            tracer = Tracer(at, ["--child", "moored-shim", "--pid", yard.starter()])
             step.act()
         else:
             tracer = Tracer(at, ["--pid", yard.shim_of(target)])

@@ -220,6 +220,16 @@ class Yard:
                 return json.loads(path.read_text())["pid"]
         raise Failed(f"no pod of {app}")
 
+    def starter(self):
+        """The process that the daemon's shims are copies of; without one yet, the daemon."""
+        for entry in pathlib.Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                words = (entry / "cmdline").read_bytes().split(b"\0")
+                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+                if words[1:2] == [b"--starter"] and parent == self.daemon.process.pid:
+                    return int(entry.name)
+        return self.daemon.process.pid
+
     # ---- starting ----
 
     def start_traced(self, at, *options):

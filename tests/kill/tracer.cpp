@@ -2,7 +2,7 @@
 //
 //   moored-tracer --at N --pid PID          counts in a process that runs already
 //   moored-tracer --at N -- PROGRAM ARG...  counts from the start of a program
-//   moored-tracer --at N --child NAME ...   counts in the next child of that name instead
+//   moored-tracer --at N --child NAME ...   counts in the next child or copy of that name instead
 //   moored-tracer --at N --fail FAULT --times K ...   lets K calls from the N-th on fail instead:
 //     full (no room: writes to files), io (a broken disk: writes and syncs), files (no descriptor
 //     is left), processes (none can be made); the others are not counted
@@ -140,6 +140,17 @@ std::string read_called(pid_t task) {
   if (fd >= 0) ::close(fd);
   const std::string called = text.data();
   return called.substr(called.rfind('/') + 1);
+}
+
+// Whether a task is not the first of its process.
+bool is_thread(pid_t task) {
+  const std::string number = std::to_string(task);
+  const std::string path = "/proc/" + number + "/status";
+  std::array<char, 4096> text{};
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  static_cast<void>(fd >= 0 && ::read(fd, text.data(), text.size() - 1) > 0);
+  if (fd >= 0) ::close(fd);
+  return std::string(text.data()).find("\nTgid:\t" + number + "\n") == std::string::npos;
 }
 
 // What a descriptor of a task refers to; only letters that need no escaping in JSON.
@@ -302,9 +313,14 @@ void Tracer::take_event(pid_t task, int event, int status) {
   if (event == PTRACE_EVENT_CLONE || event == PTRACE_EVENT_VFORK || event == PTRACE_EVENT_FORK) {
     unsigned long fresh = 0;
     trace(PTRACE_GETEVENTMSG, task, nullptr, reinterpret_cast<unsigned long>(&fresh));
-    tasks_.insert(static_cast<pid_t>(fresh));
+    const auto made = static_cast<pid_t>(fresh);
+    tasks_.insert(made);
+    // A process of the name may copy itself and run no program.
+    const bool copied = !options_.child.empty() && !child_found_ && !is_thread(made) &&
+                        read_called(task) == options_.child;
+    child_found_ |= copied;
     const bool quiet = ignored_.count(task) > 0 || event != PTRACE_EVENT_CLONE;
-    if (quiet) ignored_.insert(static_cast<pid_t>(fresh));
+    if (quiet && !copied) ignored_.insert(made);
   } else if (event == PTRACE_EVENT_EXEC && !options_.child.empty() && task != options_.pid) {
     const bool wanted = read_called(task) == options_.child && !child_found_;
     if (!wanted) return let_go(task);
