@@ -31,7 +31,7 @@ moored::Result<moored::git::Jail> read_arguments(std::vector<std::string> argume
 int refuse_all(const FrameChannel& channel, const moored::Error& error) {
   moored::log(moored::LogLevel::error, "moored-git: " + error.text());
   while (channel.receive(std::chrono::milliseconds(-1))) {
-    const auto told = channel.send(moored::git::encode_reply(moored::git::ErrorReply{error}));
+    const auto told = channel.send(moored::git::encode_reply(moored::git::ErrorReply{error, {}}));
     if (!told) break;
   }
   return 1;

@@ -12,6 +12,8 @@
 namespace moored::git {
 namespace {
 
+constexpr std::int64_t kNoWait = -1;
+
 // The worker's own messages are bounded by the frame, not by what people write in a file.
 TextLimits message_limits() {
   TextLimits limits;
@@ -331,6 +333,7 @@ Value encode_body(const ErrorReply& reply) {
   Value map = Value::make_map();
   put_text(map, "reply", "error");
   map.put("error", encode_error(reply.error));
+  map.put("wait", Value::of_integer(reply.wait ? reply.wait->count() : kNoWait));
   return map;
 }
 
@@ -412,9 +415,11 @@ Result<Reply> decode_loaded(Reader& reader) {
 
 Result<Reply> decode_failed(Reader& reader) {
   const Value* error = reader.member("error", Value::Type::map);
+  const std::int64_t wait = reader.number("wait");
   MOORED_CHECK(reader.finish());
   Status status;
-  ErrorReply reply{decode_error(*error, status)};
+  ErrorReply reply{decode_error(*error, status), {}};
+  if (wait >= 0) reply.wait = std::chrono::seconds(wait);
   MOORED_CHECK(std::move(status));
   return Reply(std::move(reply));
 }
@@ -427,6 +432,10 @@ Result<Value> read_map(std::string_view message) {
 }
 
 }  // namespace
+
+UnitKey key_of(const LoadTreeRequest& request) {
+  return {request.repository.url, request.directory, request.path, request.target_namespace};
+}
 
 // Only requests carry the version: a worker that does not know it never answers.
 std::string encode_request(const Request& request) {

@@ -1,10 +1,13 @@
 // What the daemon and a worker say to each other: requests one way, replies the other. Pure.
 #pragma once
 
+#include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <variant>
 #include <vector>
 
@@ -20,7 +23,23 @@
 
 namespace moored::git {
 
-inline constexpr std::int64_t kProtocolVersion = 3;
+inline constexpr std::int64_t kProtocolVersion = 4;
+
+// Units whose files both sides remember; one more starts the collection anew. Each side can forget
+// without asking the other.
+inline constexpr std::size_t kMaxUnits = 64;
+
+// What a memory of files is for: another remote must not be answered with what the old one had.
+struct UnitKey {
+  std::string url;               // of the repository, or empty
+  std::string directory;         // on disk, or empty
+  std::string path;
+  std::string target_namespace;
+  bool operator<(const UnitKey& other) const {
+    return std::tie(url, directory, path, target_namespace) <
+           std::tie(other.url, other.directory, other.path, other.target_namespace);
+  }
+};
 
 // Which repository a request is about.
 struct RepositoryRef {
@@ -51,6 +70,9 @@ struct LoadTreeRequest {
   SourceRights rights;
   std::string ignore;
 };
+
+// Whose memory a load reads and renews: the same on both sides.
+UnitKey key_of(const LoadTreeRequest& request);
 
 using Request = std::variant<FetchRequest, LoadTreeRequest>;
 
@@ -83,6 +105,7 @@ struct LoadedReply {
 // The request failed as a whole.
 struct ErrorReply {
   Error error;
+  std::optional<std::chrono::seconds> wait;  // that an overloaded server asks for; 0: no time
 };
 
 using Reply = std::variant<ProgressReply, HeadReply, FileReply, LoadedReply, ErrorReply>;

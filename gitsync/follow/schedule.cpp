@@ -15,25 +15,6 @@ Duration with_jitter(Duration delay, std::uint64_t share, Random& random) {
   return bound == 0 ? delay : delay + Duration(static_cast<std::int64_t>(random.below(bound)));
 }
 
-// What the server asked for, as our http transport says it, up to the longest wait; else nothing.
-Duration asked_wait(const Error& error) {
-  constexpr std::string_view kWords = "retry after ";
-  const std::size_t at = error.message.find(kWords);
-  std::int64_t seconds = 0;
-  for (std::size_t i = at + kWords.size(); at != std::string::npos && i < error.message.size() &&
-                                           error.message[i] >= '0' && error.message[i] <= '9' &&
-                                           seconds < 10'000; ++i) {
-    seconds = seconds * 10 + (error.message[i] - '0');
-  }
-  return std::min<Duration>(std::chrono::seconds(seconds), kLongestBackoff);
-}
-
-bool is_overload(const Error& error) {
-  const bool told = error.message.find("429") != std::string::npos ||
-                    error.message.find("503") != std::string::npos;
-  return error.reason == "FetchHTTP" && told;
-}
-
 }  // namespace
 
 // The schema has refused what is no duration; an empty text means the default.
@@ -42,13 +23,19 @@ Duration interval_of(const GitRepositorySpec& spec) {
   return std::max(written.value_or(kDefaultInterval), kShortestInterval);
 }
 
-Duration delay_after(Duration interval, unsigned failures, const Error* error, Random& random) {
+Duration delay_after(Duration interval, unsigned failures, const Error* error,
+                     std::optional<std::chrono::seconds> wait, Random& random) {
   if (error == nullptr || failures == 0) return with_jitter(interval * 9 / 10, 22, random);
   if (error->code == Code::not_found) return with_jitter(interval * 9 / 10, 22, random);
   // Doubling by a loop: a shift by a large count would overflow.
   Duration delay = interval;
   for (unsigned n = 1; n < failures && delay < kLongestBackoff; ++n) delay *= 2;
-  if (is_overload(*error)) delay = std::max({delay, kOverloadedBackoff, asked_wait(*error)});
+  // Cut before it becomes a duration of ours: a server can name any number.
+  if (wait) {
+    const Duration asked = std::min<std::chrono::seconds>(
+        *wait, std::chrono::duration_cast<std::chrono::seconds>(kLongestBackoff));
+    delay = std::max({delay, kOverloadedBackoff, asked});
+  }
   return with_jitter(std::min(delay, std::max(interval, kLongestBackoff)), 25, random);
 }
 

@@ -1,6 +1,8 @@
 // When to look at a source again, and what a GitRepository asks for. Pure.
 #pragma once
 
+#include <chrono>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -27,8 +29,10 @@ Duration interval_of(const GitRepositorySpec& spec);
 // The time until the next look. Looks that went well come after the interval, give or take a
 // tenth. After n failures in a row the wait doubles each time up to kLongestBackoff, with up to a
 // quarter on top; a server that says it is overloaded is left alone for 30 s at least. A missing
-// reference is looked for at the interval: the push that makes it may come at any time.
-Duration delay_after(Duration interval, unsigned failures, const Error* error, Random& random);
+// reference is looked for at the interval: the push that makes it may come at any time. wait is
+// what an overloaded server asked for.
+Duration delay_after(Duration interval, unsigned failures, const Error* error,
+                     std::optional<std::chrono::seconds> wait, Random& random);
 
 // The reference to follow: a commit, else a full name, else a tag, else a branch, else HEAD.
 std::string reference_of(const GitRepositorySpec& spec);

@@ -98,12 +98,13 @@ LookOutcome perform(const Look& look, SourceReader& reader, const Clock& clock) 
     // Judged here already: a URL that is not allowed starts no process and no connection.
     auto url = check_source_url(look.source.url, look.source.allow_local);
     auto head = url ? reader.fetch(look.source, look.known_sha)
-                    : Result<SourceHead>(Unexpected(std::move(url).error()));
+                    : FetchAnswer(Unexpected(std::move(url).error()));
+    outcome.wait = head.wait;
     if (head && head->history_rewritten && look.fast_forward_only) {
       outcome.error = rewritten_error(look, head->commit);
     } else if (head) {
       sha = head->commit.sha;
-      outcome.head = *std::move(head);
+      outcome.head = std::move(*head);
     } else {
       outcome.error = std::move(head).error();
     }
@@ -371,7 +372,8 @@ std::vector<std::pair<Fact, Cause>> Tracks::settle(const Look& look, LookOutcome
   // A look for units alone leaves the schedule of the source as it is, unless it failed.
   if (look.fetch || track.error) {
     track.next_look = now.mono + delay_after(interval_of(look.spec), track.failures,
-                                             track.error ? &*track.error : nullptr, random);
+                                             track.error ? &*track.error : nullptr,
+                                             outcome.wait, random);
   }
   return facts;
 }

@@ -49,6 +49,7 @@ struct Look {
 struct LookOutcome {
   std::optional<SourceHead> head;
   std::optional<Error> error;     // of the fetch, or broken objects found by a load
+  std::optional<std::chrono::seconds> wait;  // that an overloaded server asks for
   Time seen_at{};
   Time fetched_at{};
   struct UnitOutcome {

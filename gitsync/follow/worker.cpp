@@ -50,8 +50,8 @@ void WorkerService::report_progress() {
 }
 
 // Ordinary errors are answers; only a broken socket ends the worker.
-Status WorkerService::send_error(Error error) {
-  return channel_.send(encode_reply(ErrorReply{std::move(error)}));
+Status WorkerService::send_error(Error error, std::optional<std::chrono::seconds> wait) {
+  return channel_.send(encode_reply(ErrorReply{std::move(error), wait}));
 }
 
 // One mirror stays open; another URL for the same source opens it again.
@@ -79,9 +79,10 @@ Status WorkerService::answer(const FetchRequest& request) {
   (*mirror)->set_space(request.space);
   auto head = (*mirror)->fetch(request.reference, request.known_sha);
   if (head) return channel_.send(encode_reply(to_reply(*head)));
+  const auto wait = (*mirror)->asked_wait();
   // A handle that has seen an error is not used again: a repaired repository works at once.
   mirror_.reset();
-  return send_error(std::move(head).error());
+  return send_error(std::move(head).error(), wait);
 }
 
 // Find, judge whether it may be taken as it is, then read.
@@ -117,10 +118,7 @@ Result<LoadedSet> WorkerService::load(const LoadTreeRequest& request, Unit& unit
 }
 
 Status WorkerService::answer(const LoadTreeRequest& request) {
-  // One memory for each place and URL: another remote must not be answered with what the old one
-  // had.
-  const std::string key = request.directory + '\n' + request.path + '\n' +
-                          request.target_namespace + '\n' + request.repository.url;
+  const UnitKey key = key_of(request);
   // Forgetting costs a full load of each unit and nothing else.
   if (units_.size() >= kMaxUnits && units_.find(key) == units_.end()) units_.clear();
   Unit& unit = units_[key];

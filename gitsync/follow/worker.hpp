@@ -1,8 +1,10 @@
 // The worker's side: takes requests off its socket and answers them until the daemon goes away.
 #pragma once
 
+#include <chrono>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 
@@ -16,9 +18,6 @@ namespace moored::git {
 // place on this machine. One thread; no state survives it but the mirror's directory.
 class WorkerService {
  public:
-  // Units whose parsed files are kept; one more starts the collection anew.
-  static constexpr std::size_t kMaxUnits = 64;
-
   WorkerService(FrameChannel channel, std::string mirror_directory)
       : channel_(std::move(channel)), mirror_directory_(std::move(mirror_directory)) {}
 
@@ -37,7 +36,7 @@ class WorkerService {
   Result<LoadedSet> load(const LoadTreeRequest& request, Unit& unit);
   Result<LoadedSet> load_commit(Mirror& mirror, const LoadTreeRequest& request, Unit& unit);
   Status send_files(const LoadedSet& set, bool fresh, Unit& unit);
-  Status send_error(Error error);
+  Status send_error(Error error, std::optional<std::chrono::seconds> wait = {});
   Result<Mirror*> open_mirror(const RepositoryRef& repository);
   void report_progress();
 
@@ -45,7 +44,7 @@ class WorkerService {
   std::string mirror_directory_;
   std::unique_ptr<Mirror> mirror_;
   std::string mirror_url_;
-  std::map<std::string, Unit> units_;
+  std::map<UnitKey, Unit> units_;  // at most kMaxUnits
   SystemClock clock_;
   MonoTime last_progress_{};
 };

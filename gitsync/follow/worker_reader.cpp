@@ -72,7 +72,7 @@ class SourceWorker {
     return status;
   }
 
-  std::map<std::string, KnownFiles> known;  // by unit
+  std::map<git::UnitKey, KnownFiles> known;  // at most git::kMaxUnits
 
  private:
   Status start();
@@ -156,7 +156,7 @@ struct WorkerReader::State {
 
   std::shared_ptr<Slot> slot_of(const std::string& id);
   void let_go(const std::string& id, std::shared_ptr<Slot> slot);
-  Result<LoadedTree> load(const std::string& id, const std::string& local, const std::string& unit,
+  Result<LoadedTree> load(const std::string& id, const std::string& local,
                           git::LoadTreeRequest request);
 
   struct Pool {
@@ -268,14 +268,15 @@ Status WorkerReader::remove_mirrors_except(const std::vector<std::string>& ids) 
 
 namespace {
 
-Result<SourceHead> ask_head(SourceWorker& worker, const git::FetchRequest& request,
-                            const Patience& patience) {
-  std::optional<Result<SourceHead>> answer;
+FetchAnswer ask_head(SourceWorker& worker, const git::FetchRequest& request,
+                     const Patience& patience) {
+  std::optional<FetchAnswer> answer;
   MOORED_CHECK(worker.call(request, patience, [&](git::Reply&& reply) -> Result<bool> {
     if (auto* head = std::get_if<git::HeadReply>(&reply)) {
       answer = SourceHead{head->commit, head->changed, head->history_rewritten};
     } else if (auto* failed = std::get_if<git::ErrorReply>(&reply)) {
-      answer = Result<SourceHead>(Unexpected(std::move(failed->error)));
+      answer = FetchAnswer(Unexpected(std::move(failed->error)));
+      answer->wait = failed->wait;
     } else {
       return fail(Code::corrupt, "an answer that fits no fetch");
     }
@@ -296,7 +297,7 @@ void WorkerReader::stop() {
 }
 
 // Whoever waits for the lock waits for the same source and no other.
-Result<SourceHead> WorkerReader::fetch(const SourceSpec& source, const std::string& known_sha) {
+FetchAnswer WorkerReader::fetch(const SourceSpec& source, const std::string& known_sha) {
   MOORED_CHECK(make_directories(state_->options.mirror_root, 0711));
   const auto slot = state_->slot_of(source.id);
   const std::lock_guard lock(slot->mutex);
@@ -311,7 +312,7 @@ Result<SourceHead> WorkerReader::fetch(const SourceSpec& source, const std::stri
   const Patience patience{std::min(source.timeout, kLongestFetch), state_->options.idle_limit};
   auto head = ask_head(*slot->worker, request, patience);
   if (local.empty() && (!head || head->changed)) state_->space.measure(mirror);
-  if (!head) return Unexpected(state_->space.explain(std::move(head).error(), room));
+  if (!head) head.error() = state_->space.explain(std::move(head).error(), room);
   return head;
 }
 
@@ -388,16 +389,14 @@ class LoadAnswer {
 }  // namespace
 
 Result<LoadedTree> WorkerReader::State::load(const std::string& id, const std::string& local,
-                                             const std::string& unit,
                                              git::LoadTreeRequest request) {
-  // As in the worker; each side can forget without asking the other.
-  constexpr std::size_t kMaxUnits = 64;
   MOORED_CHECK(make_directories(options.mirror_root, 0711));
   const auto slot = slot_of(id);
   const std::lock_guard lock(slot->mutex);
   slot->worker->serve(local);
   auto& known = slot->worker->known;
-  if (known.size() >= kMaxUnits && known.find(unit) == known.end()) known.clear();
+  const git::UnitKey unit = git::key_of(request);
+  if (known.size() >= git::kMaxUnits && known.find(unit) == known.end()) known.clear();
   request.fresh = known.find(unit) == known.end();
   request.policy = options.policy;
   request.host = options.host;
@@ -425,9 +424,7 @@ Result<LoadedTree> WorkerReader::load(const SourceSpec& source, const LoadReques
   wanted.rights = rights_of(state_->options.rights, source.id);
   wanted.ignore = source.ignore;
   MOORED_TRY(LoadedTree tree,
-             state_->load(source.id, local_directory(source),
-                          request.path + '\n' + request.target_namespace + '\n' + source.url,
-                          std::move(wanted)));
+             state_->load(source.id, local_directory(source), std::move(wanted)));
   for (auto& object : tree.objects) {
     Provenance provenance = object.provenance();
     provenance.source = source.id;
@@ -442,8 +439,7 @@ Result<LoadedTree> WorkerReader::load_directory(const std::string& directory,
   git::LoadTreeRequest wanted;
   wanted.directory = directory;
   wanted.target_namespace = target_namespace;
-  return state_->load("_directories", directory, directory + '\n' + target_namespace,
-                      std::move(wanted));
+  return state_->load("_directories", directory, std::move(wanted));
 }
 
 }  // namespace moored

@@ -41,7 +41,7 @@ class WorkerReader final : public SourceReader {
 
   // Errors beside the source's own: timeout (FetchTimeout), unavailable (WorkerLost, or stopping),
   // and those of its credentials (SecretNotFound, SecretExposed, CredentialsRefused).
-  Result<SourceHead> fetch(const SourceSpec& source, const std::string& known_sha) override;
+  FetchAnswer fetch(const SourceSpec& source, const std::string& known_sha) override;
   Result<LoadedTree> load(const SourceSpec& source, const LoadRequest& request) override;
   // Ends the source's worker and removes its mirror.
   void forget(const std::string& id) override;

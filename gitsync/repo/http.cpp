@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstring>
 #include <mutex>
 #include <optional>
@@ -42,6 +43,15 @@ struct FreeCurl {
   void operator()(CURLU* url) const { curl_url_cleanup(url); }
 };
 
+// Where one exchange stands. A redirect leads from asked back to fresh, an answer without a body
+// from asked to over, a failure from anywhere to over.
+enum class Phase {
+  fresh,     // nothing was sent
+  asked,     // the request is under way, its answer's head was not judged yet
+  answered,  // status and type are what they should be, and the body comes
+  over,      // everything has come, or nothing more will
+};
+
 // libgit2 hands our structs back by the address of their first member.
 struct HttpTransport;
 struct HttpStream {
@@ -49,10 +59,7 @@ struct HttpStream {
   HttpTransport* owner = nullptr;
   bool listing = false;
   std::string request;            // body of a POST
-  bool started = false;
-  bool done = false;
-  bool judged = false;            // status and type of the answer were looked at
-  CURLcode result = CURLE_OK;
+  Phase phase = Phase::fresh;
   std::array<char, CURL_ERROR_SIZE> detail{};  // curl's words for a failure
   std::string received;
   std::size_t taken = 0;          // bytes of received that were handed on
@@ -105,9 +112,35 @@ long status_of(const HttpStream& stream) {
   return status;
 }
 
+bool is_under_way(Phase phase) { return phase == Phase::asked || phase == Phase::answered; }
+
+bool is_redirect(const HttpStream& stream) {
+  const long status = status_of(stream);
+  return stream.listing && status >= 300 && status < 400;
+}
+
+// The one place where an exchange moves on; curl has its handle while it is under way.
+void enter(HttpStream& stream, Phase next) {
+  CURLM* multi = stream.owner->client->multi;
+  const bool was = is_under_way(stream.phase);
+  if (!was && is_under_way(next)) curl_multi_add_handle(multi, stream.easy.get());
+  if (was && !is_under_way(next)) curl_multi_remove_handle(multi, stream.easy.get());
+  stream.phase = next;
+}
+
+// A server that wants to be left alone says so by its status, and may say for how long.
+int refuse_status(HttpStream& stream, long status) {
+  TransferMeter& meter = *stream.owner->meter;
+  curl_off_t wait = 0;
+  curl_easy_getinfo(stream.easy.get(), CURLINFO_RETRY_AFTER, &wait);
+  if (status == 429 || status == 503 || wait > 0) meter.wait = std::chrono::seconds(wait);
+  return refuse(meter, Code::unavailable, "FetchHTTP",
+                "the server answers with status code " + std::to_string(status) +
+                    (wait > 0 ? ", retry after " + std::to_string(wait) + " s" : ""));
+}
+
 // What the answer's head says against it. 0: nothing.
 int judge_head(HttpStream& stream) {
-  stream.judged = true;
   TransferMeter& meter = *stream.owner->meter;
   const long status = status_of(stream);
   if (status == 401) {
@@ -126,13 +159,7 @@ int judge_head(HttpStream& stream) {
     return refuse(meter, Code::denied, "RedirectRefused", "the server redirects elsewhere",
                   "write the address that it leads to");
   }
-  if (status != 200) {
-    curl_off_t wait = 0;
-    curl_easy_getinfo(stream.easy.get(), CURLINFO_RETRY_AFTER, &wait);
-    return refuse(meter, Code::unavailable, "FetchHTTP",
-                  "the server answers with status code " + std::to_string(status) +
-                      (wait > 0 ? ", retry after " + std::to_string(wait) + " s" : ""));
-  }
+  if (status != 200) return refuse_status(stream, status);
   const char* type = nullptr;
   curl_easy_getinfo(stream.easy.get(), CURLINFO_CONTENT_TYPE, &type);
   const std::string_view wanted = stream.listing ? "application/x-git-upload-pack-advertisement"
@@ -149,10 +176,10 @@ int judge_head(HttpStream& stream) {
 // The body of a redirect or of a refusal is of no use. A short count makes curl stop.
 std::size_t take_bytes(char* bytes, std::size_t, std::size_t size, void* payload) {
   auto& stream = *static_cast<HttpStream*>(payload);
-  if (!stream.judged) {
-    const long status = status_of(stream);
-    if (stream.listing && status >= 300 && status < 400) return size;
+  if (stream.phase == Phase::asked) {
+    if (is_redirect(stream)) return size;
     if (judge_head(stream) != 0) return 0;
+    enter(stream, Phase::answered);
   }
   stream.received.append(bytes, size);
   return size;
@@ -247,13 +274,6 @@ void set_request(CURL* easy, HttpStream& stream) {
   curl_easy_setopt(easy, CURLOPT_HTTPHEADER, stream.headers.get());
 }
 
-void take_from_multi(HttpStream& stream) {
-  if (stream.easy && stream.started) {
-    curl_multi_remove_handle(stream.owner->client->multi, stream.easy.get());
-  }
-  stream.started = false;
-}
-
 int start(HttpStream& stream) {
   stream.easy.reset(curl_easy_init());
   if (!stream.easy) {
@@ -262,30 +282,25 @@ int start(HttpStream& stream) {
   set_rules(stream.easy.get(), stream);
   set_secrets(stream.easy.get(), stream.owner->client->access);
   set_request(stream.easy.get(), stream);
-  curl_multi_add_handle(stream.owner->client->multi, stream.easy.get());
-  stream.started = true;
-  stream.done = false;
-  stream.judged = false;
   stream.detail.fill('\0');
+  enter(stream, Phase::asked);
   return 0;
 }
 
-// Moves bytes until something has changed. One wait is short, as the daemon watches the clock.
-void pump(HttpStream& stream) {
+// Moves bytes until something has changed; how the exchange ended, if it did. One wait is short, as
+// the daemon watches the clock.
+std::optional<CURLcode> pump(HttpStream& stream) {
   CURLM* multi = stream.owner->client->multi;
   int running = 0;
-  if (curl_multi_perform(multi, &running) != CURLM_OK) {
-    stream.done = true;
-    stream.result = CURLE_FAILED_INIT;
-    return;
-  }
+  if (curl_multi_perform(multi, &running) != CURLM_OK) return CURLE_FAILED_INIT;
+  std::optional<CURLcode> result;
   int left = 0;
   while (const CURLMsg* message = curl_multi_info_read(multi, &left)) {
     if (message->msg != CURLMSG_DONE || message->easy_handle != stream.easy.get()) continue;
-    stream.done = true;
-    stream.result = message->data.result;
+    result = message->data.result;
   }
-  if (!stream.done && stream.received.empty()) curl_multi_poll(multi, nullptr, 0, 1000, nullptr);
+  if (!result && stream.received.empty()) curl_multi_poll(multi, nullptr, 0, 1000, nullptr);
+  return result;
 }
 
 struct CurlReason {
@@ -305,7 +320,7 @@ constexpr CurlReason kReasons[] = {
     {CURLE_OUT_OF_MEMORY, Code::exhausted, "MemoryLimit"}};
 
 // curl's own sentence names no secret; what a server wrote in it is made safe to show.
-int explain(HttpStream& stream) {
+int explain(HttpStream& stream, CURLcode result) {
   TransferMeter& meter = *stream.owner->meter;
   if (meter.failure) return GIT_ERROR;
   long connect_status = 0;
@@ -317,7 +332,7 @@ int explain(HttpStream& stream) {
   Code code = Code::unavailable;
   std::string reason = "FetchFailed";
   for (const auto& row : kReasons) {
-    if (row.code != stream.result) continue;
+    if (row.code != result) continue;
     code = row.ours;
     reason = row.reason;
   }
@@ -328,14 +343,14 @@ int explain(HttpStream& stream) {
     reason = "TlsRefused";
   }
   // An answer that began well and broke off is no matter of reaching the server.
-  if (reason == "FetchFailed" && stream.judged && !stream.listing) {
+  if (reason == "FetchFailed" && stream.phase == Phase::answered && !stream.listing) {
     code = Code::corrupt;
     reason = "PackCorrupt";
   }
   // Elsewhere the detail holds times, and the same failure would be news at every look.
   const bool tell = reason == "TlsRefused" && !detail.empty();
   return refuse(meter, code, reason,
-                show_text(tell ? detail : curl_easy_strerror(stream.result), 200));
+                show_text(tell ? detail : curl_easy_strerror(result), 200));
 }
 
 // Only a redirect of the listing is followed, and only within the origin: what is asked next, and
@@ -356,9 +371,18 @@ int follow(HttpStream& stream) {
   if (++stream.redirects > kMaxRedirects) {
     return refuse(meter, Code::denied, "RedirectRefused", "the server redirects more than 3 times");
   }
-  take_from_multi(stream);
+  enter(stream, Phase::fresh);
   stream.owner->url = target.substr(0, target.size() - kListing.size());
   return start(stream);
+}
+
+// What the end of an exchange means: another one, the end of the answer, or a failure.
+int conclude(HttpStream& stream, CURLcode result) {
+  if (result == CURLE_OK && is_redirect(stream)) return follow(stream);
+  int code = result == CURLE_OK ? 0 : explain(stream, result);
+  if (code == 0 && stream.phase == Phase::asked) code = judge_head(stream);
+  enter(stream, Phase::over);
+  return code;
 }
 
 // Brings the stream to where it has bytes or has ended well.
@@ -366,17 +390,10 @@ int advance(HttpStream& stream) {
   while (stream.received.size() == stream.taken) {
     stream.received.clear();
     stream.taken = 0;
-    if (!stream.started && !stream.done && start(stream) != 0) return GIT_ERROR;
-    if (stream.done) return 0;
-    pump(stream);
-    if (!stream.done) continue;
-    if (stream.result != CURLE_OK) return explain(stream);
-    const long status = status_of(stream);
-    if (stream.listing && status >= 300 && status < 400) {
-      if (follow(stream) != 0) return GIT_ERROR;
-    } else if (!stream.judged && judge_head(stream) != 0) {
-      return GIT_ERROR;
-    }
+    if (stream.phase == Phase::over) return 0;
+    if (stream.phase == Phase::fresh && start(stream) != 0) return GIT_ERROR;
+    const auto result = pump(stream);
+    if (result && conclude(stream, *result) != 0) return GIT_ERROR;
   }
   return 0;
 }
@@ -401,10 +418,9 @@ int write_stream(git_smart_subtransport_stream* base, const char* buffer, size_t
 void free_stream(git_smart_subtransport_stream* base) {
   const std::unique_ptr<HttpStream> stream(stream_of(base));
   int running = 0;
-  if (stream->started && !stream->done) {
-    curl_multi_perform(stream->owner->client->multi, &running);
-  }
-  take_from_multi(*stream);
+  if (!is_under_way(stream->phase)) return;
+  curl_multi_perform(stream->owner->client->multi, &running);
+  enter(*stream, Phase::over);
 }
 
 // Each request has a stream of its own.

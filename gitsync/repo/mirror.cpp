@@ -77,6 +77,7 @@ struct Mirror::State {
   Odb odb;
   HttpClient http;
   std::size_t used = 0;  // bytes on disk, as of the last change
+  std::optional<std::chrono::seconds> wait;  // that the last fetch was asked for
 
   // The object store is asked for once; asking again would count references up.
   Status attach(Repository opened) {
@@ -130,6 +131,8 @@ void Mirror::set_access(const ServerAccess& access) {
 }
 
 void Mirror::set_space(std::size_t bytes) { state_->options.space = bytes; }
+
+std::optional<std::chrono::seconds> Mirror::asked_wait() const { return state_->wait; }
 
 bool Mirror::is_copy() const { return state_->url.transport != Transport::local; }
 
@@ -254,6 +257,7 @@ Status Mirror::State::fetch_branches() {
 // That leaves out what was rewritten, so that a mirror without space may have some at the next
 // look.
 Status Mirror::State::settle(const TransferMeter& meter) {
+  wait = meter.wait;
   if (meter.pack_bytes == 0) return {};
   const auto packs = count_packs(options.directory);
   const bool refused = !meter.exceeded.empty() && packs > 1;
@@ -295,6 +299,7 @@ Result<bool> Mirror::State::is_ancestor(const ObjectId& known, const ObjectId& f
 // commit there is nothing to compare with.
 Result<Head> Mirror::fetch(const std::string& reference, const std::string& known_sha) {
   ObjectId found;
+  state_->wait.reset();
   if (is_object_id(reference)) {
     MOORED_TRY(found, state_->look_by_id(reference));
   } else {

@@ -1,8 +1,10 @@
 // One remote repository as the node sees it: libgit2 behind one class.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "gitsync/repo/access.hpp"
@@ -52,6 +54,10 @@ class Mirror final : public ObjectSource {
   // (AuthFailed, TlsRefused, HostKeyMismatch, RedirectRefused, URLNotAllowed), unavailable
   // (FetchHTTP, FetchFailed), timeout (FetchTimeout).
   Result<Head> fetch(const std::string& reference, const std::string& known_sha);
+
+  // What the server asked for when the last fetch failed for overload: how long it wants to be left
+  // alone; 0: it names no time. Nothing after any other fetch.
+  std::optional<std::chrono::seconds> asked_wait() const;
 
   Result<CommitHeader> read_commit(const ObjectId& id);
   Result<std::string> read_tree(const ObjectId& id) override;

@@ -2,6 +2,7 @@
 // and libgit2's own for git and ssh, which know no limit and no sign of life.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <functional>
 #include <optional>
@@ -34,6 +35,8 @@ struct TransferMeter {
   HttpClient* http = nullptr;
   int questions = 0;                             // how often the server has asked who we are
   std::optional<Error> failure;                  // what a callback knows better than libgit2
+  // Set when the server is overloaded: how long it asks to be left alone; 0: it names no time.
+  std::optional<std::chrono::seconds> wait;
 };
 
 // Makes a meter the one that counts on this thread for as long as the scope lives.

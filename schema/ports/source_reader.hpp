@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "schema/base/error.hpp"
@@ -39,6 +40,15 @@ struct SourceHead {
   bool history_rewritten = false;  // the known commit is no ancestor of the new one
 };
 
+// A head, or why there is none.
+struct [[nodiscard]] FetchAnswer : Result<SourceHead> {
+  using Result<SourceHead>::Result;
+  FetchAnswer(Result<SourceHead> result) : Result<SourceHead>(std::move(result)) {}
+
+  // Set when the server is overloaded: how long it asks to be left alone; 0: it names no time.
+  std::optional<std::chrono::seconds> wait;
+};
+
 // Which directory of which commit, and how its objects are put into namespaces.
 struct LoadRequest {
   std::string sha;               // 40 hex digits; the mirror has it
@@ -61,7 +71,7 @@ class SourceReader {
  public:
   virtual ~SourceReader() = default;
   // Looks at the remote and fetches what is new into the mirror.
-  virtual Result<SourceHead> fetch(const SourceSpec& source, const std::string& known_sha) = 0;
+  virtual FetchAnswer fetch(const SourceSpec& source, const std::string& known_sha) = 0;
   // Reads, parses, validates the manifests below path at a commit of the mirror.
   // Manifests that are wrong are diagnostics of the tree. Errors: not_found (PathNotFound),
   // corrupt (ObjectMissing, ObjectCorrupt), unavailable and timeout (the worker was lost).

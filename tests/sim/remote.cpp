@@ -97,7 +97,7 @@ const SimCommit* Remote::find(const std::string& sha) const {
   return nullptr;
 }
 
-Result<SourceHead> SimReader::fetch(const SourceSpec&, const std::string& known_sha) {
+FetchAnswer SimReader::fetch(const SourceSpec&, const std::string& known_sha) {
   faults_.maybe_kill();
   if (faults_.fails(faults_.odds->fetch_fails)) {
     return Unexpected(Error{Code::unavailable, "the server answered 503", "FetchHTTP", {}, ""});

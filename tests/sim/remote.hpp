@@ -42,7 +42,7 @@ class SimReader final : public SourceReader {
  public:
   SimReader(const Remote& remote, const SimClock& clock, PortFaults faults)
       : remote_(remote), clock_(clock), faults_(faults) {}
-  Result<SourceHead> fetch(const SourceSpec& source, const std::string& known_sha) override;
+  FetchAnswer fetch(const SourceSpec& source, const std::string& known_sha) override;
   Result<LoadedTree> load(const SourceSpec& source, const LoadRequest& request) override;
 
  private:

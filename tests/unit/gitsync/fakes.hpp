@@ -157,7 +157,7 @@ class FakeReader final : public SourceReader {
         return tree;
       };
 
-  Result<SourceHead> fetch(const SourceSpec& source, const std::string& known) override {
+  FetchAnswer fetch(const SourceSpec& source, const std::string& known) override {
     note("fetch " + source.url + ' ' + source.reference + " known=" + known.substr(0, 4) +
          (source.allow_local ? " local" : ""));
     return on_fetch(source, known);

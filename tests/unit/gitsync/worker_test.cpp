@@ -189,6 +189,13 @@ TEST_CASE("replies come back as they were", "[messages]") {
   CHECK(back.blobs_total == 3);
   CHECK(back.rendered_at == loaded.rendered_at);
   CHECK(back.validated_at == loaded.validated_at);
+  for (const auto wait : {std::optional<seconds>(), std::optional<seconds>(0),
+                          std::optional<seconds>(77)}) {
+    const auto failed = decode_reply(
+        encode_reply(ErrorReply{Error{Code::unavailable, "busy", "FetchHTTP", {}, {}}, wait}));
+    REQUIRE(failed);
+    CHECK(std::get<ErrorReply>(*failed).wait == wait);
+  }
   HeadReply head;
   head.commit = {std::string(40, 'b'), "A <a@b>", "subject", Time(seconds(1'700'000'000))};
   head.changed = head.history_rewritten = true;
@@ -199,7 +206,7 @@ TEST_CASE("replies come back as they were", "[messages]") {
 }
 
 TEST_CASE("foreign bytes are corrupt and nothing worse", "[messages]") {
-  const std::string good = encode_reply(ErrorReply{Error{Code::timeout, "m", "R", {}, {}}});
+  const std::string good = encode_reply(ErrorReply{Error{Code::timeout, "m", "R", {}, {}}, {}});
   for (std::size_t size = 0; size < good.size(); ++size) {
     const auto cut = decode_reply(std::string_view(good).substr(0, size));
     REQUIRE_FALSE(cut);
@@ -263,6 +270,45 @@ TEST_CASE("the worker fetches and loads, and sends only what changed", "[worker]
   const auto other = reader.load(source, {second, "app", "team"});
   REQUIRE(other);
   CHECK(names_of(*other)[0] == "ConfigMap/team/one app/a.yaml:1 flux/shop");
+}
+
+TEST_CASE("what an overloaded server asks for reaches the daemon", "[worker]") {
+  struct Row {
+    std::string status;
+    std::string header;
+    std::optional<seconds> wait;
+  };
+  for (const auto& row : {Row{"503 Busy", "Retry-After: 77\r\n", seconds(77)},
+                          Row{"429 Slow Down", "", seconds(0)}, Row{"404 None", "", {}}}) {
+    CAPTURE(row.status);
+    TempDirectory directory;
+    TestServer server([&](int connection) {
+      read_request(connection);
+      send_text(connection, http_response(row.status, "text/plain", "", row.header));
+    });
+    WorkerReader reader(options_in(directory));
+    const auto answer = reader.fetch(source_of(server.url()), "");
+    REQUIRE_FALSE(answer);
+    CHECK(answer.error().reason == "FetchHTTP");
+    CHECK(answer.wait == row.wait);
+  }
+}
+
+TEST_CASE("both sides forget the same units, however many there are", "[worker]") {
+  TempDirectory directory;
+  TestRepository remote(directory / "shop.git");
+  const std::string sha = remote.push({{"a.yaml", config_map("one")}});
+  WorkerReader reader(options_in(directory));
+  const SourceSpec source = source_of(remote.path());
+  for (int round = 0; round < 2; ++round) {
+    for (std::size_t i = 0; i < kMaxUnits + 3; ++i) {
+      const std::string space = "team-" + std::to_string(i);
+      const auto tree = reader.load(source, {sha, "", space});
+      if (!tree) FAIL(tree.error().text());
+      REQUIRE(tree->objects.size() == 1);
+      CHECK(tree->objects[0].key().namespace_name == space);
+    }
+  }
 }
 
 TEST_CASE("a commit that is wrong comes back with all its errors", "[worker]") {
