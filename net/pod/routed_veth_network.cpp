@@ -64,7 +64,7 @@ class RoutedVethNetwork::State {
   PodWiring wiring(const std::string& uid, const Allocation& allocation, const Inner& in) const {
     return {pin(uid), allocation.link, allocation.address, in.pool.node_address(), mtu_bytes};
   }
-  Status save(const Inner& in) const { return write_file_durably(address_file(), in.pool.text()); }
+  Status save(const Inner& in) const;
 
   Status prepare(Inner& in);
   Status adopt_pins(Inner& in);
@@ -282,6 +282,18 @@ Status RoutedVethNetwork::State::remove_node(Inner& in) {
   MOORED_CHECK(remove_tree(pin_directory()));
   MOORED_CHECK(remove_tree(options.run_directory + kRulesFile));
   return remove_tree(options.state_directory + "/network");
+}
+
+// Whole after any death of the daemon, and not synced: the namespaces that the addresses are for do
+// not outlive the machine either, and a sync for each pod would hold up all that start beside it.
+Status RoutedVethNetwork::State::save(const Inner& in) const {
+  const std::string path = address_file();
+  const std::string fresh = path + ".new";
+  MOORED_CHECK(write_file(fresh, in.pool.text(), true, 0600));
+  if (::rename(fresh.c_str(), path.c_str()) != 0) {
+    return Unexpected(system_error("replace " + path, errno));
+  }
+  return {};
 }
 
 // ---- one pod -----------------------------------------------------------------------------------
