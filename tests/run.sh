@@ -2,19 +2,20 @@
 # Sets everything up and runs every test of moored on this machine (Debian 12, as root):
 #   packages, a dev build, unit, scenario, golden, simulation and privileged tests, one boot of a
 #   cgroup v2 virtual machine, the life of the package in one with systemd, end to end with a real
-#   git daemon and stock kubectl, and the parsers and the core once more under the address
-#   sanitizer. Prints each stage and a count at the end.
+#   git daemon and stock kubectl, bad input and other people's manifests, and the parsers and the
+#   core once more under the address sanitizer. Prints each stage and a count at the end.
 #
 #   tests/run.sh              everything
-#   tests/run.sh --quick      without the virtual machines and the sanitizer
-#   tests/run.sh STAGE...     only these: build unit sim privileged vm package e2e asan
+#   tests/run.sh --quick      without the virtual machines, bad input, manifests and the sanitizer
+#   tests/run.sh STAGE...     only these: build unit sim privileged vm package e2e badinput corpus
+#                             asan
 #
 # A test that cannot run on this machine is counted and named as skipped.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
 reports=$root/build/reports
-stages=(build unit sim privileged vm package e2e asan)
+stages=(build unit sim privileged vm package e2e badinput corpus asan)
 case "${1:-}" in
   --quick) stages=(build unit sim privileged e2e) ;;
   "") ;;
@@ -116,6 +117,42 @@ stage_e2e() {
   # shellcheck disable=SC2046
   count $(sed -E 's/[^0-9]+/ /g' <<<"${sum#e2e}")
   grep -q 'failed 0' <<<"$sum" || broken+=(e2e)
+}
+
+# shared NAME : a folder of inputs from outside the repository, or nothing, said loudly
+shared() {
+  local path=${MOORED_SHARED:-$root/../shared}/$1
+  [ -d "$path" ] && { echo "$path"; return; }
+  echo "SKIPPED: no $path; set MOORED_SHARED to the folder that holds $1" >&2
+  return 1
+}
+
+stage_badinput() {
+  say "bad input: repositories, manifests, servers, images, requests"
+  local inputs sum
+  inputs=$(shared badinput) || { count 0 0 1; return; }
+  python3 tests/e2e/badinput.py "$inputs" --bin build/dev/bin 2>&1 | tee "$reports/badinput.log"
+  sum=$(grep -E '^badinput: passed' "$reports/badinput.log" | tail -n 1)
+  [ -n "$sum" ] || { broken+=("badinput: no result"); count 0 1 0; return; }
+  # shellcheck disable=SC2046
+  count $(sed -E 's/[^0-9]+/ /g' <<<"${sum#badinput}")
+  grep -q 'failed 0' <<<"$sum" || broken+=(badinput)
+}
+
+stage_corpus() {
+  # All pods of the corpus take some minutes: tests/e2e/corpus.py DIRECTORY --start
+  say "manifests of other people, ${MOORED_CORPUS_PODS:=36} of their pods started"
+  local inputs
+  inputs=$(shared corpus) || { count 0 0 1; return; }
+  if python3 tests/e2e/corpus.py "$inputs" --bin build/dev/bin --start "$MOORED_CORPUS_PODS" \
+    >"$reports/corpus.log" 2>&1; then
+    grep -E '^(note|corpus|not started)' "$reports/corpus.log"
+    count 1 0 0
+  else
+    grep -vE '^(accepted|refused)' "$reports/corpus.log" | tail -n 60
+    count 0 1 0
+    broken+=(corpus)
+  fi
 }
 
 stage_asan() {

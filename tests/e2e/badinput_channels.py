@@ -176,9 +176,11 @@ def git(node, case, found):
     ref = case.expect.get("ref", "refs/heads/main")
     path = "./" + case.expect.get("source_path", "")
     plain = found.commit and ref == "refs/heads/main" and path == "./"
+    good = node.revision_of(bare, "refs/heads/main") or node.good
     if plain:
         node.declare("baseline", node.url(bare))
-        harness.eventually("the good state", lambda: node.settled() and node.source().get("ready"))
+        harness.eventually("the case's first state", lambda: node.source()["url"] == node.url(
+            bare) and node.source()["ready"] and node.unit()["revision"].endswith(good))
     elif found.commit:
         harness.run("git", "-C", bare, "update-ref", "refs/heads/main", found.commit)
     found.began = time.monotonic()
@@ -187,7 +189,7 @@ def git(node, case, found):
         node.look()
     else:
         node.declare("baseline", node.url(bare), ref=ref, path=path)
-    judge_unit(node, found)
+    judge_unit(node, found, good=good if plain else None)
 
 
 def bad_server(node, found, mode, *arguments):

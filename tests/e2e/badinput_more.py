@@ -397,7 +397,7 @@ CHECKS = {
     "r-log-flood": [log_flood],
     "r-stubborn-process": [stubborn],
     "s-capabilities": [places(7)],
-    "s-hostpath": [places(8, "Forbidden")],
+    "s-hostpath": [places(8)],
     "s-mount-paths": [places(9)],
     "s-privileged-everywhere": [places(3, "Forbidden"), stays_stopped],
     "s-restricted-root": [places(3, "Forbidden")],

@@ -203,7 +203,10 @@ class Node:
             shutil.copytree(self.fixtures / "_baseline/repo", self.control.tree,
                             dirs_exist_ok=True)
             self.judged(self.control.push("The good state"))
-        eventually("the good state", lambda: len(self.pods()) == 2 and self.settled(), 60)
+        try:
+            eventually("the good state", lambda: len(self.pods()) == 2 and self.settled(), 60)
+        except harness.Failed as error:
+            raise harness.Failed(f"{error}\n{self.ask('/status')[1]}\n{self.daemon.tail(10)}")
         eventually("a quiet node", self._quiet, 60)
 
     def _configure(self, local, policy):
