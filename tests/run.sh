@@ -131,7 +131,7 @@ stage_badinput() {
   say "bad input: repositories, manifests, servers, images, requests"
   local inputs sum
   inputs=$(shared badinput) || { count 0 0 1; return; }
-  python3 tests/e2e/badinput.py "$inputs" --bin build/dev/bin 2>&1 | tee "$reports/badinput.log"
+  python3 tests/e2e/badinput.py "$inputs" --bin build/dev/bin --jobs 2 2>&1 | tee "$reports/badinput.log"
   sum=$(grep -E '^badinput: passed' "$reports/badinput.log" | tail -n 1)
   [ -n "$sum" ] || { broken+=("badinput: no result"); count 0 1 0; return; }
   # shellcheck disable=SC2046

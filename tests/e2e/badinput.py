@@ -2,19 +2,22 @@
 """Feeds bad input to a real daemon and holds what comes of it against what must.
 
     tests/e2e/badinput.py DIRECTORY [--only WORD...] [--channel NAME...]
-                           [--transport local|git] [--bin DIRECTORY]
+                           [--transport local|git] [--bin DIRECTORY] [--jobs N]
 
 DIRECTORY holds a folder for each case with expect.json (verdict, reason, place, budgets) and what is
 fed: files to commit, a script that builds a repository or an image, a conversation over HTTP.
 Prints a line for each case and at last "badinput: passed N, failed N, waiting N". Exits 0 if every
-case holds but those of badinput_waiting.txt, each of which names the feature it waits for.
+case holds but those of badinput_waiting.txt, each of which names the feature it waits for. With --jobs
+the cases are shared out to so many drivers, each with daemons of its own.
 """
 import argparse
 import json
 import os
 import pathlib
 import re
+import subprocess
 import sys
+import threading
 import time
 import traceback
 
@@ -251,6 +254,33 @@ def close(node):
         CLOSING.append(str(error))
 
 
+def share_out(jobs):
+    """Runs this program once for each share of the cases, and adds up what the shares count."""
+    words = sys.argv[1:]
+    at = words.index("--jobs")
+    del words[at:at + 2]
+    totals, lock, codes = [0, 0, 0], threading.Lock(), []
+
+    def run(number):
+        share = subprocess.Popen([sys.executable, __file__, *words, "--share",
+                                  f"{number}/{jobs}"], stdout=subprocess.PIPE, text=True)
+        for line in share.stdout:
+            sums = re.match(r"badinput: passed (\d+), failed (\d+), waiting (\d+)", line)
+            with lock:
+                if sums:
+                    totals[:] = [a + int(b) for a, b in zip(totals, sums.groups())]
+                else:
+                    print(line, end="", flush=True)
+        codes.append(share.wait())
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(jobs)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    print("badinput: passed {}, failed {}, waiting {}".format(*totals))
+    sys.exit(1 if any(codes) else 0)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("directory", type=pathlib.Path)
@@ -260,7 +290,11 @@ def main():
     parser.add_argument("--transport", choices=("local", "git"), default="local",
                         help="how repositories of the channel git are read")
     parser.add_argument("--waiting", type=pathlib.Path, default=HERE / "badinput_waiting.txt")
+    parser.add_argument("--jobs", type=int, default=1, help="drivers side by side")
+    parser.add_argument("--share", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.jobs > 1:
+        share_out(arguments.jobs)
     if arguments.bin:
         os.environ["MOORED_BIN"] = str(pathlib.Path(arguments.bin).resolve())
     load_parts()
@@ -271,6 +305,9 @@ def main():
     cases = [case for case in cases
              if (not arguments.only or any(word in case.name for word in arguments.only))
              and (not arguments.channel or case.channel in arguments.channel)]
+    if arguments.share:
+        number, of = map(int, arguments.share.split("/"))
+        cases = cases[number::of]
     groups = {}
     for case in cases:
         if case.channel not in channels.CHANNELS:

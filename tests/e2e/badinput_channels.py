@@ -38,6 +38,7 @@ class Found:
         self.words = ""       # what the daemon said in its verdict
         self.answers = ""     # everything else that came back to a client
         self.commit = ""      # the revision in question
+        self.first = ""       # the one before it, in a repository of the case's own
         self.began = time.monotonic()
         self.seconds = None
         self.undo = []        # called last to first
@@ -176,7 +177,7 @@ def git(node, case, found):
     ref = case.expect.get("ref", "refs/heads/main")
     path = "./" + case.expect.get("source_path", "")
     plain = found.commit and ref == "refs/heads/main" and path == "./"
-    good = node.revision_of(bare, "refs/heads/main") or node.good
+    good = found.first = node.revision_of(bare, "refs/heads/main") or node.good
     if plain:
         node.declare("baseline", node.url(bare))
         harness.eventually("the case's first state", lambda: node.source()["url"] == node.url(
@@ -230,12 +231,13 @@ def source(node, case, found):
             with contextlib.suppress(harness.Failed):  # then the source itself must say so
                 row = harness.eventually("its word", lambda: (lambda got: got if got.get(
                     "reason") not in (None, "Progressing") else None)(
-                        node.source("fleet/case")), 5)
+                        node.source("fleet/case")), 30)
         slowest = max(slowest, time.monotonic() - began)
-        found.words += f"{row['reason']}: {row['message']}\n"
-        if wanted not in row["reason"] + row["message"]:
+        reason, message = row.get("reason", ""), row.get("message", "")
+        found.words += f"{reason}: {message}\n"
+        if wanted not in reason + message:
             found.differ(f"{entry['url']!r} is not refused with {wanted}: "
-                         f"{row['reason']}: {row['message'][:200]}")
+                         f"{reason}: {message[:200]}")
     found.seconds = slowest
 
 

@@ -125,14 +125,10 @@ def force_push(node, case, found):
     """Each move of the branch that is no step forward is in the audit, with both ids."""
     bare = node.world.directory / "git" / f"{case.name}.git"
     old = node.revision_of(bare, "refs/heads/main")
-    config = node.world.directory / "git" / f"{case.name}.git"
-    first = node.revision_of(bare, "refs/test/step1")
-    ahead = harness.run("git", "-C", bare, "rev-list", "--all", "--children", first).stdout
-    one = next(line.split()[1] for line in ahead.splitlines()
-               if line.startswith(first) and len(line.split()) > 1)
+    one, first = found.first, node.revision_of(bare, "refs/test/step1")
     began = node.audit_end()[0]
     for commit in (one, first, node.revision_of(bare, "refs/test/step2")):
-        harness.run("git", "-C", config, "update-ref", "refs/heads/main", commit)
+        harness.run("git", "-C", bare, "update-ref", "refs/heads/main", commit)
         node.look()
         until(found, f"the branch at {commit[:8]}",
               lambda c=commit: node.unit()["revision"].endswith(c), 10)
