@@ -15,6 +15,7 @@ import json
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -256,14 +257,12 @@ def close(node):
 
 def share_out(jobs):
     """Runs this program once for each share of the cases, and adds up what the shares count."""
-    words = sys.argv[1:]
-    at = words.index("--jobs")
-    del words[at:at + 2]
-    totals, lock, codes = [0, 0, 0], threading.Lock(), []
+    totals, lock = [0, 0, 0], threading.Lock()
+    shares = [subprocess.Popen([sys.executable, __file__, *sys.argv[1:], "--jobs", "1", "--share",
+                                f"{number}/{jobs}"], stdout=subprocess.PIPE, text=True)
+              for number in range(jobs)]
 
-    def run(number):
-        share = subprocess.Popen([sys.executable, __file__, *words, "--share",
-                                  f"{number}/{jobs}"], stdout=subprocess.PIPE, text=True)
+    def read(share):
         for line in share.stdout:
             sums = re.match(r"badinput: passed (\d+), failed (\d+), waiting (\d+)", line)
             with lock:
@@ -271,10 +270,14 @@ def share_out(jobs):
                     totals[:] = [a + int(b) for a, b in zip(totals, sums.groups())]
                 else:
                     print(line, end="", flush=True)
-        codes.append(share.wait())
-    threads = [threading.Thread(target=run, args=(number,)) for number in range(jobs)]
+    threads = [threading.Thread(target=read, args=(share,)) for share in shares]
     for thread in threads:
         thread.start()
+    try:
+        codes = [share.wait() for share in shares]
+    finally:
+        for share in shares:
+            share.terminate()  # those that have ended are not asked
     for thread in threads:
         thread.join()
     print("badinput: passed {}, failed {}, waiting {}".format(*totals))
@@ -294,6 +297,8 @@ def main():
     parser.add_argument("--share", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.jobs > 1:
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, lambda number, frame: sys.exit(128 + number))
         share_out(arguments.jobs)
     if arguments.bin:
         os.environ["MOORED_BIN"] = str(pathlib.Path(arguments.bin).resolve())
