@@ -167,8 +167,10 @@ def run_case(node, case):
 
 def healthy(node):
     """Whether the next case may use this node."""
-    try:
-        return (node.daemon.process.poll() is None and node.settled() and len(node.pods()) == 2)
+    def well():
+        return node.settled() and len(node.pods()) == 2
+    try:  # a source that was declared anew is looked at once more
+        return node.daemon.process.poll() is None and nodes.eventually("the good state", well, 30)
     except Exception:
         return False
 

@@ -73,7 +73,7 @@ class Builder:
             output = self.directory / top / (case.name + (".git" if top == "git" else ""))
             self.outputs[case.name] = output
             try:
-                harness.run("nice", case.folder / "make.sh", output, timeout=400,
+                harness.run("nice", case.folder / "make.sh", output, timeout=1200,
                             cwd=self.directory)
             except (harness.Failed, harness.subprocess.SubprocessError) as error:
                 self.errors[case.name] = str(error)
@@ -81,7 +81,7 @@ class Builder:
 
     def output(self, case):
         """What the case's script has made; waits for it."""
-        self.done[case.name].wait(600)
+        self.done[case.name].wait(1800)
         if case.name in self.errors:
             raise harness.Failed(self.errors[case.name])
         return self.outputs[case.name]
