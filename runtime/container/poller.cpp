@@ -52,7 +52,8 @@ Status Poller::add(const std::shared_ptr<Connection>& connection) {
   connections_[connection->descriptor()] = connection;
   connection->set_listening([epoll = epoll_, fd = connection->descriptor()](bool on) {
     epoll_event wanted{};
-    wanted.events = on ? EPOLLIN : 0U;
+    // The end of a line is told even to who listens for nothing: once, not in a circle.
+    wanted.events = on ? EPOLLIN : EPOLLONESHOT;
     wanted.data.fd = fd;
     ::epoll_ctl(epoll->get(), EPOLL_CTL_MOD, fd, &wanted);
   });
