@@ -259,7 +259,7 @@ def close(node):
 
 def share_out(jobs):
     """Runs this program once for each share of the cases, and adds up what the shares count."""
-    totals, lock = [0, 0, 0], threading.Lock()
+    totals, told, lock = [0, 0, 0], [], threading.Lock()
     shares = [subprocess.Popen([sys.executable, __file__, *sys.argv[1:], "--jobs", "1", "--share",
                                 f"{number}/{jobs}"], stdout=subprocess.PIPE, text=True)
               for number in range(jobs)]
@@ -270,6 +270,7 @@ def share_out(jobs):
             with lock:
                 if sums:
                     totals[:] = [a + int(b) for a, b in zip(totals, sums.groups())]
+                    told.append(share)
                 else:
                     print(line, end="", flush=True)
     threads = [threading.Thread(target=read, args=(share,)) for share in shares]
@@ -282,8 +283,9 @@ def share_out(jobs):
             share.terminate()  # those that have ended are not asked
     for thread in threads:
         thread.join()
+    totals[1] += jobs - len(told)  # a driver that broke off has failed as a whole
     print("badinput: passed {}, failed {}, waiting {}".format(*totals))
-    sys.exit(1 if any(codes) else 0)
+    sys.exit(1 if any(codes) or len(told) < jobs else 0)
 
 
 def main():

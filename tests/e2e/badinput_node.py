@@ -404,9 +404,9 @@ class Node:
     def snapshot(self):
         """What this daemon has made: processes, cgroups, mounts, links, rules, files."""
         daemon = self.daemon
-        found = {"process " + name: 0 for _, name, _, _ in self.memory.processes()}
+        found = {}
         for _, name, _, _ in self.memory.processes():
-            found["process " + name] += 1
+            found["process " + name] = found.get("process " + name, 0) + 1
         for pattern in (f"moored-{self.instance}", f"*/moored-{self.instance}"):
             for top in pathlib.Path("/sys/fs/cgroup").glob(pattern):
                 found.update((f"cgroup {path}", 1) for path, _, _ in os.walk(top))
