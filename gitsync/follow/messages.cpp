@@ -303,7 +303,6 @@ Value encode_body(const FileReply& file) {
   put_text(map, "reply", "file");
   put_text(map, "path", file.path);
   put_text(map, "id", file.id);
-  put_truth(map, "same", file.same);
   Value& objects = map.put("objects", Value::make_list());
   for (const auto& object : file.objects) {
     Value entry = Value::make_map();
@@ -311,6 +310,14 @@ Value encode_body(const FileReply& file) {
     entry.put("object", encode(object));
     objects.items.push_back(std::move(entry));
   }
+  return map;
+}
+
+Value encode_body(const KeptReply& reply) {
+  Value map = Value::make_map();
+  put_text(map, "reply", "kept");
+  put_count(map, "skipped", reply.skipped);
+  put_count(map, "kept", reply.kept);
   return map;
 }
 
@@ -390,13 +397,20 @@ Result<Reply> decode_file(Reader& reader) {
   FileReply file;
   file.path = reader.text("path");
   file.id = reader.text("id");
-  file.same = reader.truth("same");
   for (const auto& entry : reader.items("objects")) {
     MOORED_TRY(Object object, decode_object(entry));
     file.objects.push_back(std::move(object));
   }
   MOORED_CHECK(reader.finish());
   return Reply(std::move(file));
+}
+
+Result<Reply> decode_kept(Reader& reader) {
+  KeptReply reply;
+  reply.skipped = reader.count("skipped");
+  reply.kept = reader.count("kept");
+  MOORED_CHECK(reader.finish());
+  return Reply(reply);
 }
 
 Result<Reply> decode_loaded(Reader& reader) {
@@ -476,6 +490,7 @@ Result<Reply> decode_reply(std::string_view message) {
   if (type == "progress") return Reply(ProgressReply{});
   if (type == "head") return decode_head(map, reader);
   if (type == "file") return decode_file(reader);
+  if (type == "kept") return decode_kept(reader);
   if (type == "loaded") return decode_loaded(reader);
   if (type == "error") return decode_failed(reader);
   return fail(Code::corrupt, "an unknown reply of the worker");

@@ -23,7 +23,7 @@
 
 namespace moored::git {
 
-inline constexpr std::int64_t kProtocolVersion = 4;
+inline constexpr std::int64_t kProtocolVersion = 5;
 
 // Units whose files both sides remember; one more starts the collection anew. Each side can forget
 // without asking the other.
@@ -85,12 +85,19 @@ struct HeadReply {
   bool history_rewritten = false;
 };
 
-// One file of a complete load. Comes before the LoadedReply, in the order of the tree.
+// One file of a complete load that the last one did not have. These and KeptReply come before the
+// LoadedReply, in the order of the tree; a long file comes in several, one after another.
 struct FileReply {
   std::string path;
   std::string id;
-  bool same = false;            // sent with the last complete load of this unit already
-  std::vector<Object> objects;  // with the line in their provenance; empty when same
+  std::vector<Object> objects;  // with the line in their provenance
+};
+
+// Files of the last complete load of this unit, in its order: some that are not there any more,
+// and then some that are there as they were.
+struct KeptReply {
+  std::size_t skipped = 0;
+  std::size_t kept = 0;
 };
 
 struct LoadedReply {
@@ -108,7 +115,7 @@ struct ErrorReply {
   std::optional<std::chrono::seconds> wait;  // that an overloaded server asks for; 0: no time
 };
 
-using Reply = std::variant<ProgressReply, HeadReply, FileReply, LoadedReply, ErrorReply>;
+using Reply = std::variant<ProgressReply, HeadReply, FileReply, KeptReply, LoadedReply, ErrorReply>;
 
 std::string encode_request(const Request& request);
 std::string encode_reply(const Reply& reply);

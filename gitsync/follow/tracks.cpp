@@ -53,7 +53,8 @@ Cause cause_of(const CommitInfo& commit, const std::string& revision) {
   return {Cause::Actor::commit, commit.author, revision};
 }
 
-// The reader knows files and lines; who declares an object is added here.
+// The objects are passed on as they were read: unit and revision are put on what is recorded, so
+// that those which a commit leaves alone cost nothing.
 Fact tree_fact(const Look& look, const UnitWish& wish, const std::string& revision,
                const CommitInfo& commit, LoadedTree tree) {
   TreeLoaded fact;
@@ -65,13 +66,7 @@ Fact tree_fact(const Look& look, const UnitWish& wish, const std::string& revisi
   fact.diagnostics = std::move(tree.diagnostics);
   fact.rendered_at = tree.rendered_at;
   fact.validated_at = tree.validated_at;
-  for (auto& object : tree.objects) {
-    Provenance provenance = object.provenance();
-    provenance.source = look.source.id;
-    provenance.unit = id_of(wish.key);
-    provenance.revision = revision;
-    fact.objects.push_back(object.with_provenance(std::move(provenance)));
-  }
+  fact.objects = std::move(tree.objects);
   return fact;
 }
 

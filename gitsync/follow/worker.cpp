@@ -1,11 +1,13 @@
 // The worker's answers. It trusts neither the repository nor, in form, the daemon.
 #include "gitsync/follow/worker.hpp"
 
+#include <unordered_map>
 #include <utility>
 
 #include "gitsync/load/disk.hpp"
 #include "gitsync/render/plain.hpp"
 #include "gitsync/repo/url.hpp"
+#include "schema/host/memory.hpp"
 
 namespace moored::git {
 namespace {
@@ -13,6 +15,8 @@ namespace {
 constexpr Duration kProgressInterval = std::chrono::seconds(1);
 // Keeps one file of many documents within the size of a message.
 constexpr std::size_t kObjectsPerMessage = 256;
+// So many files parsed leave memory behind that the next, smaller loads do not need.
+constexpr std::size_t kLargeLoad = 64;
 
 // The commit was made safe to show when it was read.
 HeadReply to_reply(const Head& head) {
@@ -132,28 +136,62 @@ Status WorkerService::answer(const LoadTreeRequest& request) {
   reply.blobs_total = set->files.size();
   reply.rendered_at = set->rendered_at;
   reply.validated_at = set->validated_at;
+  const bool large = reply.blobs_read >= kLargeLoad || !std::exchange(loaded_, true);
+  MOORED_CHECK(channel_.send(encode_reply(reply)));
+  // After the answer, for which somebody waits.
+  if (large) return_idle_memory();
+  return {};
+}
+
+Status WorkerService::send_file(const LoadedFile& file) {
+  FileReply reply{file.path, file.id, {}};
+  for (const auto& object : file.objects) {
+    reply.objects.push_back(object);
+    if (reply.objects.size() < kObjectsPerMessage) continue;
+    MOORED_CHECK(channel_.send(encode_reply(reply)));
+    reply.objects.clear();
+  }
   return channel_.send(encode_reply(reply));
 }
 
-// Files of a refused commit are not sent, so both sides keep the last complete load.
+// Files of a refused commit are not sent, so both sides keep the last complete load. Of one that
+// has changed little, only the differences travel, and the runs of files between them.
 Status WorkerService::send_files(const LoadedSet& set, bool fresh, Unit& unit) {
-  std::set<std::string> sent;
+  // The daemon may have forgotten what this process remembers, and says so with fresh.
+  if (fresh) unit.sent.clear();
+  // By content and path, as a refused commit in between has made them anew.
+  const auto is_same = [](const LoadedFilePtr& sent, const LoadedFilePtr& file) {
+    return sent == file || (sent->id == file->id && sent->path == file->path);
+  };
+  std::unordered_map<std::string_view, std::size_t> places;
+  KeptReply run;
+  std::size_t at = 0;  // in what was sent
+  const auto finish_run = [&]() -> Status {
+    const KeptReply done = std::exchange(run, {});
+    return done.kept > 0 ? channel_.send(encode_reply(done)) : Status();
+  };
   for (const auto& file : set.files) {
-    const std::string key = file.id + ' ' + file.path;
-    sent.insert(key);
-    // The daemon may have forgotten what this process remembers, and says so with fresh.
-    FileReply reply{file.path, file.id, !fresh && unit.sent.count(key) != 0, {}};
-    if (!reply.same) {
-      for (const auto& object : file.objects) {
-        reply.objects.push_back(object);
-        if (reply.objects.size() < kObjectsPerMessage) continue;
-        MOORED_CHECK(channel_.send(encode_reply(reply)));
-        reply.objects.clear();
-      }
+    if (at < unit.sent.size() && is_same(unit.sent[at], file)) {
+      ++at;
+      ++run.kept;
+      continue;
     }
-    MOORED_CHECK(channel_.send(encode_reply(reply)));
+    if (places.empty()) {
+      for (std::size_t i = 0; i < unit.sent.size(); ++i) places.emplace(unit.sent[i]->path, i);
+    }
+    MOORED_CHECK(finish_run());
+    const auto place = places.find(file->path);
+    // One that lies further back is sent again: files change their order hardly ever.
+    const bool ahead = place != places.end() && place->second >= at;
+    if (!ahead || !is_same(unit.sent[place->second], file)) {
+      MOORED_CHECK(send_file(*file));
+    } else {
+      run = {place->second - at, 1};
+      at = place->second + 1;
+    }
   }
-  unit.sent = std::move(sent);
+  MOORED_CHECK(finish_run());
+  unit.sent = set.files;
   return {};
 }
 

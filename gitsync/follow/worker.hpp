@@ -5,8 +5,8 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
+#include <vector>
 
 #include "gitsync/follow/messages.hpp"
 #include "gitsync/load/unit_loader.hpp"
@@ -28,7 +28,7 @@ class WorkerService {
   struct Unit {
     UnitLoader tree;
     ManifestLoader directory;
-    std::set<std::string> sent;  // "id path" of the last complete load
+    std::vector<LoadedFilePtr> sent;  // the last complete load
   };
 
   Status answer(const FetchRequest& request);
@@ -36,6 +36,7 @@ class WorkerService {
   Result<LoadedSet> load(const LoadTreeRequest& request, Unit& unit);
   Result<LoadedSet> load_commit(Mirror& mirror, const LoadTreeRequest& request, Unit& unit);
   Status send_files(const LoadedSet& set, bool fresh, Unit& unit);
+  Status send_file(const LoadedFile& file);
   Status send_error(Error error, std::optional<std::chrono::seconds> wait = {});
   Result<Mirror*> open_mirror(const RepositoryRef& repository);
   void report_progress();
@@ -47,6 +48,7 @@ class WorkerService {
   std::map<UnitKey, Unit> units_;  // at most kMaxUnits
   SystemClock clock_;
   MonoTime last_progress_{};
+  bool loaded_ = false;
 };
 
 }  // namespace moored::git

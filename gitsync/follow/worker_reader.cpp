@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <functional>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <set>
 #include <variant>
@@ -31,7 +32,12 @@ using Steady = std::chrono::steady_clock;
 constexpr milliseconds kLongestFetch{120'000};
 
 // What a unit's last complete load gave, so that unchanged files need not be sent again.
-using KnownFiles = std::map<std::string, std::vector<Object>>;
+struct KnownFile {
+  std::string path;
+  std::string id;
+  std::vector<Object> objects;
+};
+using KnownFiles = std::vector<std::shared_ptr<const KnownFile>>;
 
 // How long a call may take: in total, and without any word from the worker.
 struct Patience {
@@ -156,8 +162,9 @@ struct WorkerReader::State {
 
   std::shared_ptr<Slot> slot_of(const std::string& id);
   void let_go(const std::string& id, std::shared_ptr<Slot> slot);
+  // id: of the worker. source: of the objects; empty for a directory.
   Result<LoadedTree> load(const std::string& id, const std::string& local,
-                          git::LoadTreeRequest request);
+                          const std::string& source, git::LoadTreeRequest request);
 
   struct Pool {
     Slots slots;
@@ -321,11 +328,16 @@ namespace {
 // Puts the replies of one load together with what is known of the unit from before.
 class LoadAnswer {
  public:
-  explicit LoadAnswer(KnownFiles& known) : known_(known) {}
+  // source: which the objects are from.
+  LoadAnswer(KnownFiles& known, std::string source) : known_(known), source_(std::move(source)) {}
 
   // True when the load is over. Errors: corrupt.
   Result<bool> take(git::Reply&& reply) {
-    if (auto* file = std::get_if<git::FileReply>(&reply)) return take_file(std::move(*file));
+    if (auto* file = std::get_if<git::FileReply>(&reply)) {
+      take_file(std::move(*file));
+      return false;
+    }
+    if (const auto* kept = std::get_if<git::KeptReply>(&reply)) return take_kept(*kept);
     if (auto* loaded = std::get_if<git::LoadedReply>(&reply)) {
       finish(std::move(*loaded));
     } else if (auto* failed = std::get_if<git::ErrorReply>(&reply)) {
@@ -343,24 +355,32 @@ class LoadAnswer {
   }
 
  private:
-  // The key is content and path: the same bytes elsewhere have another provenance.
+  Result<bool> take_kept(const git::KeptReply& kept) {
+    const std::size_t left = known_.size() - at_;
+    if (kept.skipped > left || kept.kept > left - kept.skipped) {
+      return fail(Code::corrupt, "files that were never sent");
+    }
+    at_ += kept.skipped;
+    for (std::size_t i = 0; i < kept.kept; ++i) next_.push_back(known_[at_++]);
+    open_ = nullptr;
+    return false;
+  }
+
   // Long files come in several messages one after another.
-  Result<bool> take_file(git::FileReply&& file) {
-    const std::string key = file.id + ' ' + file.path;
-    std::vector<Object>& objects = next_[key];
-    if (order_.empty() || order_.back() != key) order_.push_back(key);
-    if (file.same) {
-      const auto found = known_.find(key);
-      if (found == known_.end()) return fail(Code::corrupt, "a file that was never sent");
-      objects = found->second;
-      return false;
+  void take_file(git::FileReply&& file) {
+    if (open_ == nullptr || open_->path != file.path || open_->id != file.id) {
+      auto fresh = std::make_shared<KnownFile>();
+      fresh->path = std::move(file.path);
+      fresh->id = std::move(file.id);
+      open_ = fresh.get();
+      next_.push_back(std::move(fresh));
     }
     for (const auto& object : file.objects) {
       Provenance provenance = object.provenance();
-      provenance.file = file.path;
-      objects.push_back(object.with_provenance(std::move(provenance)));
+      provenance.file = open_->path;
+      provenance.source = source_;
+      open_->objects.push_back(object.with_provenance(std::move(provenance)));
     }
-    return false;
   }
 
   void finish(git::LoadedReply&& loaded) {
@@ -372,16 +392,18 @@ class LoadAnswer {
     tree_.rendered_at = loaded.rendered_at;
     tree_.validated_at = loaded.validated_at;
     if (!loaded.complete) return;
-    for (const auto& key : order_) {
-      const auto& objects = next_[key];
-      tree_.objects.insert(tree_.objects.end(), objects.begin(), objects.end());
+    tree_.objects.reserve(next_.size());
+    for (const auto& file : next_) {
+      tree_.objects.insert(tree_.objects.end(), file->objects.begin(), file->objects.end());
     }
     known_ = std::move(next_);
   }
 
   KnownFiles& known_;
+  const std::string source_;
+  std::size_t at_ = 0;         // in known_
   KnownFiles next_;
-  std::vector<std::string> order_;
+  KnownFile* open_ = nullptr;  // the last of next_, while it may go on
   LoadedTree tree_;
   std::optional<Error> error_;
 };
@@ -389,6 +411,7 @@ class LoadAnswer {
 }  // namespace
 
 Result<LoadedTree> WorkerReader::State::load(const std::string& id, const std::string& local,
+                                             const std::string& source,
                                              git::LoadTreeRequest request) {
   MOORED_CHECK(make_directories(options.mirror_root, 0711));
   const auto slot = slot_of(id);
@@ -406,7 +429,7 @@ Result<LoadedTree> WorkerReader::State::load(const std::string& id, const std::s
   }
   // Taken out for the time of the call, because end() clears the map when the worker is lost.
   KnownFiles files = std::move(known[unit]);
-  LoadAnswer answer(files);
+  LoadAnswer answer(files, source);
   MOORED_CHECK(slot->worker->call(
       request, {options.load_limit, options.load_limit},
       [&](git::Reply&& reply) { return answer.take(std::move(reply)); }));
@@ -423,14 +446,7 @@ Result<LoadedTree> WorkerReader::load(const SourceSpec& source, const LoadReques
   wanted.target_namespace = request.target_namespace;
   wanted.rights = rights_of(state_->options.rights, source.id);
   wanted.ignore = source.ignore;
-  MOORED_TRY(LoadedTree tree,
-             state_->load(source.id, local_directory(source), std::move(wanted)));
-  for (auto& object : tree.objects) {
-    Provenance provenance = object.provenance();
-    provenance.source = source.id;
-    object = object.with_provenance(std::move(provenance));
-  }
-  return tree;
+  return state_->load(source.id, local_directory(source), source.id, std::move(wanted));
 }
 
 // Directories share one worker; its name cannot be that of a source, which holds a slash.
@@ -439,7 +455,7 @@ Result<LoadedTree> WorkerReader::load_directory(const std::string& directory,
   git::LoadTreeRequest wanted;
   wanted.directory = directory;
   wanted.target_namespace = target_namespace;
-  return state_->load("_directories", directory, std::move(wanted));
+  return state_->load("_directories", directory, {}, std::move(wanted));
 }
 
 }  // namespace moored

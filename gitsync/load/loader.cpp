@@ -1,4 +1,4 @@
-// One load: parse what is new, take the rest from the cache, judge the whole.
+// One load: parse what is new, take the rest from the last one, judge the whole.
 #include "gitsync/load/loader.hpp"
 
 #include <fmt/format.h>
@@ -6,8 +6,10 @@
 #include <algorithm>
 #include <map>
 #include <tuple>
+#include <unordered_map>
 #include <utility>
 
+#include "gitsync/load/parse_all.hpp"
 #include "schema/codec/locate.hpp"
 
 namespace moored::git {
@@ -56,10 +58,9 @@ Diagnostics in_order(const Diagnostics& said) {
   return sorted;
 }
 
-// The same bytes are read differently as JSON, so the format is a part of the key.
-std::string cache_key(const ManifestFile& file) {
-  const bool json = file.path.size() >= 5 && file.path.substr(file.path.size() - 5) == ".json";
-  return file.id + (json ? " json" : " yaml");
+// The suffix decides how the bytes are read.
+bool is_json_path(const std::string& path) {
+  return path.size() >= 5 && path.compare(path.size() - 5, 5, ".json") == 0;
 }
 
 // Copies share the parsed value; only the provenance is new.
@@ -116,87 +117,261 @@ Diagnostics with_fields(Diagnostics judged, const ManifestSet& manifests, FileRe
 
 }  // namespace
 
-Result<ManifestLoader::CachedPtr> ManifestLoader::parse_file(const ManifestFile& file,
-                                                             FileReader& reader,
-                                                             const std::string& target_namespace) {
-  auto cached = std::make_shared<CachedFile>();
-  // From the object's header: a gigabyte of zeros is refused without being inflated.
-  MOORED_TRY(cached->bytes, reader.read_size(file));
-  auto& diagnostics = cached->parsed.diagnostics;
-  if (cached->bytes > kMaxBlobBytes) {
+// One load under way.
+class ManifestLoader::Run {
+ public:
+  Run(Memory& memory, const ManifestSet& manifests, FileReader& reader, const LoadOptions& options)
+      : memory_(memory), manifests_(manifests), reader_(reader), options_(options) {
+    // Remembered objects are in their namespaces already, and those for others left out.
+    if (memory_.options.target_namespace != options.target_namespace) memory_ = {};
+    same_objects_ = memory_.options.host == options.host;
+    set.diagnostics = manifests.diagnostics;
+  }
+
+  Status read_files();
+  // Also when files failed: the person sees all errors in one pass.
+  void judge();
+  void remember();
+
+  LoadedSet set;
+
+ private:
+  using BlobPtr = std::shared_ptr<const ParsedBlob>;
+
+  LoadedFilePtr find_known(const ManifestFile& file);
+  BlobPtr find_blob(const ManifestFile& file);
+  Status read_blobs(std::size_t from);
+  Result<LoadedFilePtr> load_file(const ManifestFile& file, std::size_t place);
+  Result<std::optional<ParseTask>> read_one(const ManifestFile& file, ParsedBlob& blob);
+  bool take(const ManifestFile& file, LoadedFilePtr loaded);
+  bool exchange_is_faultless();
+
+  Memory& memory_;
+  const ManifestSet& manifests_;
+  FileReader& reader_;
+  const LoadOptions& options_;
+  bool same_objects_ = false;
+  std::size_t cursor_ = 0;                                        // in the remembered files
+  std::unordered_map<std::string_view, std::size_t> by_path_;     // of those; made in need
+  std::unordered_map<std::string, BlobPtr> by_content_;           // new ones, and known in need
+  std::size_t searches_ = 0;                                      // for a content, one by one
+  std::vector<std::size_t> unknown_;                              // places of files in manifests_
+  std::vector<bool> kept_;                                        // of the remembered files
+  std::vector<LoadedFilePtr> added_;
+  std::size_t bytes_ = 0;
+  std::size_t documents_ = 0;
+  bool faultless_ = false;
+};
+
+namespace {
+
+std::string content_key(const std::string& id, bool json) {
+  return id + (json ? " json" : " yaml");
+}
+
+}  // namespace
+
+// Both lists are in the order of the tree, so that they mostly go along side by side.
+LoadedFilePtr ManifestLoader::Run::find_known(const ManifestFile& file) {
+  const auto& files = memory_.files;
+  kept_.resize(files.size(), false);
+  if (!same_objects_) return nullptr;
+  if (cursor_ >= files.size() || files[cursor_]->path != file.path) {
+    if (by_path_.empty()) {
+      for (std::size_t i = 0; i < files.size(); ++i) by_path_.emplace(files[i]->path, i);
+    }
+    const auto found = by_path_.find(file.path);
+    if (found == by_path_.end()) return nullptr;
+    cursor_ = found->second;
+  }
+  const std::size_t at = cursor_++;
+  if (files[at]->id != file.id || kept_[at]) return nullptr;
+  kept_[at] = true;
+  return files[at];
+}
+
+// The same content under another path, or in the load before.
+// A few are looked for one by one, as an index of all would cost more.
+ManifestLoader::Run::BlobPtr ManifestLoader::Run::find_blob(const ManifestFile& file) {
+  constexpr std::size_t kSearches = 16;
+  const bool json = is_json_path(file.path);
+  if (searches_ == kSearches) {
+    for (const auto& known : memory_.files) {
+      by_content_.emplace(content_key(known->id, known->blob->json), known->blob);
+    }
+  }
+  const auto found = by_content_.find(content_key(file.id, json));
+  if (found != by_content_.end()) return found->second;
+  if (searches_++ >= kSearches) return nullptr;
+  const auto same = std::find_if(
+      memory_.files.begin(), memory_.files.end(),
+      [&](const auto& known) { return known->id == file.id && known->blob->json == json; });
+  return same == memory_.files.end() ? nullptr : (*same)->blob;
+}
+
+// The size comes from the object's header: a gigabyte of zeros is refused without being inflated.
+// Nothing: there is nothing to parse.
+Result<std::optional<ParseTask>> ManifestLoader::Run::read_one(const ManifestFile& file,
+                                                               ParsedBlob& blob) {
+  MOORED_TRY(blob.bytes, reader_.read_size(file));
+  blob.json = is_json_path(file.path);
+  auto& diagnostics = blob.parsed.diagnostics;
+  if (blob.bytes > kMaxBlobBytes) {
     diagnostics.add_error(size_error("BlobLimit",
                                      fmt::format("the file has {} bytes, more than any blob may "
-                                                 "have", cached->bytes), {}));
-  } else if (cached->bytes > kMaxManifestBytes) {
+                                                 "have", blob.bytes), {}));
+    return std::optional<ParseTask>();
+  }
+  if (blob.bytes > kMaxManifestBytes) {
     diagnostics.add_error(size_error(
         "SizeLimit",
-        fmt::format("the file has {} bytes, a manifest may have {}", cached->bytes,
+        fmt::format("the file has {} bytes, a manifest may have {}", blob.bytes,
                     kMaxManifestBytes), {}));
-  } else {
-    MOORED_TRY(const std::string text, reader.read(file));
-    cached->parsed = parse_manifests(text, file.path, target_namespace);
+    return std::optional<ParseTask>();
   }
-  return CachedPtr(std::move(cached));
+  MOORED_TRY(std::string text, reader_.read(file));
+  return std::optional<ParseTask>(ParseTask{std::move(text), file.path, &blob.parsed});
+}
+
+// Reads what comes next and is not known, some of it at once, so that it can be parsed side by
+// side. from: in unknown_.
+Status ManifestLoader::Run::read_blobs(std::size_t from) {
+  constexpr std::size_t kFilesAtOnce = 256;
+  constexpr std::size_t kBytesAtOnce = 4U << 20U;
+  std::vector<ParseTask> tasks;
+  std::size_t bytes = 0;
+  for (std::size_t i = from; i < unknown_.size(); ++i) {
+    if (tasks.size() >= kFilesAtOnce || bytes >= kBytesAtOnce) break;
+    if (bytes_ + bytes > kMaxSourceBytes) break;
+    const auto& file = manifests_.files[unknown_[i]];
+    if (find_blob(file)) continue;
+    auto blob = std::make_shared<ParsedBlob>();
+    auto task = read_one(file, *blob);
+    if (!task) {
+      task.error().place.file = file.path;
+      return Unexpected(std::move(task).error().context(file.path));
+    }
+    bytes += blob->bytes;
+    if (*task) tasks.push_back(**std::move(task));
+    by_content_.emplace(content_key(file.id, blob->json), std::move(blob));
+    ++set.blobs_read;
+  }
+  parse_all(tasks, options_.target_namespace);
+  return {};
+}
+
+// Errors are said for every path that the content lies under. False: the limit of one load.
+bool ManifestLoader::Run::take(const ManifestFile& file, LoadedFilePtr loaded) {
+  const auto& said = loaded->diagnostics;
+  if (said.error_count() + said.warning_count() > 0) set.diagnostics.take(said);
+  bytes_ += loaded->blob->bytes;
+  documents_ += loaded->blob->parsed.documents;
+  // A running sum, so that the rest is not even read.
+  if (bytes_ > kMaxSourceBytes || documents_ > kMaxDocuments) {
+    set.diagnostics.add_error(size_error(
+        "SizeLimit", "the manifests together are more than 64 MiB or 20,000 documents",
+        file.path));
+    return false;
+  }
+  set.files.push_back(std::move(loaded));
+  return true;
+}
+
+// A file that the last load did not have, or had with another content. place: in unknown_.
+Result<LoadedFilePtr> ManifestLoader::Run::load_file(const ManifestFile& file, std::size_t place) {
+  BlobPtr blob = find_blob(file);
+  if (!blob) {
+    MOORED_CHECK(read_blobs(place));
+    blob = find_blob(file);
+  }
+  auto fresh = std::make_shared<LoadedFile>();
+  fresh->path = file.path;
+  fresh->id = file.id;
+  report_file(blob->parsed.diagnostics, file.path, fresh->diagnostics);
+  fresh->objects =
+      for_host(with_file(blob->parsed.objects, file.path), options_.host, fresh->diagnostics);
+  fresh->blob = std::move(blob);
+  added_.push_back(fresh);
+  return LoadedFilePtr(std::move(fresh));
+}
+
+Status ManifestLoader::Run::read_files() {
+  const auto& files = manifests_.files;
+  std::vector<LoadedFilePtr> known;
+  known.reserve(files.size());
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    known.push_back(find_known(files[i]));
+    if (!known.back()) unknown_.push_back(i);
+  }
+  set.files.reserve(files.size());
+  std::size_t place = 0;
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    if (!known[i]) {
+      MOORED_TRY(known[i], load_file(files[i], place++));
+    }
+    if (!take(files[i], std::move(known[i]))) break;
+  }
+  return {};
+}
+
+// What the last load had in common with this one was judged with it.
+bool ManifestLoader::Run::exchange_is_faultless() {
+  const bool comparable = memory_.faultless && memory_.options == options_;
+  if (!comparable) return false;
+  std::vector<Object> added, removed;
+  for (std::size_t i = 0; i < memory_.files.size(); ++i) {
+    if (kept_[i]) continue;
+    const auto& objects = memory_.files[i]->objects;
+    removed.insert(removed.end(), objects.begin(), objects.end());
+  }
+  for (const auto& file : added_) {
+    added.insert(added.end(), file->objects.begin(), file->objects.end());
+  }
+  Diagnostics said;
+  check_rights(added, options_.rights, said);
+  if (said.error_count() > 0) return false;
+  if (added.empty() && removed.empty()) return true;
+  if (!memory_.claims) {
+    memory_.claims.emplace();
+    for (const auto& file : memory_.files) memory_.claims->add(file->objects);
+  }
+  return memory_.claims->exchange(removed, added, options_.policy);
+}
+
+void ManifestLoader::Run::judge() {
+  kept_.resize(memory_.files.size(), false);
+  faultless_ = set.files.size() == manifests_.files.size() && exchange_is_faultless();
+  if (faultless_) return;
+  memory_.claims.reset();
+  std::vector<Object> objects;
+  for (const auto& file : set.files) {
+    objects.insert(objects.end(), file->objects.begin(), file->objects.end());
+  }
+  Diagnostics judged;
+  validate_commit(objects, options_.policy, judged);
+  check_rights(objects, options_.rights, judged);
+  faultless_ = judged.error_count() + judged.warning_count() == 0;
+  set.diagnostics.take(with_fields(std::move(judged), manifests_, reader_));
+}
+
+// Only what this load used is kept.
+void ManifestLoader::Run::remember() {
+  memory_.files = set.files;
+  memory_.options = options_;
+  memory_.faultless = faultless_;
 }
 
 Result<LoadedSet> ManifestLoader::load(const ManifestSet& manifests, FileReader& reader,
                                        const LoadOptions& options, const Clock& clock) {
-  LoadedSet set;
-  set.diagnostics = manifests.diagnostics;
-  // Cached objects are in their namespaces already.
-  if (cached_namespace_ != options.target_namespace) cache_.clear();
-  cached_namespace_ = options.target_namespace;
-  Cache used;
-  std::size_t bytes = 0;
-  std::size_t documents = 0;
-  std::vector<Object> objects;
-  for (const auto& file : manifests.files) {
-    const std::string key = cache_key(file);
-    CachedPtr cached;
-    if (const auto known = cache_.find(key); known != cache_.end()) {
-      cached = known->second;
-    } else if (const auto twice = used.find(key); twice != used.end()) {
-      cached = twice->second;
-    } else {
-      auto parsed = parse_file(file, reader, options.target_namespace);
-      if (!parsed) {
-        parsed.error().place.file = file.path;
-        return Unexpected(std::move(parsed).error().context(file.path));
-      }
-      cached = *std::move(parsed);
-      ++set.blobs_read;
-    }
-    const bool parsed_now = cache_.find(key) == cache_.end();
-    used.emplace(key, cached);
-    // Errors are said for every path that the content lies under.
-    report_file(cached->parsed.diagnostics, file.path, set.diagnostics);
-    bytes += cached->bytes;
-    documents += cached->parsed.documents;
-    // A running sum, so that the rest is not even read.
-    if (bytes > kMaxSourceBytes || documents > kMaxDocuments) {
-      set.diagnostics.add_error(size_error(
-          "SizeLimit", "the manifests together are more than 64 MiB or 20,000 documents",
-          file.path));
-      break;
-    }
-    LoadedFile loaded{file.path, file.id, parsed_now,
-                      for_host(with_file(cached->parsed.objects, file.path), options.host,
-                               set.diagnostics)};
-    objects.insert(objects.end(), loaded.objects.begin(), loaded.objects.end());
-    set.files.push_back(std::move(loaded));
-  }
-  // Only what this load used is kept: the limits of a load bound the cache.
-  cache_ = std::move(used);
-  set.rendered_at = clock.now().wall;
-  Diagnostics judged;
-  // Also when files failed: the person sees all errors in one pass.
-  validate_commit(objects, options.policy, judged);
-  check_rights(objects, options.rights, judged);
-  set.diagnostics.take(with_fields(std::move(judged), manifests, reader));
-  set.diagnostics = in_order(set.diagnostics);
-  set.validated_at = clock.now().wall;
-  set.complete = set.diagnostics.ok();
-  return set;
+  Run run(memory_, manifests, reader, options);
+  MOORED_CHECK(run.read_files());
+  run.set.rendered_at = clock.now().wall;
+  run.judge();
+  run.set.diagnostics = in_order(run.set.diagnostics);
+  run.set.validated_at = clock.now().wall;
+  run.set.complete = run.set.diagnostics.ok();
+  run.remember();
+  return std::move(run.set);
 }
 
 }  // namespace moored::git

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <iterator>
 #include <tuple>
 #include <utility>
 
@@ -26,11 +27,14 @@ std::int64_t number_in(const Labels& annotations, const std::string& name) {
 
 // Equal but for the label that we put there ourselves.
 bool has_template(const ReplicaSet& set, const PodTemplateSpec& pod_template) {
-  PodTemplateSpec own = set.spec.pod_template;
-  PodTemplateSpec wanted = pod_template;
+  if (set.spec.pod_template.spec != pod_template.spec) return false;
+  PodTemplateSpec own;
+  PodTemplateSpec wanted;
+  own.metadata = set.spec.pod_template.metadata;
+  wanted.metadata = pod_template.metadata;
   own.metadata.labels.erase(kHashLabel);
   wanted.metadata.labels.erase(kHashLabel);
-  return own == wanted;
+  return own.metadata == wanted.metadata;
 }
 
 // By creation, then by number of rollout, then by name: never by chance.
@@ -99,6 +103,14 @@ std::int64_t get_revision(const ObjectMeta& meta) {
   return number_in(meta.annotations, std::string(kRevisionAnnotation));
 }
 
+bool is_rolled_out(const Deployment& deployment) {
+  const DeploymentStatus& status = deployment.status;
+  const std::int32_t replicas = deployment.spec.replicas.value_or(1);
+  return status.observed_generation >= deployment.metadata.generation &&
+         status.updated_replicas == replicas && status.replicas == replicas &&
+         status.available_replicas == replicas;
+}
+
 std::optional<Object> find_new_set(const Object& deployment, const StateView& view) {
   for (const Object& set : list_sets(deployment, view)) {
     const auto& pod_template = deployment.as<Deployment>().spec.pod_template;
@@ -112,9 +124,18 @@ DeploymentState read_deployment(const Object& object, const PlanContext& context
   state.object = object;
   state.deployment = object.as<Deployment>();
   state.bounds = get_bounds(state.deployment.spec);
-  std::vector<OwnedSet> sets = adopt_sets(object, context);
+  std::vector<OwnedSet> sets;
+  bool settled = false;
   for (const Object& set : list_sets(object, context.view)) {
     sets.push_back(read_set(set, context));
+    settled = settled || has_template(sets.back().next, state.deployment.spec.pod_template);
+  }
+  // One that has what it wants is asked for all the time, and would look through every set of the
+  // namespace each time.
+  if (!settled) {
+    auto adopted = adopt_sets(object, context);
+    sets.insert(sets.begin(), std::make_move_iterator(adopted.begin()),
+                std::make_move_iterator(adopted.end()));
   }
   for (OwnedSet& owned : sets) {
     if (!state.newest && has_template(owned.next, state.deployment.spec.pod_template)) {

@@ -31,6 +31,8 @@ struct DeploymentState {
 DeploymentState read_deployment(const Object& object, const PlanContext& context);
 // The recorded ReplicaSet with the Deployment's template; with two equal ones the older.
 std::optional<Object> find_new_set(const Object& deployment, const StateView& view);
+// Whether the recorded status says that this generation is carried out in full. Looks at no set.
+bool is_rolled_out(const Deployment& deployment);
 // The number of a rollout in an object's annotation; 0: none.
 std::int64_t get_revision(const ObjectMeta& meta);
 

@@ -6,6 +6,7 @@
 #include "reconciler/controllers/deployment_state.hpp"
 #include "reconciler/controllers/pods.hpp"
 #include "reconciler/diff/inventory.hpp"
+#include "reconciler/diff/recorded.hpp"
 #include "schema/model/core.hpp"
 #include "schema/model/replication_controller.hpp"
 
@@ -51,12 +52,11 @@ HealthReport judge_deployment(const Object& object, const StateView& view) {
   const auto& status = deployment.status;
   if (deployment.spec.paused) return {};
   const std::int32_t replicas = deployment.spec.replicas.value_or(1);
+  // The status speaks of the newest set and of this generation: what is complete needs no search.
+  if (is_rolled_out(deployment)) return {};
   const auto newest = find_new_set(object, view);
   const bool seen = newest && status.observed_generation >= deployment.metadata.generation;
   if (!seen) return {Health::progressing, say(object, "not rolled out yet")};
-  const bool complete = status.updated_replicas == replicas && status.replicas == replicas &&
-                        status.available_replicas == replicas;
-  if (complete) return {};
   const std::string failure = find_pod_failure(newest->meta().uid, view);
   if (!failure.empty()) return {Health::failed, say(object, failure)};
   const std::string unready = find_unready_pod(newest->meta().uid, view);
@@ -110,11 +110,13 @@ HealthReport judge(const Object& object, const StateView& view) {
 HealthReport judge_unit(const Kustomization& unit, const StateView& view) {
   HealthReport worst;
   std::size_t named = 0;
+  RecordedObjects recorded(view);
   if (!unit.status.inventory) return worst;
   for (const InventoryEntry& entry : unit.status.inventory->entries) {
     const auto key = find_inventory_key(entry);
-    const auto object = key ? view.find(*key) : std::nullopt;
-    if (!object) continue;
+    const Object* object =
+        key ? recorded.find(*key->kind, key->namespace_name, key->name) : nullptr;
+    if (object == nullptr) continue;
     const HealthReport report = judge(*object, view);
     if (report.health == Health::ready || report.health < worst.health) continue;
     if (report.health > worst.health) {

@@ -9,6 +9,7 @@ namespace moored {
 struct ReduceOptions {
   PruneBudget prune;
   std::vector<std::string> confirmed_revisions;  // prunes an operator has confirmed
+  ComparisonMemo* memo = nullptr;                // the loop's; see plan_commit
 };
 
 // TreeLoaded: diffs against the inventory, puts, prunes (or holds), sets the unit's conditions.

@@ -165,7 +165,7 @@ Plan reduce_tree(const TreeLoaded& fact, const PlanContext& context,
   if (unit.spec.suspend || unit.metadata.deletion_timestamp) return {};
   Decision decision{fact, context, *recorded, unit,
                     plan_commit(fact, context.view, options.prune,
-                                is_confirmed(fact, unit, options)),
+                                is_confirmed(fact, unit, options), options.memo),
                     {}};
   if (!decision.commit.diagnostics.ok()) {
     refuse(decision);

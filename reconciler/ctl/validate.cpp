@@ -46,7 +46,7 @@ Result<Value> validate_directory(const ValidateCommand& command) {
   MOORED_TRY(const git::LoadedSet set,
              loader.load(manifests, reader, options, SystemClock{}));
   std::size_t objects = 0;
-  for (const auto& file : set.files) objects += file.objects.size();
+  for (const auto& file : set.files) objects += file->objects.size();
   Value result = Value::make_map();
   result.put("valid", Value::of_boolean(set.complete));
   result.put("files", Value::of_integer(static_cast<std::int64_t>(set.files.size())));

@@ -4,40 +4,40 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <unordered_map>
+#include <unordered_set>
 
 #include "reconciler/diff/inventory.hpp"
+#include "reconciler/diff/memo.hpp"
 #include "reconciler/diff/merge.hpp"
 #include "reconciler/diff/ownership.hpp"
+#include "reconciler/diff/recorded.hpp"
+#include "schema/codec/stored.hpp"
 #include "schema/model/core.hpp"
 #include "schema/model/pod.hpp"
 
 namespace moored {
 namespace {
 
+// A memo beyond twice what is declared holds mostly what is gone.
+constexpr std::size_t kMemoSlack = 1'000;
+
 // Builds one CommitPlan; every step adds changes or errors.
 class Comparison {
  public:
-  Comparison(const TreeLoaded& tree, const StateView& view) : view_(view) {
+  Comparison(const TreeLoaded& tree, const StateView& view, ComparisonMemo* memo)
+      : tree_(tree), view_(view), recorded_(view), memo_(memo) {
     plan_.unit = tree.unit.namespace_name + '/' + tree.unit.name;
     plan_.revision = tree.revision;
     plan_.diagnostics = tree.diagnostics;
     if (const auto unit = view.find(tree.unit)) unit_ = unit->as<Kustomization>();
     if (unit_.status.inventory) plan_.inventory_before = unit_.status.inventory->entries.size();
-    for (const Object& object : tree.objects) {
-      Provenance origin = object.provenance();
-      origin.source = tree.source.namespace_name + '/' + tree.source.name;
-      origin.unit = plan_.unit;
-      origin.revision = tree.revision;
-      declared_.push_back(object.with_provenance(std::move(origin)));
-    }
   }
 
   CommitPlan run(const PruneBudget& budget, bool confirmed) {
     collect_desired();
-    for (const Object& object : declared_) compare(object);
+    for (const Object& object : tree_.objects) compare(object);
     plan_deletions();
-    std::sort(plan_.inventory.entries.begin(), plan_.inventory.entries.end(),
-              [](const auto& a, const auto& b) { return a.id < b.id; });
     plan_.held = !confirmed && exceeds(budget);
     return std::move(plan_);
   }
@@ -46,6 +46,8 @@ class Comparison {
   void collect_desired();
   void compare(const Object& declared);
   void compare_recorded(const Object& declared, const Object& recorded);
+  Object with_origin(const Object& declared) const;
+  std::vector<ObjectKey> list_undeclared() const;
   bool check_namespace(const Object& declared);
   bool check_cluster_ip(const Object& declared);
   void plan_deletions();
@@ -53,11 +55,14 @@ class Comparison {
   bool exceeds(const PruneBudget& budget) const;
   void refuse(const Object& declared, Error error);
 
+  const TreeLoaded& tree_;
   const StateView& view_;
+  RecordedObjects recorded_;
+  ComparisonMemo* memo_;
   Kustomization unit_;
   CommitPlan plan_;
-  std::vector<Object> declared_;  // the tree's objects, with their full provenance
-  std::set<ObjectKey> desired_;
+  std::unordered_set<ObjectKey, KeyHash> desired_;
+  std::set<std::string> sound_namespaces_;        // that may hold objects of this commit
   std::map<std::string, ObjectKey> cluster_ips_;  // that this commit asks for
 };
 
@@ -71,22 +76,38 @@ void Comparison::refuse(const Object& declared, Error error) {
   plan_.diagnostics.add_error(std::move(error));
 }
 
-// The inventory is what the commit declares, whether or not it changes.
+// The tree knows the files; whose they are is said here, of what is to be written.
+Object Comparison::with_origin(const Object& declared) const {
+  Provenance origin = declared.provenance();
+  origin.source = tree_.source.namespace_name + '/' + tree_.source.name;
+  origin.unit = plan_.unit;
+  origin.revision = tree_.revision;
+  return declared.with_provenance(std::move(origin));
+}
+
+// The inventory is what the commit declares, whether or not it changes. In the order of ids.
 void Comparison::collect_desired() {
-  for (const Object& object : declared_) {
-    if (!desired_.insert(object.key()).second) {
-      refuse(object, {Code::invalid, object.key().text() + " is declared twice",
-                      "DuplicateObject", {}, "keep one of the two"});
+  auto& entries = plan_.inventory.entries;
+  desired_.reserve(tree_.objects.size());
+  entries.reserve(tree_.objects.size());
+  for (const Object& object : tree_.objects) {
+    const auto [key, fresh] = desired_.insert(object.key());
+    if (fresh) {
+      entries.push_back(make_inventory_entry(*key));
       continue;
     }
-    plan_.inventory.entries.push_back(make_inventory_entry(object.key()));
+    refuse(object, {Code::invalid, key->text() + " is declared twice", "DuplicateObject", {},
+                    "keep one of the two"});
   }
+  std::sort(entries.begin(), entries.end(),
+            [](const auto& a, const auto& b) { return a.id < b.id; });
 }
 
 // The namespace must be declared here, or recorded and not on its way out.
 bool Comparison::check_namespace(const Object& declared) {
   if (!declared.kind().namespaced) return true;
   const std::string& name = declared.meta().namespace_name;
+  if (sound_namespaces_.count(name) > 0) return true;
   const ObjectKey key = key_of<Namespace>({}, name);
   const auto recorded = view_.find(key);
   if (recorded && recorded->meta().deletion_timestamp) {
@@ -94,9 +115,11 @@ bool Comparison::check_namespace(const Object& declared) {
                       "NamespaceTerminating", {}, "wait until it is gone"});
     return false;
   }
-  if (desired_.count(key) > 0 || is_protected_namespace(name)) return true;
   const bool goes = recorded && unit_.spec.prune && holds(unit_, key);
-  if (recorded && !goes) return true;
+  if (desired_.count(key) > 0 || is_protected_namespace(name) || (recorded && !goes)) {
+    sound_namespaces_.insert(name);
+    return true;
+  }
   refuse(declared, {Code::not_found, "Namespace/" + name + " does not exist", "NotFound",
                     {declared.provenance().file, declared.provenance().line, 0,
                      "metadata.namespace"},
@@ -126,10 +149,32 @@ bool Comparison::check_cluster_ip(const Object& declared) {
 // A place that cannot hold the object is told before what would change there.
 void Comparison::compare(const Object& declared) {
   if (!check_namespace(declared) || !check_cluster_ip(declared)) return;
-  const auto recorded = view_.find(declared.key());
-  if (recorded) return compare_recorded(declared, *recorded);
-  plan_.changes.push_back({ObjectChange::Verb::create, declared.key(), {}, declared, {},
-                           declared.provenance()});
+  const Object* recorded = recorded_.find(declared);
+  if (recorded != nullptr) return compare_recorded(declared, *recorded);
+  Object created = with_origin(declared);
+  const Provenance origin = created.provenance();
+  plan_.changes.push_back(
+      {ObjectChange::Verb::create, declared.key(), {}, std::move(created), {}, origin});
+}
+
+// True when the manifest asks for nothing that is not recorded: as make_merged and diff would find
+// it, which also say what differs. Services and Pods take over more than that, and go that way.
+bool asks_for_nothing(const Object& declared, const Object& recorded) {
+  if (recorded.is<Service>() || recorded.is<Pod>()) return false;
+  const ObjectMeta& wanted = declared.meta();
+  const ObjectMeta& have = recorded.meta();
+  const auto carried = static_cast<std::size_t>(std::count_if(
+      have.annotations.begin(), have.annotations.end(), [&](const auto& annotation) {
+        const auto declared_too = wanted.annotations.find(annotation.first);
+        return declared_too == wanted.annotations.end() ? is_own_annotation(annotation.first)
+                                                        : *declared_too == annotation;
+      }));
+  const bool nothing_new = std::all_of(
+      wanted.annotations.begin(), wanted.annotations.end(),
+      [&](const auto& annotation) { return have.annotations.count(annotation.first) > 0; });
+  return nothing_new && carried == have.annotations.size() && wanted.labels == have.labels &&
+         wanted.generate_name == have.generate_name &&
+         is_same_object(declared, recorded, {"metadata", "status"});
 }
 
 // An immutable ConfigMap or Secret keeps its content and stays immutable.
@@ -171,7 +216,14 @@ void Comparison::compare_recorded(const Object& declared, const Object& recorded
                              recorded.is<Namespace>() ? "NamespaceTerminating" : "Terminating", {},
                              "the commit is taken once that is gone"});
   }
-  auto merged = make_merged(declared, recorded);
+  const bool ours = recorded.provenance().unit == plan_.unit;
+  const bool known = memo_ != nullptr && memo_->is_unchanged(declared, recorded);
+  if (ours && (known || asks_for_nothing(declared, recorded))) {
+    if (memo_ != nullptr && !known) memo_->note_unchanged(declared, recorded);
+    ++plan_.unchanged;
+    return;
+  }
+  auto merged = make_merged(with_origin(declared), recorded);
   if (!merged) return refuse(declared, std::move(merged).error());
   auto changes = diff(recorded, *merged, false);
   auto errors = check_immutable(recorded, *merged);
@@ -183,7 +235,7 @@ void Comparison::compare_recorded(const Object& declared, const Object& recorded
     refuse(declared, std::move(error));
   }
   if (!errors.empty()) return;
-  if (recorded.provenance().unit != plan_.unit) {
+  if (!ours) {
     changes.push_back({"unit", recorded.provenance().unit, plan_.unit});
   }
   if (changes.empty()) {
@@ -191,17 +243,30 @@ void Comparison::compare_recorded(const Object& declared, const Object& recorded
     return;
   }
   plan_.changes.push_back({ObjectChange::Verb::update, declared.key(), recorded,
-                           std::move(*merged), std::move(changes), declared.provenance()});
+                           std::move(*merged), std::move(changes),
+                           with_origin(declared).provenance()});
+}
+
+// What the inventory holds beyond the commit. Both lists are in the order of ids.
+std::vector<ObjectKey> Comparison::list_undeclared() const {
+  std::vector<ObjectKey> keys;
+  auto declared = plan_.inventory.entries.begin();
+  const auto end = plan_.inventory.entries.end();
+  for (const InventoryEntry& entry : unit_.status.inventory->entries) {
+    while (declared != end && declared->id < entry.id) ++declared;
+    if (declared != end && declared->id == entry.id) continue;
+    const auto key = find_inventory_key(entry);
+    if (key && desired_.count(*key) == 0) keys.push_back(*key);
+  }
+  return keys;
 }
 
 // Only what this unit put there, and only while it still holds it.
 void Comparison::plan_deletions() {
   if (!unit_.spec.prune || !unit_.status.inventory) return;
   std::vector<Object> gone;
-  for (const InventoryEntry& entry : unit_.status.inventory->entries) {
-    const auto key = find_inventory_key(entry);
-    if (!key || desired_.count(*key) > 0) continue;
-    auto recorded = view_.find(*key);
+  for (const ObjectKey& key : list_undeclared()) {
+    auto recorded = view_.find(key);
     if (!recorded || recorded->provenance().unit != plan_.unit) continue;
     gone.push_back(std::move(*recorded));
   }
@@ -234,7 +299,7 @@ void Comparison::plan_deletion(const Object& recorded) {
 // An emptied tree is held whatever the numbers: a wrong path looks like that.
 bool Comparison::exceeds(const PruneBudget& budget) const {
   if (plan_.deletions == 0) return false;
-  if (declared_.empty()) return true;
+  if (tree_.objects.empty()) return true;
   const double share = budget.max_share * static_cast<double>(plan_.inventory_before);
   return plan_.deletions > budget.min_objects && static_cast<double>(plan_.deletions) > share;
 }
@@ -242,8 +307,11 @@ bool Comparison::exceeds(const PruneBudget& budget) const {
 }  // namespace
 
 CommitPlan plan_commit(const TreeLoaded& tree, const StateView& view, const PruneBudget& budget,
-                       bool confirmed) {
-  if (tree.complete && tree.diagnostics.ok()) return Comparison(tree, view).run(budget, confirmed);
+                       bool confirmed, ComparisonMemo* memo) {
+  if (memo != nullptr && memo->size() > 2 * tree.objects.size() + kMemoSlack) memo->clear();
+  if (tree.complete && tree.diagnostics.ok()) {
+    return Comparison(tree, view, memo).run(budget, confirmed);
+  }
   CommitPlan refused;
   refused.unit = tree.unit.namespace_name + '/' + tree.unit.name;
   refused.revision = tree.revision;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <string>
+#include <string_view>
 
 namespace moored {
 namespace {
@@ -10,17 +11,14 @@ namespace {
 constexpr char kSeparator = '_';  // in no name of a kind that moored carries out
 
 // Splits an id in its four parts. Nothing: another number of parts.
-std::optional<std::array<std::string, 4>> split_id(const std::string& id) {
-  std::array<std::string, 4> parts;
-  std::size_t part = 0;
-  for (const char letter : id) {
-    if (letter != kSeparator) {
-      parts[part] += letter;
-    } else if (++part == parts.size()) {
-      return std::nullopt;
-    }
+std::optional<std::array<std::string_view, 4>> split_id(std::string_view id) {
+  std::array<std::string_view, 4> parts;
+  for (std::size_t part = 0; part < parts.size(); ++part) {
+    const auto end = id.find(kSeparator);
+    if ((end == std::string_view::npos) != (part + 1 == parts.size())) return std::nullopt;
+    parts[part] = id.substr(0, end);
+    id.remove_prefix(end == std::string_view::npos ? id.size() : end + 1);
   }
-  if (part + 1 != parts.size()) return std::nullopt;
   return parts;
 }
 
@@ -37,11 +35,13 @@ InventoryEntry make_inventory_entry(const ObjectKey& key) {
 std::optional<ObjectKey> find_inventory_key(const InventoryEntry& entry) {
   const auto parts = split_id(entry.id);
   if (!parts) return std::nullopt;
-  const auto& group = (*parts)[2];
-  const std::string api_version = group.empty() ? entry.v : group + '/' + entry.v;
-  const Kind* kind = find_kind(api_version, (*parts)[3]);
-  if (kind == nullptr) return std::nullopt;
-  return ObjectKey{kind, (*parts)[0], (*parts)[1]};
+  // Inventories are long: no text is made for the comparison.
+  const auto kinds = all_kinds();
+  const auto kind = std::find_if(kinds.begin(), kinds.end(), [&](const Kind* row) {
+    return row->kind == (*parts)[3] && row->group == (*parts)[2] && row->version == entry.v;
+  });
+  if (kind == kinds.end()) return std::nullopt;
+  return ObjectKey{*kind, std::string((*parts)[0]), std::string((*parts)[1])};
 }
 
 bool holds(const Kustomization& unit, const ObjectKey& key) {

@@ -90,6 +90,13 @@ void Decoder::read_struct(const TypeSchema& schema, const Value& value, void* ob
   }
 }
 
+void Decoder::read_document(const TypeSchema& schema, const Value& document, void* object) {
+  for (const auto& [key, member] : document.members) {
+    if (key.scalar == "apiVersion" || key.scalar == "kind") continue;
+    read_member(schema, key, member, object, path_with_key({}, key.scalar));
+  }
+}
+
 // The flags are judged before the value: a refused field is told by its name, whatever it holds.
 // Stored documents skip that part, as moored itself wrote the fields of the server.
 void Decoder::read_member(const TypeSchema& schema, const Value& key, const Value& value,
@@ -165,10 +172,13 @@ void Decoder::read_map(const Type& type, const Field& field, const Value& value,
       continue;
     }
     // A place inside a map is that of its key: that is what a reader looks for.
-    Value placed = member;
-    if (!member.is_map() && !member.is_list() && (field.flags & kBase64) != 0) {
-      placed.mark = key.mark;
+    const bool at_key = !member.is_map() && !member.is_list() && (field.flags & kBase64) != 0;
+    if (!at_key) {
+      read_value(*type.element, field, member, slot, member_path);
+      continue;
     }
+    Value placed = member;
+    placed.mark = key.mark;
     read_value(*type.element, field, placed, slot, member_path);
   }
 }

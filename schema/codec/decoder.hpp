@@ -24,6 +24,8 @@ class Decoder {
 
   void read_struct(const TypeSchema& schema, const Value& value, void* object,
                    const std::string& path);
+  // Reads a whole document; apiVersion and kind belong to the envelope and are passed over.
+  void read_document(const TypeSchema& schema, const Value& document, void* object);
 
  private:
   void read_member(const TypeSchema& schema, const Value& key, const Value& value, void* object,

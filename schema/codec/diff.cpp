@@ -3,6 +3,7 @@
 
 #include "schema/codec/codec.hpp"
 #include "schema/codec/decoder.hpp"
+#include "schema/codec/stored.hpp"
 #include "schema/codec/text.hpp"
 #include "schema/codec/text_check.hpp"
 
@@ -23,8 +24,11 @@ class Differ {
                    const std::string& path) {
     for (const auto& field : schema.fields) {
       if ((field.flags & kUnset) != 0) continue;
-      diff_value(*field.type, field, field.member(const_cast<void*>(before)),
-                 field.member(const_cast<void*>(after)), path_with_key(path, field.name));
+      const void* old_value = field.member(const_cast<void*>(before));
+      const void* new_value = field.member(const_cast<void*>(after));
+      // Most of two versions is the same, and needs neither texts nor paths.
+      if (codec::is_same_value(*field.type, field, old_value, new_value)) continue;
+      diff_value(*field.type, field, old_value, new_value, path_with_key(path, field.name));
     }
   }
 
@@ -225,6 +229,7 @@ std::vector<FieldChange> diff_struct(const TypeSchema& schema, const void* befor
 // The whole object is walked and filtered afterwards; that keeps one walk for all callers.
 std::vector<FieldChange> diff(const Object& before, const Object& after, bool with_status) {
   MOORED_ASSERT(&before.kind() == &after.kind());
+  if (before.body() == after.body()) return {};
   auto changes = diff_struct(before.kind().schema(), before.body(), after.body(), {});
   std::vector<FieldChange> kept;
   for (auto& change : changes) {

@@ -1,7 +1,6 @@
 // The half of the engine that writes: structs into value trees, by the schema tables.
 #include "schema/codec/codec.hpp"
 #include "schema/codec/decoder.hpp"
-#include "schema/codec/text.hpp"
 #include "schema/host/sha256.hpp"
 
 namespace moored {
@@ -81,7 +80,5 @@ Value encode(const Object& object) {
   for (auto& member : body.members) document.members.push_back(std::move(member));
   return document;
 }
-
-std::string encode_json(const Object& object) { return write_json(encode(object)); }
 
 }  // namespace moored

@@ -59,18 +59,6 @@ Error unknown_kind(const Value& document, const std::string& api_version, const 
   return error;
 }
 
-// The rows' document without apiVersion and kind, which belong to the envelope.
-Value body_of(const Value& document) {
-  Value body = Value::make_map();
-  body.mark = document.mark;
-  for (const auto& member : document.members) {
-    if (member.first.scalar != "apiVersion" && member.first.scalar != "kind") {
-      body.members.push_back(member);
-    }
-  }
-  return body;
-}
-
 const Kind* find_manifest_kind(const Value& document, const std::string& file,
                                Diagnostics& diagnostics) {
   const auto api_version = read_name(document, "apiVersion", file, diagnostics);
@@ -103,11 +91,10 @@ std::optional<Object> decode_manifest(const Value& document, const std::string& 
   std::shared_ptr<void> body;
   if (kind != nullptr) {
     body = kind->make();
-    const Value members = body_of(document);
-    Decoder(file, Strictness::manifest, own).read_struct(kind->schema(), members, body.get(), {});
+    Decoder(file, Strictness::manifest, own).read_document(kind->schema(), document, body.get());
     if (own.ok()) {
       codec::apply_defaults(kind->schema(), body.get());
-      codec::run_checks(kind->schema(), body.get(), members, file, own);
+      codec::run_checks(kind->schema(), body.get(), document, file, own);
     }
   }
   const bool ok = own.ok();
@@ -119,19 +106,30 @@ std::optional<Object> decode_manifest(const Value& document, const std::string& 
   return Object(*kind, std::move(body), std::move(provenance));
 }
 
-Status decode_struct(const TypeSchema& schema, const Value& document, void* object) {
-  Diagnostics diagnostics;
-  Decoder({}, Strictness::stored, diagnostics).read_struct(schema, document, object, {});
+namespace {
+
+// What we wrote ourselves and cannot read is damaged, whatever is wrong with it.
+Status corrupt_unless_ok(const Diagnostics& diagnostics) {
   if (diagnostics.ok()) return {};
   auto error = diagnostics.errors().front();
   error.code = Code::corrupt;
   return Unexpected(std::move(error));
 }
 
+}  // namespace
+
+Status decode_struct(const TypeSchema& schema, const Value& document, void* object) {
+  Diagnostics diagnostics;
+  Decoder({}, Strictness::stored, diagnostics).read_struct(schema, document, object, {});
+  return corrupt_unless_ok(diagnostics);
+}
+
 Result<Object> decode_stored(const Kind& kind, const Value& document) {
   if (!document.is_map()) return fail(Code::corrupt, "the stored object is not a map");
   auto body = kind.make();
-  MOORED_CHECK(decode_struct(kind.schema(), body_of(document), body.get()));
+  Diagnostics diagnostics;
+  Decoder({}, Strictness::stored, diagnostics).read_document(kind.schema(), document, body.get());
+  MOORED_CHECK(corrupt_unless_ok(diagnostics));
   return Object(kind, std::move(body));
 }
 

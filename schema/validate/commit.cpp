@@ -7,7 +7,7 @@
 #include "schema/model/core.hpp"
 #include "schema/model/drift_mode.hpp"
 #include "schema/model/flux.hpp"
-#include "schema/model/table_cells.hpp"
+#include "schema/validate/claims.hpp"
 #include "schema/validate/pod_security.hpp"
 #include "schema/validate/pod_specs.hpp"
 #include "schema/validate/validate.hpp"
@@ -109,17 +109,6 @@ void check_drift_modes(const Object& object, Diagnostics& diagnostics) {
     check_drift_mode(object, meta, path.substr(0, path.rfind('.') + 1) + "metadata.",
                      diagnostics);
   });
-}
-
-// The selector of a kind with a pod template in one text, whatever its type; empty: none.
-std::string selector_of_workload(const Object& object) {
-  if (find_member(object, "spec.template", TypeOf<PodTemplateSpec>::value) == nullptr) return {};
-  const auto* whole = static_cast<const std::optional<LabelSelector>*>(
-      find_member(object, "spec.selector", TypeOf<std::optional<LabelSelector>>::value));
-  if (whole != nullptr) return *whole ? selector_text(**whole) : std::string();
-  const auto* labels =
-      static_cast<const Labels*>(find_member(object, "spec.selector", TypeOf<Labels>::value));
-  return labels == nullptr ? std::string() : labels_text(*labels);
 }
 
 // Two workloads with one selector would each count the other's pods.

@@ -18,6 +18,7 @@ struct AdmissionPolicy {
   std::map<std::string, Level> namespace_levels;
   std::size_t max_objects = 10'000;
   std::int32_t max_replicas = 1'000;
+  bool operator==(const AdmissionPolicy&) const = default;
 };
 
 // Judges all objects of a commit together: duplicates, claims on one thing by two objects, Pod

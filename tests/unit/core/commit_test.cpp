@@ -5,6 +5,7 @@
 #include <catch2/catch.hpp>
 
 #include "reconciler/diff/inventory.hpp"
+#include "reconciler/diff/memo.hpp"
 #include "reconciler/diff/merge.hpp"
 #include "reconciler/diff/ownership.hpp"
 #include "schema/codec/text.hpp"
@@ -537,6 +538,47 @@ TEST_CASE("Protected namespaces and unit names") {
   CHECK(find_unit_key("a/b")->text() == "Kustomization/a/b");
   CHECK_FALSE(find_unit_key(""));
   CHECK_FALSE(find_unit_key("plain"));
+}
+
+TEST_CASE("What was compared before is answered alike, and only while both sides are the same") {
+  World world;
+  const std::string yaml = map_yaml("a") + map_yaml("b") + "---\n" +
+                           deployment_yaml("web", 2, "web:1");
+  world.commit(yaml);
+  world.converge();
+  ComparisonMemo memo;
+  const TreeLoaded tree = world.tree(read_manifests(yaml), kSha2);
+  for (int turn = 0; turn < 2; ++turn) {
+    const CommitPlan commit = plan_commit(tree, world.store, {}, false, &memo);
+    CHECK(commit.changes.empty());
+    CHECK(commit.unchanged == 3);
+    CHECK(memo.size() == 3);
+  }
+  // Another declared value, and the same one against something else that is recorded.
+  const auto other = read_manifests(map_yaml("a", "2") + map_yaml("b"));
+  TreeLoaded edited = tree;
+  edited.objects[0] = other[0];
+  CHECK(verbs(plan_commit(edited, world.store, {}, false, &memo)) ==
+        std::vector<std::string>{"update ConfigMap/default/a"});
+  world.commit(map_yaml("a", "2") + map_yaml("b") + "---\n" + deployment_yaml("web", 2, "web:1"));
+  CHECK(verbs(plan_commit(tree, world.store, {}, false, &memo)) ==
+        std::vector<std::string>{"update ConfigMap/default/a"});
+}
+
+TEST_CASE("A manifest that asks for nothing new is found so without merging") {
+  World world;
+  const auto annotated = [](const std::string& annotations) {
+    return "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: default, "
+           "annotations: {" + annotations + "}}\ndata: {key: x}\n";
+  };
+  world.commit(annotated("one: '1', two: '2'"));
+  world.converge();
+  CHECK(plan(world, annotated("one: '1', two: '2'")).unchanged == 1);
+  for (const char* other : {"one: '1'", "one: '1', two: '3'", "one: '1', two: '2', three: '3'", ""}) {
+    INFO(other);
+    CHECK(verbs(plan(world, annotated(other))) ==
+          std::vector<std::string>{"update ConfigMap/default/a"});
+  }
 }
 
 }  // namespace

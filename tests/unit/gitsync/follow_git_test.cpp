@@ -84,7 +84,7 @@ TEST_CASE("a push becomes facts, good or refused", "[follow]") {
   const TreeLoaded tree = world.sink.last_tree();
   REQUIRE(tree.objects.size() == 1);
   CHECK(tree.objects[0].provenance() ==
-        Provenance{"flux/shop", "flux/app", "main@sha1:" + first, "app/a.yaml", 1});
+        Provenance{"flux/shop", "", "", "app/a.yaml", 1});
   CHECK(tree.validated_at >= tree.rendered_at);
   const std::string typo = world.remote.push({{"app/a.yaml", config_map("one") + "dota: {}\n"}});
   CHECK(world.sync().empty());

@@ -280,7 +280,7 @@ TEST_CASE("a URL that is not allowed reaches no reader", "[follower]") {
         "fetch /srv/git/shop.git refs/heads/main known= local");
 }
 
-TEST_CASE("objects carry where they come from", "[follower]") {
+TEST_CASE("objects are passed on as they were read", "[follower]") {
   World world;
   world.reader.on_load = [](const SourceSpec&, const LoadRequest&) {
     LoadedTree tree;
@@ -294,8 +294,9 @@ TEST_CASE("objects carry where they come from", "[follower]") {
   world.step();
   const TreeLoaded tree = world.sink.last_tree();
   REQUIRE(tree.objects.size() == 1);
-  CHECK(tree.objects[0].provenance() ==
-        Provenance{"flux/shop", "flux/app", "main@sha1:" + kA, "app/a.yaml", 3});
+  CHECK(tree.objects[0].provenance() == Provenance{"", "", "", "app/a.yaml", 3});
+  CHECK(tree.unit == key_of<Kustomization>("flux", "app"));
+  CHECK(tree.revision == "main@sha1:" + kA);
 }
 
 TEST_CASE("a source that goes away is forgotten", "[follower]") {

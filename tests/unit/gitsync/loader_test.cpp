@@ -7,6 +7,7 @@
 #include "git_fixture.hpp"
 #include "gitsync/load/unit_loader.hpp"
 #include "gitsync/render/plain.hpp"
+#include "schema/base/random.hpp"
 #include "schema/model/core.hpp"
 
 using namespace moored;
@@ -25,6 +26,7 @@ std::string config_map(const std::string& name, const std::string& space = {}) {
 class MemoryFiles final : public FileReader {
  public:
   void put(const std::string& path, const std::string& text) { files_[path] = text; }
+  void remove(const std::string& path) { files_.erase(path); }
   ManifestSet list() const {
     ManifestSet set;
     for (const auto& [path, text] : files_) {
@@ -74,7 +76,7 @@ LoadedSet load(ManifestLoader& loader, MemoryFiles& files, const LoadOptions& op
 Names names_of(const LoadedSet& set) {
   Names names;
   for (const auto& file : set.files) {
-    for (const auto& object : file.objects) {
+    for (const auto& object : file->objects) {
       names.push_back(object.key().text() + ' ' + object.provenance().file + ':' +
                       std::to_string(object.provenance().line));
     }
@@ -143,14 +145,15 @@ TEST_CASE("unchanged files are never parsed again", "[loader]") {
   files.put("copy-of-b.txt.yaml", config_map("two", "other"));
   ManifestLoader loader;
   CHECK(load(loader, files).blobs_read == 3);
-  CHECK(load(loader, files).blobs_read == 0);
+  const LoadedSet before = load(loader, files);
+  CHECK(before.blobs_read == 0);
   files.reads.clear();
   files.put("b.yaml", config_map("three"));
   const LoadedSet set = load(loader, files);
   CHECK(set.blobs_read == 1);
   CHECK(files.reads == Names{"b.yaml"});
-  CHECK_FALSE(set.files[0].parsed_now);
-  CHECK(set.files[1].parsed_now);
+  CHECK(set.files[0] == before.files[0]);
+  CHECK(set.files[1] != before.files[1]);
   // What went away is forgotten: the cache holds one load and no more.
   files.put("b.yaml", config_map("two"));
   CHECK(load(loader, files).blobs_read == 1);
@@ -316,7 +319,77 @@ TEST_CASE("attributes never change what is read", "[loader]") {
   const auto set = unit.load(**mirror, *manifests, {}, FixedClock{});
   REQUIRE(set);
   REQUIRE(set->complete);
-  const auto& map = set->files.at(0).objects.at(0).as<ConfigMap>();
+  const auto& map = set->files.at(0)->objects.at(0).as<ConfigMap>();
   CHECK(map.data.at("id") == "$Id$");
   CHECK(map.data.at("two") == "line1\nline2\n");
+}
+
+// What a load says and gives, in one text.
+std::string told_by(const LoadedSet& set) {
+  std::string text = set.complete ? "complete" : "refused";
+  for (const auto& name : names_of(set)) text += '\n' + name;
+  for (const auto& error : set.diagnostics.errors()) {
+    text += "\nerror " + error.text() + ' ' + error.place.file;
+  }
+  for (const auto& warning : set.diagnostics.warnings()) text += "\nwarning " + warning.text();
+  return text;
+}
+
+TEST_CASE("a loader that remembers says what a new one says, whatever comes", "[loader]") {
+  const auto content = [](SeededRandom& random) -> std::string {
+    const std::string name = "n" + std::to_string(random.below(60));
+    switch (random.below(40)) {
+      case 0: return "a: [\n";
+      case 1: return config_map(name) + "spec: 1\n";
+      case 2: return config_map(name, "other") + "---\n" + config_map(name + "2");
+      case 3: return "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: " + name +
+                     "\n  annotations: {sync.moored.dev/hosts: 'web-*'}\n";
+      case 4: return "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: " + name +
+                     "\n  uid: x\n";  // a warning
+      case 5: return "apiVersion: v1\nkind: Pod\nmetadata: {name: " + name +
+                     "}\nspec: {hostNetwork: true, containers: [{name: c, image: a}]}\n";
+      default: return config_map(name);
+    }
+  };
+  SeededRandom random(5);
+  ManifestLoader loader;
+  MemoryFiles files;
+  int complete = 0;
+  for (int turn = 0; turn < 300; ++turn) {
+    for (std::size_t edits = random.below(3); edits > 0; --edits) {
+      const std::string path = "f" + std::to_string(random.below(8)) +
+                               (random.below(40) == 0 ? ".json" : ".yaml");
+      if (random.below(3) == 0) {
+        files.remove(path);
+      } else {
+        files.put(path, content(random));
+      }
+    }
+    LoadOptions options;
+    if (random.below(20) == 0) options.target_namespace = "team";
+    if (random.below(20) == 0) options.rights.namespaces = {"other"};
+    if (random.below(20) == 0) options.host = "db-1";
+    if (random.below(20) == 0) options.policy.max_objects = 3;
+    ManifestLoader fresh;
+    const std::string wanted = told_by(load(fresh, files, options));
+    CHECK(told_by(load(loader, files, options)) == wanted);
+    complete += wanted.rfind("complete", 0) == 0 ? 1 : 0;
+  }
+  CHECK(complete > 20);
+  CHECK(complete < 280);
+}
+
+TEST_CASE("many files are parsed side by side and keep their order", "[loader]") {
+  MemoryFiles files;
+  Names wanted;
+  for (int i = 0; i < 1'000; ++i) {
+    const std::string number = std::to_string(1'000 + i);
+    files.put("f" + number + ".yaml", config_map("m" + number) + "# " + std::string(200, 'x') + "\n");
+    wanted.push_back("ConfigMap/default/m" + number + " f" + number + ".yaml:1");
+  }
+  ManifestLoader loader;
+  const LoadedSet set = load(loader, files);
+  CHECK(set.complete);
+  CHECK(set.blobs_read == 1'000);
+  CHECK(names_of(set) == wanted);
 }

@@ -225,8 +225,9 @@ TEST_CASE("foreign bytes are corrupt and nothing worse", "[messages]") {
   }
   for (const char* text : {"", "[]", "{}", "null", R"({"reply":"file"})", R"({"reply":"other"})",
                            R"({"reply":"loaded","complete":true})",
-                           R"({"reply":"file","path":"a","id":"b","same":false,"objects":[1]})",
-                           R"({"reply":"file","path":"a","id":"b","same":false,)"
+                           R"({"reply":"kept","skipped":-1,"kept":1})",
+                           R"({"reply":"file","path":"a","id":"b","objects":[1]})",
+                           R"({"reply":"file","path":"a","id":"b",)"
                            R"("objects":[{"line":1,"object":{"apiVersion":"v9","kind":"X"}}]})"}) {
     CAPTURE(text);
     CHECK_FALSE(decode_reply(text));
@@ -631,4 +632,41 @@ TEST_CASE("a directory on disk is loaded under the same rules", "[worker]") {
   const auto absent = reader.load_directory(directory / "absent", "");
   REQUIRE_FALSE(absent);
   CHECK(absent.error().code == Code::not_found);
+}
+
+TEST_CASE("differences put together give what a new worker gives", "[worker]") {
+  TempDirectory directory;
+  TestRepository remote(directory / "shop.git");
+  WorkerReader reader(options_in(directory));
+  const SourceSpec source = source_of(remote.path());
+  const auto load = [&](WorkerReader& by, const std::string& sha) {
+    auto tree = by.load(source, {sha, "", ""});
+    if (!tree) FAIL(tree.error().text());
+    return *std::move(tree);
+  };
+  SeededRandom random(7);
+  std::map<std::string, std::string> files;
+  for (int turn = 0; turn < 25; ++turn) {
+    for (std::size_t edits = random.below(4); edits > 0; --edits) {
+      const std::string name(1, static_cast<char>('a' + random.below(9)));
+      if (random.below(3) == 0) {
+        files.erase(name + ".yaml");
+      } else {
+        files[name + ".yaml"] = config_map(name, std::to_string(random.below(3)));
+      }
+    }
+    // Now and then one that is refused, after which the last good one is the measure.
+    auto pushed = files;
+    if (random.below(6) == 0) pushed["zz.yaml"] = "a: [\n";
+    const std::string sha = remote.push({pushed.begin(), pushed.end()});
+    TempDirectory other;
+    WorkerReader anew(options_in(other));
+    const LoadedTree wanted = load(anew, sha);
+    const LoadedTree got = load(reader, sha);
+    REQUIRE(got.complete == wanted.complete);
+    REQUIRE(names_of(got) == names_of(wanted));
+    for (std::size_t i = 0; i < got.objects.size(); ++i) {
+      REQUIRE(got.objects[i].as<ConfigMap>().data == wanted.objects[i].as<ConfigMap>().data);
+    }
+  }
 }

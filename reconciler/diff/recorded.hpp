@@ -1,0 +1,45 @@
+// Recorded objects by key, for whoever asks for many of them.
+#pragma once
+
+#include <map>
+#include <string_view>
+#include <unordered_map>
+
+#include "schema/ports/state_view.hpp"
+
+namespace moored {
+
+struct KeyHash {
+  std::size_t operator()(const ObjectKey& key) const {
+    const std::hash<std::string_view> hash;
+    return hash(key.name) * 31 + hash(key.namespace_name) * 17 + hash(key.kind->kind);
+  }
+};
+
+// Answers as StateView::find, from lists that are taken once for each kind and namespace: one walk
+// over neighbours instead of a search for each. One thread; the view outlives it.
+class RecordedObjects {
+ public:
+  explicit RecordedObjects(const StateView& view) : view_(view) {}
+
+  // The recorded object of a key, or null. Valid as long as this lives.
+  const Object* find(const Kind& kind, const std::string& space, const std::string& name);
+  // That with the key of another object.
+  const Object* find(const Object& like) {
+    return find(like.kind(), like.meta().namespace_name, like.meta().name);
+  }
+
+ private:
+  struct Group {
+    std::vector<Object> objects;
+    std::unordered_map<std::string_view, const Object*> by_name;
+  };
+
+  const StateView& view_;
+  std::map<std::pair<const Kind*, std::string>, Group> groups_;
+  const Group* last_ = nullptr;
+  const Kind* last_kind_ = nullptr;
+  std::string last_namespace_;
+};
+
+}  // namespace moored
