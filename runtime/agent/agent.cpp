@@ -8,7 +8,6 @@
 #include <thread>
 
 #include "runtime/agent/agent_parts.hpp"
-#include "runtime/agent/drift_ledger.hpp"
 #include "runtime/agent/pod_plan.hpp"
 #include "runtime/agent/pod_status.hpp"
 #include "runtime/agent/resources.hpp"
@@ -88,9 +87,17 @@ Agent::Agent(AgentOptions options, AgentPorts ports, Executor& executor)
     : options_(std::move(options)),
       ports_(ports),
       executor_(executor),
-      shared_(std::make_shared<Shared>(options_, ports_)),
-      ledger_(std::make_unique<agent::DriftLedger>()) {
+      shared_(std::make_shared<Shared>(options_, ports_)) {
   if (options_.node.address.empty()) options_.node.address = ports_.network.node_address();
+  const auto put = [shared = shared_](agent::DriftNews look) {
+    News news;
+    news.look = std::move(look);
+    shared->put(std::move(news));
+  };
+  drift_ = std::make_unique<agent::DriftWatch>(
+      agent::DriftWatchOptions{options_.state_dir, options_.node, options_.drift},
+      agent::DriftWatchPorts{ports_.watch, ports_.network, ports_.facts, executor_, put,
+                             [this] { return list_subjects(); }});
 }
 
 agent::PodDesired Agent::Entry::desired() const { return {pod(), vanished, foreign}; }
@@ -121,7 +128,6 @@ MonoTime Agent::step(Now now) {
     plan_due(now);
     if (!take_news(now)) break;
   }
-  take_hints(now);
   look_when_due(now);
   sweep(now);
   while (take_news(now)) plan_due(now);
@@ -154,12 +160,10 @@ void Agent::wait_until(MonoTime next) {
   const MonoTime now = ports_.clock.now().mono;
   const auto left = std::chrono::ceil<std::chrono::milliseconds>(next - now).count();
   const int timeout = static_cast<int>(std::clamp<std::int64_t>(left, 0, 60'000));
-  // Negative descriptors are left out by the kernel. Hints that wait for their time do not wake.
-  const bool looking = look_busy_ || look_at_.has_value();
-  const int watch = ports_.watch == nullptr || looking ? -1 : ports_.watch->descriptor();
-  const int network = network_busy_ || network_look_at_ ? -1 : ports_.network.descriptor();
-  pollfd wanted[] = {
-      {shared_->signal.get(), POLLIN, 0}, {watch, POLLIN, 0}, {network, POLLIN, 0}};
+  // Negative descriptors are left out by the kernel.
+  pollfd wanted[] = {{shared_->signal.get(), POLLIN, 0},
+                     {drift_->watch_descriptor(), POLLIN, 0},
+                     {drift_->network_descriptor(), POLLIN, 0}};
   ::poll(wanted, std::size(wanted), timeout);
   std::uint64_t count = 0;
   (void)!::read(shared_->signal.get(), &count, sizeof count);
@@ -168,8 +172,7 @@ void Agent::wait_until(MonoTime next) {
 // The earliest thing that comes without news.
 MonoTime Agent::find_next(Now now) const {
   MonoTime next = next_sweep_.value_or(now.mono + options_.sweep);
-  if (look_at_ && !look_busy_) next = std::min(next, *look_at_);
-  if (network_look_at_ && !network_busy_) next = std::min(next, *network_look_at_);
+  next = std::min(next, drift_->find_next().value_or(next));
   for (const auto& [uid, entry] : pods_) {
     if (entry.gone) continue;
     if (entry.dirty) next = std::min(next, now.mono);
@@ -202,7 +205,7 @@ void Agent::plan_entry(Entry& entry, Now now) {
   post_notes(entry, plan.notes);
   if (plan.gone) {
     entry.gone = true;
-    post_all(ledger_->forget(entry.pod().metadata.uid, now.wall));
+    drift_->forget(entry.pod().metadata.uid, now);
     post_status(entry, plan.status, true);
     return;
   }

@@ -22,15 +22,15 @@ class PodNetwork;
 class Sandbox;
 class SandboxWatch;
 struct ContainerReport;
-struct DriftRecord;
-struct NetworkDrift;
 struct SandboxEvent;
 struct SandboxReport;
 struct PodStatus;
 
 namespace agent {
-class DriftLedger;
+class DriftWatch;
 struct Action;
+struct DriftNews;
+struct DriftSubject;
 struct Note;
 }  // namespace agent
 
@@ -109,22 +109,15 @@ class Agent {
   void submit(Entry& entry, const std::vector<agent::Action>& actions);
   void submit_upkeep(Entry& entry);
   void sweep(Now now);
-  void take_hints(Now now);
   void look_when_due(Now now);
-  void submit_look(const std::vector<std::string>& uids);
-  void submit_network_look();
   void submit_restarts(Entry& entry);
-  void take_look(const News& news, Now now);
+  void take_look(const agent::DriftNews& news, Now now);
   DriftMode drift_mode(const Entry& entry) const;
   bool is_looked_at(const Entry& entry) const;
-  void settle(const Entry& entry, int scope, std::vector<DriftRecord> found, Now now);
-  void post_all(std::vector<DriftRecord> records);
-  void read_ledger();
+  std::map<std::string, agent::DriftSubject> list_subjects() const;
   void report_node(Now now);
   void post_status(Entry& entry, const PodStatus& status, bool gone);
   void post_notes(const Entry& entry, const std::vector<agent::Note>& notes);
-  void post_drift(const DriftRecord& record);
-  void take_network_drift(const News& news, Now now);
   std::size_t count_live() const;
   MonoTime find_next(Now now) const;
   void wait_until(MonoTime next);
@@ -134,16 +127,10 @@ class Agent {
   Executor& executor_;
   std::shared_ptr<Shared> shared_;           // outlives jobs that are still under way
   std::map<std::string, Entry> pods_;        // by uid
-  std::unique_ptr<agent::DriftLedger> ledger_;
+  std::unique_ptr<agent::DriftWatch> drift_;
   bool adopted_ = false;
   bool threaded_ = false;
   std::atomic<std::uint64_t> rounds_{0};
-  bool network_busy_ = false;
-  bool look_busy_ = false;
-  std::optional<MonoTime> look_at_;          // hints wait until then, to be answered together
-  std::optional<MonoTime> network_look_at_;
-  std::string network_actor_;                // of the newest hint
-  MonoTime last_look_{};
   std::optional<std::int64_t> read_version_;
   std::optional<MonoTime> next_sweep_;
   bool node_reported_ = false;

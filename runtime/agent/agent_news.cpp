@@ -99,9 +99,7 @@ void Agent::read_everything(const StateView& view, Now now) {
   // What an earlier daemon left and nobody asks for.
   for (const auto& [uid, report] : shared_->found) take_foreign(report, now);
   shared_->found.clear();
-  for (const auto& uid : ledger_->list_uids()) {
-    if (pods_.count(uid) == 0) post_all(ledger_->forget(uid, now.wall));
-  }
+  drift_->forget_unknown(now);
 }
 
 // One change of the store, if it concerns this node at all.
@@ -213,7 +211,7 @@ bool Agent::adopt(Now now) {
   }
   for (const auto& network : *networks) shared_->addresses[network.uid] = network.address;
   adopted_ = true;
-  read_ledger();
+  drift_->read_ledger();
   read_state(now);
   return true;
 }
@@ -305,7 +303,7 @@ void Agent::take_exit(Entry& entry, ContainerReport report, Now now) {
   const bool init = agent::is_init_container(pod.spec, report.name);
   const std::string policy = agent::get_restart_policy(pod.spec, *container, init);
   const bool leaving = entry.vanished || pod.metadata.deletion_timestamp || entry.memory.stop_since;
-  post_all({ledger_->open_process(entry.object, report, policy != "Never" && !leaving, now.wall)});
+  drift_->open_process(entry.object, report, policy != "Never" && !leaving, now);
 }
 
 // Ends of jobs. True when there were any, so that plans may have changed.
@@ -322,7 +320,7 @@ void Agent::take_piece(News& news, Now now) {
     log(LogLevel::warning, "upkeep failed, the next sweep tries again",
         {{"uid", news.uid}, {"error", news.error->text()}});
   }
-  if (news.uid.empty()) return take_look(news, now);
+  if (news.look) return take_look(*news.look, now);
   const auto known = pods_.find(news.uid);
   if (known == pods_.end()) return;
   Entry& entry = known->second;
@@ -333,15 +331,15 @@ void Agent::take_piece(News& news, Now now) {
                                     make_plan_options(options_)));
     const bool started = outcome.action.type == agent::Action::Type::start && !outcome.error;
     if (!started) continue;
-    post_all(ledger_->close_container(news.uid, outcome.action.container, now.wall));
+    drift_->close_container(news.uid, outcome.action.container, now);
   }
   if (news.exceeded && !agent::is_over(entry.pod(), entry.memory)) {
     entry.memory.failed_reason = "Evicted";
     entry.memory.failed_message = *news.exceeded;
     post_notes(entry, {{true, "Evicted", *news.exceeded, {}}});
   }
-  if (news.limits) {
-    settle(entry, static_cast<int>(agent::DriftScope::limits), *std::move(news.limits), now);
+  if (news.limits && !entry.foreign) {
+    drift_->settle_limits(entry.object, *std::move(news.limits), now);
   }
 }
 

@@ -1,17 +1,16 @@
-// What the agent's two source files share. Private to runtime/agent.
+// What the agent's source files share. Private to runtime/agent.
 #pragma once
 
 #include <set>
 
 #include "runtime/agent/agent.hpp"
+#include "runtime/agent/drift_watch.hpp"
 #include "runtime/agent/pod_actor.hpp"
 #include "runtime/agent/pod_memory.hpp"
 #include "runtime/agent/volumes.hpp"
 #include "schema/base/guarded.hpp"
 #include "schema/host/unique_fd.hpp"
 #include "schema/ports/fact.hpp"
-#include "schema/ports/pod_network.hpp"
-#include "schema/ports/sandbox_watch.hpp"
 
 namespace moored {
 
@@ -29,9 +28,6 @@ struct Agent::Entry {
   bool dirty = true;          // something changed: plan at once
   bool volumes_stale = false; // a ConfigMap or Secret it mounts has changed
   bool limits_due = false;    // the sweep wants its cgroup values looked at
-  bool look_wanted = false;   // a hint says that something may differ
-  std::string actor;          // whom that hint names, if the kernel did
-  MonoTime actor_since{};
   std::set<std::string> restarts;  // containers that only a restart puts right
   std::optional<MonoTime> wake;
   agent::PodMemory memory;
@@ -47,9 +43,7 @@ struct Agent::News {
   std::vector<agent::Outcome> outcomes;
   bool batch = false;                    // the pod's batch of work is over
   std::optional<std::vector<DriftRecord>> limits;  // cgroup values that differ
-  std::optional<std::vector<NetworkDrift>> network;
-  std::vector<std::string> looked;       // pods that were looked at
-  std::vector<SandboxDrift> found;
+  std::optional<agent::DriftNews> look;  // at pods or at the network
   std::optional<std::string> exceeded;   // a volume that holds too much, as words of an eviction
   std::optional<Error> error;            // upkeep that failed, for the log
 };
