@@ -133,7 +133,7 @@ class ServiceProxy::State {
   UniqueFd wake_fd;
 
   std::optional<ServiceTable> applied;    // what the kernel holds; nothing: not known
-  std::int64_t seen = 0;                  // resource version that applied was made of
+  std::int64_t seen = 0;                  // resource version that applied is still right for
   std::optional<std::uint32_t> verified;  // rule generation known to hold exactly applied
   std::optional<Blocks> desired_blocks;   // of applied
   std::map<std::string, DriftRecord> open;  // reported and left alone, by block
@@ -176,8 +176,10 @@ bool ServiceProxy::State::may_wait(const ServiceTable& wanted) const {
 // After a failure nobody knows what the kernel holds: the next look takes over from the
 // start.
 Status ServiceProxy::State::look(bool patient) {
-  if (!concerned(state.view()->resource_version())) {
+  const auto newest = state.view()->resource_version();
+  if (!concerned(newest)) {
     gather_until.reset();
+    seen = newest;  // or each look would ask for more of the log than the one before
     return {};
   }
   std::int64_t resource_version = 0;

@@ -30,6 +30,7 @@
 #include "runtime/image/pulling_store.hpp"
 #include "runtime/watch/layer_watch.hpp"
 #include "schema/base/log.hpp"
+#include "schema/host/memory.hpp"
 #include "schema/ports/reports.hpp"
 
 namespace moored {
@@ -38,6 +39,15 @@ namespace {
 
 // A person waits at the other end of the admin socket: longer than a slow disk, shorter than that.
 constexpr std::chrono::seconds kLongestRecording{10};
+// Nothing was recorded for so long: it is quiet, and may stay so.
+constexpr std::chrono::seconds kQuietTime{10};
+
+// A signal, or 0 when none came in time.
+int wait_for_signal(const sigset_t& signals, std::chrono::seconds patience) {
+  const timespec time{patience.count(), 0};
+  const int number = sigtimedwait(&signals, nullptr, &time);
+  return number < 0 ? 0 : number;
+}
 
 // A supervisor that does not listen is no reason to stop.
 void tell(const std::string& message) {
@@ -73,7 +83,11 @@ struct Daemon::State {
   std::thread agent_thread;
   std::unique_ptr<Watchdog> watchdog;
 
+  std::int64_t version_before = -1;  // at the last look for quiet
+  bool memory_returned = false;      // since that version
+
   void start_threads();
+  void return_memory_when_quiet();
   void stop_deciding();
   void stop_acting();
   Result<End> serve(const std::function<Status()>& check_configuration);
@@ -95,6 +109,17 @@ void Daemon::State::start_threads() {
   watchdog = std::make_unique<Watchdog>(std::vector<Pulse>{
       {"loop", [&p] { return p.loop->rounds(); }, [&p] { p.inbox.wake(); }},
       {"agent", [&p] { return p.agent->rounds(); }, [&p] { p.agent->wake(); }}});
+}
+
+// Once for each quiet time: a start or a large commit needs memory that is not needed afterwards.
+void Daemon::State::return_memory_when_quiet() {
+  const auto version = parts->store->view()->resource_version();
+  const bool moved = std::exchange(version_before, version) != version;
+  if (moved) {
+    memory_returned = false;
+  } else if (!std::exchange(memory_returned, true)) {
+    return_idle_memory();
+  }
 }
 
 // No new revision and no new decision after this; the agent still acts on what is recorded.
@@ -151,8 +176,11 @@ Result<Daemon::End> Daemon::State::serve(const std::function<Status()>& check_co
   sigemptyset(&signals);
   for (const int number : {SIGTERM, SIGINT, SIGHUP, SIGUSR1}) sigaddset(&signals, number);
   for (;;) {
-    int number = 0;
-    if (sigwait(&signals, &number) != 0) continue;
+    const int number = wait_for_signal(signals, kQuietTime);
+    if (number == 0) {
+      return_memory_when_quiet();
+      continue;
+    }
     if (const auto verb = down.find()) {
       MOORED_CHECK(take_down(*verb));
       return End::down;

@@ -7,6 +7,7 @@
 
 #include "reconciler/daemon/daemon.hpp"
 #include "schema/base/log.hpp"
+#include "schema/host/memory.hpp"
 
 namespace {
 
@@ -15,6 +16,7 @@ using moored::Unexpected;
 
 // Asks the supervisor for a new start (RestartForceExitStatus); sysexits.h calls it EX_TEMPFAIL.
 constexpr int kStartAgain = 75;
+constexpr int kHeaps = 2;
 
 // One optional flag that takes a text.
 void add_text(CLI::App& app, const char* name, std::optional<std::string>& target,
@@ -95,6 +97,7 @@ void add_flags(CLI::App& command, moored::ConfigurationFlags& flags) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  moored::limit_heaps(kHeaps);
   CLI::App app("moored keeps this machine moored to Git");
   app.require_subcommand(1);
   app.set_version_flag("--version", "moored " MOORED_VERSION);

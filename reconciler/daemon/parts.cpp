@@ -234,6 +234,7 @@ void make_loop(Parts& parts) {
   LoopOptions options;
   options.node_name = parts.configuration.node_name;
   options.service_cidr = net::format(parts.ranges.services);
+  options.clock = &parts.clock;
   parts.loop = std::make_unique<Loop>(*parts.store, parts.inbox, make_controllers(), &reduce,
                                       parts.random, std::move(options));
 }

@@ -36,6 +36,7 @@ Loop::Loop(Store& store, Inbox& inbox, std::vector<std::unique_ptr<Controller>> 
       reduce_(reduce),
       random_(random),
       options_(std::move(options)) {
+  options_.reduce.memo = &memo_;
   events_ = store_.view()->list(kind_of<Event>()).size();
   load_receipts();
 }
@@ -65,6 +66,7 @@ void Loop::take_facts(Now now) {
   Store::Batch batch = store_.begin(now);
   for (const PostedFact& posted : facts) {
     Plan plan = reduce_(posted.fact, context(batch.view(), now), options_.reduce);
+    stamp_decision(plan, now);
     add_commit_step(posted.fact, plan);
     if (auto added = batch.add(with_events(plan, batch.view(), now), posted.cause); !added) {
       log_failure("a fact cannot be recorded and is left out", added.error());
@@ -81,6 +83,16 @@ void Loop::take_facts(Now now) {
   failed_commits_ = 0;
   inbox_.settle(facts, {});
   wake_owners(*recorded);
+}
+
+// A large commit takes a while to compare: its receipt tells when that was done.
+void Loop::stamp_decision(Plan& plan, Now now) const {
+  if (options_.clock == nullptr) return;
+  for (ReceiptStep& step : plan.receipt) {
+    if (step.time == now.wall && step.step != "seen" && step.step != "fetched") {
+      step.time = std::max(now.wall, options_.clock->now().wall);
+    }
+  }
 }
 
 // Keys become plans; one that is refused backs off and leaves the others alone.

@@ -13,6 +13,7 @@
 
 #include "reconciler/core/controller.hpp"
 #include "reconciler/core/reduce.hpp"
+#include "reconciler/diff/memo.hpp"
 #include "reconciler/loop/event_damper.hpp"
 #include "reconciler/loop/inbox.hpp"
 #include "reconciler/store/store.hpp"
@@ -28,6 +29,7 @@ struct LoopOptions {
   std::optional<CompactOptions> compact = CompactOptions{};   // once an hour; nothing: never
   std::size_t facts_at_once = 200;                            // in one transaction
   std::size_t keys_at_once = 200;
+  const Clock* clock = nullptr;    // for the end of a decision; none: the time of the step
   std::size_t max_events = 5'000;  // Event objects; a note that would make one more is left out
 };
 
@@ -66,6 +68,7 @@ class Loop {
   void wake_for(const Object& object, const StateView& view);
   void schedule(std::size_t controller, const Plan& plan, Now now);
   void schedule_any(const Plan& plan, Now now);
+  void stamp_decision(Plan& plan, Now now) const;
   Plan& with_events(Plan& plan, const StateView& view, Now now);
   void keep_receipts(Now now);
   void keep_house(Now now);
@@ -78,6 +81,7 @@ class Loop {
   Reduce reduce_;
   Random& random_;
   LoopOptions options_;
+  ComparisonMemo memo_;
   KeyedQueue<Key> queue_;
   std::atomic<std::size_t> queue_size_{0};
   std::atomic<std::size_t> failing_count_{0};

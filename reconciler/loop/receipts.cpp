@@ -50,6 +50,7 @@ PodProgress progress_of(const Object& object, const StateView& view) {
     return progress_of(pods(object), spec.replicas.value_or(1));
   }
   if (!object.is<Deployment>()) return {};
+  if (is_rolled_out(object.as<Deployment>())) return {};
   const std::int32_t wanted = object.as<Deployment>().spec.replicas.value_or(1);
   const auto set = find_new_set(object, view);
   return progress_of(set ? pods(*set) : std::vector<Object>{}, wanted);
@@ -72,6 +73,19 @@ int badness(const std::string& outcome) {
 
 std::string unit_name(const Object& unit) {
   return unit.meta().namespace_name + "/" + unit.meta().name;
+}
+
+// What a unit declares of the kinds that pods come from; the others are never on their way.
+std::vector<Object> list_running(const StateView& view, const std::string& unit) {
+  std::vector<Object> out;
+  for (const Kind* kind : {&kind_of<Deployment>(), &kind_of<ReplicaSet>(),
+                           &kind_of<ReplicationController>(), &kind_of<Pod>()}) {
+    for (Object& object : view.list(*kind)) {
+      const bool made = find_controller(object.meta()) != nullptr;
+      if (!made && object.provenance().unit == unit) out.push_back(std::move(object));
+    }
+  }
+  return out;
 }
 
 }  // namespace
@@ -103,7 +117,7 @@ Plan plan_receipts(const StateView& view, const std::map<std::string, std::set<s
       continue;
     }
     PodProgress& slowest = reached[revision];
-    for (const Object& object : objects_of_unit(view, unit_name(unit))) {
+    for (const Object& object : list_running(view, unit_name(unit))) {
       if (object.meta().deletion_timestamp) continue;  // on its way out, not on its way up
       const PodProgress one = progress_of(object, view);
       slowest.scheduled = slowest.scheduled && one.scheduled;
@@ -164,18 +178,6 @@ std::optional<ReceiptOutcome> judge_units(const StateView& view, const std::stri
     if (!worst || badness(one.word) > badness(worst->word)) worst = std::move(one);
   }
   return worst;
-}
-
-std::vector<Object> objects_of_unit(const StateView& view, const std::string& unit) {
-  std::vector<Object> out;
-  for (const Kind* kind : all_kinds()) {
-    for (Object& object : view.list(*kind)) {
-      // What controllers make of a declared object carries the same place.
-      const bool made = find_controller(object.meta()) != nullptr;
-      if (!made && object.provenance().unit == unit) out.push_back(std::move(object));
-    }
-  }
-  return out;
 }
 
 }  // namespace moored

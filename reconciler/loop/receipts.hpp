@@ -41,7 +41,4 @@ ReceiptOutcome judge_receipt(const std::vector<ReceiptEntry>& steps, bool curren
 // tried it. It tells more than the steps when a revision fails and heals, or is gone back to.
 std::optional<ReceiptOutcome> judge_units(const StateView& view, const std::string& revision);
 
-// The objects that a unit (namespace/name) declares.
-std::vector<Object> objects_of_unit(const StateView& view, const std::string& unit);
-
 }  // namespace moored

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "schema/codec/codec.hpp"
+#include "schema/codec/stored.hpp"
 #include "schema/codec/text.hpp"
 #include "schema/host/sha256.hpp"
 #include "schema/model/cluster.hpp"
@@ -11,18 +12,6 @@ namespace moored::store {
 namespace {
 
 constexpr std::size_t kDigestDigits = 32;
-
-// A copy of an object's value whose metadata may be changed.
-struct Editable {
-  explicit Editable(const Object& object)
-      : kind(&object.kind()), body(kind->copy(object.body())), from(object.provenance()) {}
-  ObjectMeta& meta() { return kind->meta(body.get()); }
-  Object done() { return Object(*kind, std::move(body), std::move(from)); }
-
-  const Kind* kind;
-  std::shared_ptr<void> body;
-  Provenance from;
-};
 
 // Plans come from our own code, but a wrong key would sit in the database for ever.
 Status check_key(const ObjectKey& key) {
@@ -34,38 +23,11 @@ Status check_key(const ObjectKey& key) {
   return {};
 }
 
-// The value of an object with the status member of another one.
-Value with_status_of(Value value, const Value& other) {
-  std::erase_if(value.members, [](const Value::Member& m) { return m.first.scalar == "status"; });
-  if (const Value* status = other.find("status")) value.put("status", *status);
-  return value;
-}
-
-// Everything of an object that a person asked for: neither metadata nor status.
-std::string wanted_json(const Object& object) {
-  Value value = encode(object);
-  std::erase_if(value.members, [](const Value::Member& member) {
-    return member.first.scalar == "metadata" || member.first.scalar == "status";
-  });
-  return write_json(value);
-}
-
 // Kinds without a spec have no generation in Kubernetes either. Source: ConfigMap, Secret, Event.
 bool has_spec(const Kind& kind) {
   const auto fields = kind.schema().fields;
   return std::any_of(fields.begin(), fields.end(),
                      [](const Field& row) { return row.name == "spec"; });
-}
-
-// The object as a restart would read it back: times cut to what is written.
-Result<Object> as_stored(const Kind& kind, const Value& value, const Provenance& from) {
-  auto read = decode_stored(kind, value);
-  if (!read) {
-    Error error = std::move(read).error();
-    error.code = Code::internal;
-    return Unexpected(std::move(error).context("what would be recorded cannot be read back"));
-  }
-  return read->with_provenance(from);
 }
 
 // Another declaring unit is worth a revision; another commit, file or line alone is not, otherwise
@@ -114,6 +76,19 @@ void Ledger::take(const DriftRecord& record) {
   }
   drift = drift.with(record.id, record);
 }
+
+// A copy of an object's value that is still being made.
+struct Stage::Editable {
+  explicit Editable(const Object& object)
+      : kind(&object.kind()), body(kind->copy(object.body())), from(object.provenance()) {}
+  ObjectMeta& meta() { return kind->meta(body.get()); }
+  ObjectKey key() { return {kind, meta().namespace_name, meta().name}; }
+  Object done() && { return Object(*kind, std::move(body), std::move(from)); }
+
+  const Kind* kind;
+  std::shared_ptr<void> body;
+  Provenance from;
+};
 
 // All or nothing: a plan that fails half way leaves the stage as it was. Revisions learn the number
 // of their audit row only afterwards, because it is made from all of them.
@@ -170,9 +145,8 @@ Status Stage::add_put(const Write& write, AuditParts& parts) {
   if (previous && !uid.empty() && uid != previous->meta().uid) {
     return fail(Code::conflict, write.object.key().text() + " was replaced by another object");
   }
-  MOORED_TRY(auto next,
-             as_stored(write.object.kind(), encode(write.object), write.object.provenance()));
-  return record(std::move(next), previous, write.reason, parts);
+  record(Editable(write.object), previous, write.reason, parts);
+  return {};
 }
 
 // A status of an object that is gone, or was replaced meanwhile, has nothing to be written on.
@@ -181,9 +155,12 @@ Status Stage::add_status(const Write& write, AuditParts& parts) {
   if (!previous) return {};
   const std::string& uid = write.object.meta().uid;
   if (!uid.empty() && uid != previous->meta().uid) return {};
-  const Value merged = with_status_of(encode(*previous), encode(write.object));
-  MOORED_TRY(auto next, as_stored(write.object.kind(), merged, previous->provenance()));
-  return record(std::move(next), previous, write.reason, parts);
+  // The status may be large, so that everything else is what gets copied twice.
+  Editable next(write.object);
+  next.from = previous->provenance();
+  copy_rows(next.kind->schema(), previous->body(), next.body.get(), {"status"});
+  record(std::move(next), previous, write.reason, parts);
+  return {};
 }
 
 // The last value gets a version of its own: a watch reports DELETED at the version of the deletion,
@@ -195,7 +172,7 @@ void Stage::add_remove(const Write& write, AuditParts& parts) {
   const std::int64_t version = state_.resource_version() + 1;
   last.meta().resource_version = std::to_string(version);
   StagedRevision row;
-  row.change = {Change::Type::deleted, version, last.done(), previous};
+  row.change = {Change::Type::deleted, version, std::move(last).done(), previous};
   row.prev = std::stoll(previous->meta().resource_version);
   row.json = encode_json(row.change.object);
   state_ = state_.without(write.key, version);
@@ -203,9 +180,9 @@ void Stage::add_remove(const Write& write, AuditParts& parts) {
 }
 
 // Numbers an object and takes it into the state, unless it is what is recorded already.
-Status Stage::record(Object next, const std::optional<Object>& previous, std::string_view why,
-                     AuditParts& parts) {
-  Editable edited(next);
+void Stage::record(Editable edited, const std::optional<Object>& previous, std::string_view why,
+                   AuditParts& parts) {
+  make_stored(edited.kind->schema(), edited.body.get());
   ObjectMeta& meta = edited.meta();
   const std::int64_t version = state_.resource_version() + 1;
   if (previous) {
@@ -214,28 +191,26 @@ Status Stage::record(Object next, const std::optional<Object>& previous, std::st
     meta.resource_version = old.resource_version;
     meta.generation = old.generation;
     meta.creation_timestamp = old.creation_timestamp;
-    next = edited.done();
-    const bool same = encode_json(next) == encode_json(*previous);
-    if (same && !moved(previous->provenance(), next.provenance())) return {};
-    edited = Editable(next);
-    if (has_spec(next.kind()) && wanted_json(next) != wanted_json(*previous)) {
-      edited.meta().generation += 1;
-    }
+    const Object next(*edited.kind, edited.body, edited.from);
+    if (is_same_object(next, *previous) && !moved(previous->provenance(), edited.from)) return;
+    // What a person asked for is everything but metadata and status.
+    const bool asked = !is_same_object(next, *previous, {"metadata", "status"});
+    if (asked && has_spec(*edited.kind)) meta.generation += 1;
   } else {
-    if (meta.uid.empty()) meta.uid = derive_object_uid(ledger_.store_id, next.key(), version);
-    if (!meta.creation_timestamp) meta.creation_timestamp = now_.wall;
-    if (has_spec(next.kind())) meta.generation = 1;
+    if (meta.uid.empty()) meta.uid = derive_object_uid(ledger_.store_id, edited.key(), version);
+    if (!meta.creation_timestamp) {
+      meta.creation_timestamp = std::chrono::floor<std::chrono::seconds>(now_.wall);
+    }
+    if (has_spec(*edited.kind)) meta.generation = 1;
   }
-  edited.meta().resource_version = std::to_string(version);
-  next = edited.done();
-  MOORED_TRY(auto stored, as_stored(next.kind(), encode(next), next.provenance()));
+  meta.resource_version = std::to_string(version);
+  const Object stored = std::move(edited).done();
   StagedRevision row;
   row.change = {previous ? Change::Type::modified : Change::Type::added, version, stored, previous};
   if (previous) row.prev = std::stoll(previous->meta().resource_version);
   row.json = encode_json(stored);
   state_ = state_.with(stored, version);
   log_change(std::move(row), why, parts);
-  return {};
 }
 
 // Events are records themselves and are not audited.

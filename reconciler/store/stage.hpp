@@ -44,7 +44,7 @@ class Stage {
 
   // Notes of events are not taken here: the loop has made Event objects of them.
   // Errors: invalid (a key without name or with a wrong namespace), conflict (a write with the uid
-  // of an object that was replaced), internal (what was encoded cannot be read back).
+  // of an object that was replaced).
   Status add(const Plan& plan, const Cause& cause);
 
   const Snapshot& state() const { return state_; }
@@ -67,8 +67,9 @@ class Stage {
   Status add_status(const Write& write, AuditParts& parts);
   void add_remove(const Write& write, AuditParts& parts);
   void add_drift(const DriftRecord& record, AuditParts& parts);
-  Status record(Object next, const std::optional<Object>& previous, std::string_view why,
-                AuditParts& parts);
+  struct Editable;
+  void record(Editable edited, const std::optional<Object>& previous, std::string_view why,
+              AuditParts& parts);
   void log_change(StagedRevision row, std::string_view why, AuditParts& parts);
 
   Snapshot state_;

@@ -9,6 +9,7 @@
 #include "reconciler/store/archive.hpp"
 #include "reconciler/store/compaction.hpp"
 #include "reconciler/store/database.hpp"
+#include "reconciler/store/recent.hpp"
 #include "reconciler/store/records.hpp"
 #include "reconciler/store/rescue.hpp"
 #include "reconciler/store/revisions.hpp"
@@ -145,6 +146,7 @@ struct Store::State {
   mutable ReaderPool readers;
   Guarded<std::shared_ptr<const Snapshot>> current;
   Guarded<PersistentMap<std::string, std::size_t>> open_drift;  // the ledger's, for readers
+  Guarded<RecentChanges> recent;
   struct Listeners {
     int last_token = 0;
     std::map<int, Listening> by_token;
@@ -170,6 +172,7 @@ Status Store::State::load() {
   open_drift.with([&](auto& now) { now = ledger.open_drift; });
   MOORED_TRY(auto state, read_heads(opened, sealer));
   writer.emplace(std::move(opened));
+  recent.with([&](RecentChanges& changes) { changes.reset(state.resource_version()); });
   publish(state);
   return {};
 }
@@ -291,6 +294,10 @@ Result<RecordResult> Store::Batch::commit() {
   state.drop_anchor(result.resource_version);
   for (const StagedRevision& row : stage.revisions())
     result.changes.push_back(row.change);
+  // Before the listeners hear of it: they ask at once.
+  state.recent.with([&](RecentChanges& changes) {
+    for (const StagedRevision& row : stage.revisions()) changes.add(row.change, row.json.size());
+  });
   state.publish(stage.state());
   return result;
 }
@@ -327,6 +334,10 @@ Result<bool> Store::compact(const CompactOptions& options, Now now) {
     return {};
   });
   if (!done) return Unexpected(Error(done.error()));
+  // What is forgotten is forgotten here as well.
+  const auto newest =
+      state_->current.with([](auto& state) { return state->resource_version(); });
+  state_->recent.with([&](RecentChanges& changes) { changes.reset(newest); });
   MOORED_TRY(const bool more_audit, archive_audit(writer, archive_directory(state_->options),
                                                   now.wall - options.keep, options.max_rows));
   return more || more_audit;
@@ -348,6 +359,9 @@ std::shared_ptr<const StateView> Store::view() const {
 Result<std::vector<Change>> Store::changes_since(const Kind* kind, std::int64_t after,
                                                  std::size_t limit) const {
   using Changes = Result<std::vector<Change>>;
+  auto recent = state_->recent.with(
+      [&](const RecentChanges& changes) { return changes.find_since(kind, after, limit); });
+  if (recent) return *std::move(recent);
   return state_->read([&](Connection& connection) -> Changes {
     MOORED_CHECK(check_kept(connection, kind, after));
     return read_changes(connection, state_->sealer, kind, after, limit);
