@@ -15,8 +15,8 @@ import time
 import harness
 
 BATCH = 12
-SECONDS = 20       # for a batch to start; what did not is tried once more alone
-ALONE_SECONDS = 40
+SECONDS = 15       # for a batch to start; what did not is tried once more alone
+ALONE_SECONDS = 20
 PRIVILEGED = [f"privileged-{number}" for number in range(40)]
 CONTROL = """\
 apiVersion: v1
