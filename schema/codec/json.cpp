@@ -5,6 +5,9 @@
 #include <rapidjson/stringbuffer.h>
 #include <rapidjson/writer.h>
 
+#include <cmath>
+#include <cstdlib>
+
 #include "schema/codec/scalar.hpp"
 #include "schema/codec/text.hpp"
 #include "schema/codec/text_check.hpp"
@@ -124,18 +127,22 @@ class EventReader {
   const MarkedStream& stream_;
 };
 
+// Not .inf and .nan, and not what no double holds: a reader of JSON may refuse it, as ours does.
+bool is_json_number(const std::string& text) {
+  return !codec::is_special_real(text) && std::isfinite(std::strtod(text.c_str(), nullptr));
+}
+
 template <class Writer>
 void write(Writer& writer, const Value& value) {
   switch (value.type) {
     case Value::Type::null: writer.Null(); return;
     case Value::Type::boolean: writer.Bool(value.scalar == "true"); return;
+    case Value::Type::integer:
     case Value::Type::real:
-      if (codec::is_special_real(value.scalar)) {  // JSON has no such number
+      if (!is_json_number(value.scalar)) {
         writer.String(value.scalar.data(), static_cast<rapidjson::SizeType>(value.scalar.size()));
         return;
       }
-      [[fallthrough]];
-    case Value::Type::integer:
       writer.RawValue(value.scalar.data(), value.scalar.size(), rapidjson::kNumberType);
       return;
     case Value::Type::text:

@@ -266,6 +266,11 @@ TEST_CASE("numbers of YAML are written as JSON reads them") {
   REQUIRE(documents.size() == 1);
   const auto json = write_json(documents[0]);
   CHECK(json == "[8,0.5,1,-0.5E2,\".NAN\",\"-.inf\",31]");
+  const auto huge = read_yaml("[5e888, 1e-888, " + std::string(400, '5') + "]", "f.yaml",
+                              diagnostics);
+  REQUIRE(huge.size() == 1);
+  REQUIRE(read_json(write_json(huge[0])));
+  CHECK(write_json(huge[0]).compare(0, 8, "[\"5e888\"") == 0);
   const auto again = read_json(json);
   REQUIRE(again);
   CHECK(write_json(*again) == json);
