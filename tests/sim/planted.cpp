@@ -118,13 +118,14 @@ void PlantedSink::post(Fact fact, Cause cause) {
 
 Result<std::vector<Change>> PlantedState::changes_since(const Kind* kind, std::int64_t after,
                                                         std::size_t limit) const {
-  const bool turn = take_turn() % kOften == 0;
   if (reader_ == Reader::agent) {
     auto changes = inner_.changes_since(kind, after, limit);
-    const bool misses = is_planted(Planted::deaf_agent) && turn;
-    if (misses && changes && !changes->empty()) changes->pop_back();
+    if (is_planted(Planted::deaf_agent) && changes) {
+      std::erase_if(*changes, [](const Change&) { return take_turn() % kOften == 0; });
+    }
     return changes;
   }
+  const bool turn = take_turn() % kOften == 0;
   if (is_planted(Planted::skipped_change) && turn) ++after;
   auto changes = inner_.changes_since(kind, after, limit);
   if (is_planted(Planted::silent_gap) && !changes && changes.error().reason == "Expired") {
