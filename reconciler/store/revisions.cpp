@@ -238,6 +238,16 @@ Result<Snapshot> read_heads_at(Connection& connection, const Sealer& sealer,
   return state.at_version(resource_version);
 }
 
+Status check_recorded(Connection& connection, std::int64_t after, std::size_t count) {
+  MOORED_TRY(const auto found, connection.read_integer(
+                                   "SELECT count(*) FROM revision r WHERE r.rv > ? AND "
+                                   "(r.prev IS NULL OR EXISTS "
+                                   "(SELECT 1 FROM revision p WHERE p.rv = r.prev))",
+                                   {after}));
+  if (found == static_cast<std::int64_t>(count)) return {};
+  return damaged("the log", "lacks revisions after " + std::to_string(after));
+}
+
 Result<std::vector<Change>> read_changes(Connection& connection, const Sealer& sealer,
                                          const Kind* kind, std::int64_t after, std::size_t limit) {
   std::vector<Change> out;

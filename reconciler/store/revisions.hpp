@@ -27,6 +27,10 @@ Result<Snapshot> read_heads(Connection& connection, const Sealer& sealer);
 // The same as it was at a version. The caller has checked that the log reaches back so far.
 Result<Snapshot> read_heads_at(Connection& connection, const Sealer& sealer,
                                std::int64_t resource_version);
+// Whether the files hold so many revisions after a version, and each one that they follow: what was
+// written long ago is where damage shows. Errors: corrupt (they do not).
+Status check_recorded(Connection& connection, std::int64_t after, std::size_t count);
+
 // Changes after a version with what was before, oldest first. kind nullptr: of all kinds.
 Result<std::vector<Change>> read_changes(Connection& connection, const Sealer& sealer,
                                          const Kind* kind, std::int64_t after, std::size_t limit);

@@ -299,6 +299,14 @@ Result<RecordResult> Store::Batch::commit() {
     for (const StagedRevision& row : stage.revisions()) changes.add(row.change, row.json.size());
   });
   state.publish(stage.state());
+  // Nobody who keeps up reads the files any more, so that damage to them has to be looked for.
+  const auto& rows = stage.revisions();
+  if (!rows.empty()) {
+    const std::int64_t before = rows.front().change.resource_version - 1;
+    static_cast<void>(state.read([&](Connection& connection) {
+      return check_recorded(connection, before, rows.size());
+    }));
+  }
   return result;
 }
 
