@@ -1,7 +1,9 @@
 #include "reconciler/daemon/identity.hpp"
 
 #include <array>
+#include <chrono>
 #include <cstdio>
+#include <thread>
 
 #include "schema/host/file.hpp"
 
@@ -30,12 +32,24 @@ Result<net::Ipv4Prefix> parse_range(const std::string& text, const std::string& 
                           {}, "write for instance 10.209.0.0/16"});
 }
 
+// A program that an earlier daemon was starting when it was killed has its lock for a moment longer.
+Result<UniqueFd> take_lock(const std::string& path) {
+  constexpr int kTries = 40;
+  constexpr std::chrono::milliseconds kPause{50};
+  auto lock = lock_file(path);
+  for (int i = 1; i < kTries && !lock && lock.error().code == Code::conflict; ++i) {
+    std::this_thread::sleep_for(kPause);
+    lock = lock_file(path);
+  }
+  return lock;
+}
+
 }  // namespace
 
 Result<StateIdentity> claim_state(const std::string& state_dir, Random& random) {
   StateIdentity out;
   MOORED_CHECK(make_directories(state_dir, 0711));
-  auto lock = lock_file(state_dir + "/lock");
+  auto lock = take_lock(state_dir + "/lock");
   if (!lock) {
     return Unexpected(std::move(lock).error()
                           .context("another daemon runs on " + state_dir)

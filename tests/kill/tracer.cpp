@@ -97,7 +97,7 @@ struct Options {
 };
 
 volatile sig_atomic_t stop_wanted = 0;
-void want_stop(int) { stop_wanted = 1; }
+void want_stop(int) { stop_wanted = stop_wanted + 1; }
 
 [[noreturn]] void give_up(const char* what) {
   std::fprintf(stderr, "moored-tracer: %s: %s\n", what, std::strerror(errno));
@@ -209,6 +209,7 @@ class Tracer {
   std::set<pid_t> ignored_;     // followed, not counted: the process, when a child is waited for
   bool child_found_ = false;
   bool stopping_ = false;       // SIGTERM came: every task is let go
+  int stops_ = 0;               // signals that were heard of
   long count_ = 0;
   std::set<pid_t> failing_;     // whose call was let fail, and has not returned yet
   std::string killed_;          // JSON of the first call that did not happen
@@ -380,7 +381,9 @@ int Tracer::run() {
     int status = 0;
     const pid_t task = ::waitpid(-1, &status, __WALL);
     if (task < 0 && errno != EINTR) break;
-    if (stop_wanted != 0 && !stopping_) {
+    // Each signal asks anew, as one may come when nobody listens.
+    if (stop_wanted != stops_) {
+      stops_ = stop_wanted;
       stopping_ = true;
       for (const pid_t one : tasks_) trace(PTRACE_INTERRUPT, one, nullptr, 0);
     }
