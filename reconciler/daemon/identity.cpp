@@ -32,7 +32,7 @@ Result<net::Ipv4Prefix> parse_range(const std::string& text, const std::string& 
                           {}, "write for instance 10.209.0.0/16"});
 }
 
-// A program that an earlier daemon was starting when it was killed has its lock for a moment longer.
+// A program that a killed daemon was starting has its lock for a moment longer.
 Result<UniqueFd> take_lock(const std::string& path) {
   constexpr int kTries = 40;
   constexpr std::chrono::milliseconds kPause{50};

@@ -43,7 +43,7 @@ std::string to_decimal(bool negative, std::string_view digits, int base) {
   errno = 0;
   const auto number = std::strtoull(text.c_str(), nullptr, base);
   const std::string body = errno == ERANGE ? "99999999999999999999" : std::to_string(number);
-  return negative ? "-" + body : body;
+  return negative && body != "0" ? "-" + body : body;
 }
 
 // Reads an integer in any of YAML 1.1's notations into decimal text; empty: it is none.
