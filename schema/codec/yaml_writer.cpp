@@ -1,5 +1,7 @@
 #include <array>
 #include <cstdio>
+#include <string>
+#include <string_view>
 
 #include "schema/codec/scalar.hpp"
 #include "schema/codec/text.hpp"
@@ -7,20 +9,56 @@
 namespace moored {
 namespace {
 
+// Characters that JSON has as they are and YAML must not: DEL and what follows it, the line ends of
+// Unicode, the byte order mark and what is no character. Each with its escape.
+std::string escape_at(std::string_view text, std::size_t at) {
+  const auto byte = [&](std::size_t n) {
+    return at + n < text.size() ? static_cast<unsigned char>(text[at + n]) : 0U;
+  };
+  if (byte(0) == 0x7f) return "\\x7f";
+  unsigned code = 0;
+  if (byte(0) == 0xc2 && byte(1) < 0xa0) code = byte(1);
+  if (byte(0) == 0xe2 && byte(1) == 0x80 && (byte(2) | 1U) == 0xa9) code = 0x2000U + byte(2) - 0x80U;
+  if (byte(0) == 0xef && byte(1) == 0xbb && byte(2) == 0xbf) code = 0xfeff;
+  if (byte(0) == 0xef && byte(1) == 0xbf && byte(2) >= 0xbe) code = 0xff80U + byte(2) - 0x40U;
+  if (code == 0) return {};
+  std::array<char, 8> out{};
+  std::snprintf(out.data(), out.size(), "\\u%04x", code);
+  return out.data();
+}
+
 // A double-quoted scalar; JSON's escapes are YAML's too.
-std::string quoted(const std::string& text) { return write_json(Value::of_text(text)); }
+std::string quoted(const std::string& text) {
+  const std::string json = write_json(Value::of_text(text));
+  std::string out;
+  for (std::size_t at = 0; at < json.size();) {
+    const auto escape = escape_at(json, at);
+    const auto lead = static_cast<unsigned char>(json[at]);
+    const std::size_t width = escape.empty() || lead < 0x80 ? 1 : lead < 0xe0 ? 2 : 3;
+    out += escape.empty() ? json.substr(at, width) : escape;
+    at += width;
+  }
+  return out;
+}
+
+std::string plain_or_quoted(const std::string& text) {
+  bool plain = codec::reads_as_text(text);
+  for (std::size_t at = 0; plain && at < text.size(); ++at) {
+    plain = static_cast<unsigned char>(text[at]) >= 0x20 && escape_at(text, at).empty();
+  }
+  return plain ? text : quoted(text);
+}
 
 std::string scalar_text(const Value& value) {
   switch (value.type) {
     case Value::Type::null: return "null";
-    case Value::Type::text: return codec::reads_as_text(value.scalar) ? value.scalar
-                                                                      : quoted(value.scalar);
+    case Value::Type::text: return plain_or_quoted(value.scalar);
     default: return value.scalar;
   }
 }
 
 std::string key_text(const std::string& key) {
-  return codec::reads_as_text(key) ? key : quoted(key);
+  return plain_or_quoted(key);
 }
 
 // A text of several lines, each at most 1024 bytes, is written as a block.
@@ -30,6 +68,9 @@ bool wants_block(const Value& value) {
   if (text.front() == ' ' || text.front() == '\n' || text.front() == '\t') return false;
   for (const char c : text) {
     if (static_cast<unsigned char>(c) < 0x20 && c != '\n') return false;
+  }
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    if (!escape_at(text, at).empty()) return false;
   }
   return true;
 }

@@ -25,6 +25,13 @@ Value only_document(std::string_view text) {
   return documents.front();
 }
 
+Value value_of_one(const std::string& text) {
+  Value value;
+  value.type = Value::Type::map;
+  value.put("text", Value::of_text(text));
+  return value;
+}
+
 }  // namespace
 
 TEST_CASE("plain scalars read as Kubernetes reads YAML 1.1") {
@@ -282,6 +289,21 @@ TEST_CASE("deep JSON ends in an error and not in a crash") {
   const auto value = read_json(deep);
   REQUIRE(!value);
   CHECK(value.error().reason == "NestingLimit");
+}
+
+TEST_CASE("text that YAML has no characters for is written with escapes", "[yaml]") {
+  for (const std::string text : {"qu\u00e9\f", "\x7f", "a\xc2\x85" "b", "\xe2\x80\xa8x",
+                                 "\xe2\x80\xa9", "\xef\xbb\xbf", "x\xef\xbf\xbf",
+                                 "two\nlines\x7f", "plain \u00e9"}) {
+    const auto yaml = write_yaml(value_of_one(text));
+    Diagnostics diagnostics;
+    const auto read = read_yaml(yaml, "written.yaml", diagnostics);
+    INFO(yaml);
+    REQUIRE(diagnostics.ok());
+    REQUIRE(read.size() == 1);
+    CHECK(write_json(read[0]) == write_json(value_of_one(text)));
+  }
+  CHECK(write_yaml(value_of_one("plain \u00e9")) == "text: plain \u00e9\n");
 }
 
 TEST_CASE("written YAML reads back as the same tree") {
