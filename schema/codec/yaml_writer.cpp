@@ -18,7 +18,8 @@ std::string escape_at(std::string_view text, std::size_t at) {
   if (byte(0) == 0x7f) return "\\x7f";
   unsigned code = 0;
   if (byte(0) == 0xc2 && byte(1) < 0xa0) code = byte(1);
-  if (byte(0) == 0xe2 && byte(1) == 0x80 && (byte(2) | 1U) == 0xa9) code = 0x2000U + byte(2) - 0x80U;
+  const bool line_end = byte(0) == 0xe2 && byte(1) == 0x80 && (byte(2) | 1U) == 0xa9;
+  if (line_end) code = 0x2000U + byte(2) - 0x80U;
   if (byte(0) == 0xef && byte(1) == 0xbb && byte(2) == 0xbf) code = 0xfeff;
   if (byte(0) == 0xef && byte(1) == 0xbf && byte(2) >= 0xbe) code = 0xff80U + byte(2) - 0x40U;
   if (code == 0) return {};
