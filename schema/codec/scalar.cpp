@@ -105,7 +105,11 @@ std::string to_json_real(std::string_view text) {
   text.remove_prefix(whole);
   const bool bare_point = text == "." || text.substr(0, 2) == ".e" || text.substr(0, 2) == ".E";
   if (bare_point) text.remove_prefix(1);
-  return out + std::string(text);
+  out += text;
+  // Nothing times a power is nothing, however large: readers refuse the power alone.
+  const auto power = std::min(out.find_first_of("eE"), out.size());
+  const bool nothing = out.substr(0, power).find_first_of("123456789") == std::string::npos;
+  return nothing ? out.substr(0, power) : out;
 }
 
 }  // namespace
