@@ -42,7 +42,7 @@ run_ctest() {
   shift 2
   rm -f "$report"
   ctest --test-dir "$directory" -L "^($label)\$" --output-on-failure --output-junit "$report" \
-    "$@" >"${report%.xml}.log" 2>&1
+    --timeout 300 "$@" >"${report%.xml}.log" 2>&1
   python3 tests/report.py "$report" "${report%.xml}.log" >"${report%.xml}.sum" || {
     tail -30 "${report%.xml}.log"
     broken+=("$label: no report")
@@ -131,7 +131,7 @@ stage_badinput() {
   say "bad input: repositories, manifests, servers, images, requests"
   local inputs sum
   inputs=$(shared badinput) || { count 0 0 1; return; }
-  python3 tests/e2e/badinput.py "$inputs" --bin build/dev/bin --jobs 2 2>&1 | tee "$reports/badinput.log"
+  timeout 1500 python3 tests/e2e/badinput.py "$inputs" --bin build/dev/bin --jobs 2 2>&1 | tee "$reports/badinput.log"
   sum=$(grep -E '^badinput: passed' "$reports/badinput.log" | tail -n 1)
   [ -n "$sum" ] || { broken+=("badinput: no result"); count 0 1 0; return; }
   # shellcheck disable=SC2046
@@ -144,7 +144,7 @@ stage_corpus() {
   say "manifests of other people, ${MOORED_CORPUS_PODS:=36} of their pods started"
   local inputs
   inputs=$(shared corpus) || { count 0 0 1; return; }
-  if python3 tests/e2e/corpus.py "$inputs" --bin build/dev/bin --start "$MOORED_CORPUS_PODS" \
+  if timeout 1500 python3 tests/e2e/corpus.py "$inputs" --bin build/dev/bin --start "$MOORED_CORPUS_PODS" \
     >"$reports/corpus.log" 2>&1; then
     grep -E '^(note|corpus|not started)' "$reports/corpus.log"
     count 1 0 0

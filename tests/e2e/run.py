@@ -11,12 +11,14 @@ import importlib
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 import time
 import unittest
 
 HERE = pathlib.Path(__file__).resolve().parent
+PATIENCE_S = 600  # a test that hangs fails after this, and what it made is taken away
 
 
 class Report(unittest.TestResult):
@@ -25,6 +27,11 @@ class Report(unittest.TestResult):
     def startTest(self, test):
         super().startTest(test)
         self.began = time.monotonic()
+        signal.alarm(PATIENCE_S)
+
+    def stopTest(self, test):
+        signal.alarm(0)
+        super().stopTest(test)
 
     def line(self, word, test, why=""):
         seconds = time.monotonic() - self.began
@@ -96,7 +103,12 @@ def run_here(suite):
             len(report.skipped))
 
 
+def give_up(_signal, _frame):
+    raise TimeoutError(f"the test did not end within {PATIENCE_S} s")
+
+
 def main():
+    signal.signal(signal.SIGALRM, give_up)
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bin", help="directory of the programs")
     parser.add_argument("--jobs", type=int, default=1, help="classes of tests that run at once")

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
+#include <chrono>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
@@ -109,6 +110,18 @@ inline std::map<std::string, std::string> status_of_child(const std::string& pro
       if (colon != std::string::npos) rows[line.substr(0, colon)] = line.substr(colon + 2);
     }
     if (rows["Name"] == program && rows["PPid"] == std::to_string(::getpid())) return rows;
+  }
+  return {};
+}
+
+// The same of a child that shows its system call filter within half a minute; empty otherwise. The
+// filter is the last thing a worker puts on before it reads foreign bytes.
+inline std::map<std::string, std::string> status_of_filtered_child(const std::string& program) {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  while (std::chrono::steady_clock::now() < end) {
+    auto status = status_of_child(program);
+    if (status["Seccomp"] == "2") return status;
+    ::usleep(1'000);
   }
   return {};
 }

@@ -71,9 +71,7 @@ TEST_CASE("a running unpacker shows its user, its filter and its rights", "[imag
   const auto worker = image::make_unpack_worker(program, kUser);
   Result<image::UnpackReport> report = fail(Code::internal, "it did not end");
   std::thread running([&] { report = worker->run(request); });
-  // It waits for the archive; its filter is the last thing before that.
-  std::map<std::string, std::string> status;
-  while (status["Seccomp"] != "2") status = status_of_child("moored-unpack");
+  const auto status = status_of_filtered_child("moored-unpack");  // it waits for the archive
   const std::string tar = make_tar({tar_file("made", "x")});
   CHECK(::write(archive.get(), tar.data(), tar.size()) == static_cast<ssize_t>(tar.size()));
   archive.reset();
