@@ -26,12 +26,6 @@ constexpr const char* kSystemDirectories[] = {
     "/etc", "/usr", "/lib", "/lib64", "/run/systemd/resolve", "/run/resolvconf",
     "/run/NetworkManager", "/proc"};
 
-Status set_limits() {
-  if (!kSanitized) MOORED_CHECK(rights::set_limit("as", kMemoryBytes));
-  MOORED_CHECK(rights::set_limit("fsize", kFileBytes));
-  return rights::set_limit("nofile", kDescriptors);
-}
-
 // A linked work tree and a repository with alternates have objects in places of their own.
 bool lies_in_one_place(const std::string& local) {
   struct stat found {};
@@ -46,7 +40,7 @@ Status restrict_files(const Jail& jail) {
   FileRules rules;
   if (jail.local.empty()) {
     rules.allow(jail.mirror, FileAccess::write);
-    for (const char* path : kSystemDirectories) rules.allow(path, FileAccess::read);
+    rules.allow(kSystemDirectories, FileAccess::read);
   } else {
     rules.allow(lies_in_one_place(jail.local) ? jail.local : "/", FileAccess::read);
   }
@@ -87,7 +81,8 @@ Status restrict_calls(const Jail& jail) {
 }  // namespace
 
 Status enter_jail(const Jail& jail) {
-  MOORED_CHECK(set_limits());
+  MOORED_CHECK(
+      limit_resources({{"as", kMemoryBytes}, {"fsize", kFileBytes}, {"nofile", kDescriptors}}));
   const bool reads_closed_places = !jail.local.empty();
   MOORED_CHECK(give_up_rights(
       jail.user, reads_closed_places ? std::uint64_t{1} << CAP_DAC_READ_SEARCH : 0));

@@ -139,7 +139,7 @@ Status WorkerService::answer(const LoadTreeRequest& request) {
   const bool large = reply.blobs_read >= kLargeLoad || !std::exchange(loaded_, true);
   MOORED_CHECK(channel_.send(encode_reply(reply)));
   // After the answer, for which somebody waits.
-  if (large) return_idle_memory();
+  if (large) return_free_heap();
   return {};
 }
 

@@ -195,14 +195,14 @@ LoadedFilePtr ManifestLoader::Run::find_known(const ManifestFile& file) {
 ManifestLoader::Run::BlobPtr ManifestLoader::Run::find_blob(const ManifestFile& file) {
   constexpr std::size_t kSearches = 16;
   const bool json = is_json_path(file.path);
-  if (searches_ == kSearches) {
+  const auto found = by_content_.find(content_key(file.id, json));
+  if (found != by_content_.end()) return found->second;
+  if (searches_ > kSearches) return nullptr;
+  if (searches_++ == kSearches) {
     for (const auto& known : memory_.files) {
       by_content_.emplace(content_key(known->id, known->blob->json), known->blob);
     }
   }
-  const auto found = by_content_.find(content_key(file.id, json));
-  if (found != by_content_.end()) return found->second;
-  if (searches_++ >= kSearches) return nullptr;
   const auto same = std::find_if(
       memory_.files.begin(), memory_.files.end(),
       [&](const auto& known) { return known->id == file.id && known->blob->json == json; });

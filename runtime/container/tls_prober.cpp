@@ -13,7 +13,6 @@
 namespace moored::container {
 namespace {
 
-constexpr int kNetworkInChild = 4;
 // The worker keeps the probe's time; this much more for its start and its end.
 constexpr std::chrono::milliseconds kSlack{5'000};
 
@@ -36,7 +35,7 @@ Result<ProbeResult> TlsProber::run(const ProbeRequest& request,
   if (!net_namespace.empty()) {
     network = UniqueFd(::open(net_namespace.c_str(), O_RDONLY | O_CLOEXEC));
     if (!network) return Unexpected(system_error("open the pod's network", errno));
-    order.descriptors = {{network.get(), kNetworkInChild}};
+    order.descriptors = {{network.get(), kProbeNetwork}};
   }
   MOORED_TRY(const auto worker, WorkerProcess::start(order, stop_.get()));
   MOORED_CHECK(worker.channel().send(write_probe(request).text(), kSlack));

@@ -4,8 +4,6 @@
 
 #include <cstdint>
 
-#include "schema/host/rights.hpp"
-
 namespace moored::image {
 namespace {
 
@@ -22,12 +20,6 @@ std::uint64_t kept_capabilities() {
   std::uint64_t bits = 0;
   for (const unsigned capability : kKept) bits |= std::uint64_t{1} << capability;
   return bits;
-}
-
-Status set_limits(std::int64_t max_file_bytes) {
-  if (!kSanitized) MOORED_CHECK(rights::set_limit("as", kMemoryBytes));
-  MOORED_CHECK(rights::set_limit("cpu", kCpuSeconds));
-  return rights::set_limit("fsize", static_cast<std::uint64_t>(max_file_bytes));
 }
 
 Status restrict_files(int target, const std::vector<int>& lowers) {
@@ -54,7 +46,9 @@ constexpr const char* kCalls[] = {
 
 Status enter_jail(const WorkerUser& user, int target, const std::vector<int>& lowers,
                   std::int64_t max_file_bytes) {
-  MOORED_CHECK(set_limits(max_file_bytes));
+  MOORED_CHECK(limit_resources({{"as", kMemoryBytes},
+                                {"cpu", kCpuSeconds},
+                                {"fsize", static_cast<std::uint64_t>(max_file_bytes)}}));
   MOORED_CHECK(give_up_rights(user, kept_capabilities()));
   MOORED_CHECK(restrict_files(target, lowers));
   CallFilter filter(CallFilter::Otherwise::denied);

@@ -15,13 +15,15 @@
 
 #include "runtime/image/jail.hpp"
 #include "runtime/image/unpack.hpp"
+#include "runtime/image/unpack_worker.hpp"
 #include "schema/host/worker_process.hpp"
 
 namespace {
 
-constexpr int kSource = 3;
-constexpr int kTarget = 4;
-constexpr int kFirstLower = 5;
+using moored::image::kUnpackFirstLower;
+using moored::image::kUnpackSource;
+using moored::image::kUnpackTarget;
+
 constexpr int kMaxLowers = 126;
 
 moored::Result<moored::image::UnpackReport> run(std::vector<std::string> arguments) {
@@ -30,20 +32,22 @@ moored::Result<moored::image::UnpackReport> run(std::vector<std::string> argumen
     return moored::fail(moored::Code::invalid, "started by the daemon only");
   }
   moored::image::UnpackRequest request;
-  request.source = kSource;
-  request.target = kTarget;
+  request.source = kUnpackSource;
+  request.target = kUnpackTarget;
   request.as_layer = arguments[0] == "layer";
   request.limits.bytes = std::atoll(arguments[1].c_str());
   request.limits.entries = std::atoll(arguments[2].c_str());
   request.limits.ratio = std::atoll(arguments[3].c_str());
-  for (int fd = kFirstLower; fd < kFirstLower + kMaxLowers && fcntl(fd, F_GETFD) >= 0; ++fd) {
+  constexpr int kEnd = kUnpackFirstLower + kMaxLowers;
+  for (int fd = kUnpackFirstLower; fd < kEnd && fcntl(fd, F_GETFD) >= 0; ++fd) {
     request.lowers.push_back(fd);
   }
   // Names in archives are UTF-8; without this the C locale loses them.
   std::setlocale(LC_CTYPE, "C.UTF-8");
   std::signal(SIGXFSZ, SIG_IGN);
   umask(0);
-  MOORED_CHECK(moored::image::enter_jail(user, kTarget, request.lowers, request.limits.bytes));
+  MOORED_CHECK(
+      moored::image::enter_jail(user, kUnpackTarget, request.lowers, request.limits.bytes));
   return moored::image::unpack(request);
 }
 

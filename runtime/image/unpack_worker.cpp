@@ -10,9 +10,6 @@ namespace {
 
 // The largest allowed layer at a tenth of the slowest decompression that was measured.
 constexpr std::chrono::minutes kDeadline{20};
-constexpr int kSource = 3;
-constexpr int kTarget = 4;
-constexpr int kFirstLower = 5;
 
 class UnpackWorker final : public Unpacker {
  public:
@@ -27,8 +24,8 @@ class UnpackWorker final : public Unpacker {
                        std::to_string(request.limits.ratio)};
     add_worker_user(child.arguments, user_);
     child.environment = {"LC_ALL=C.UTF-8"};
-    child.descriptors = {{request.source, kSource}, {request.target, kTarget}};
-    int number = kFirstLower;
+    child.descriptors = {{request.source, kUnpackSource}, {request.target, kUnpackTarget}};
+    int number = kUnpackFirstLower;
     for (const int lower : request.lowers)
       child.descriptors.emplace_back(lower, number++);
     auto output = run_command(child, {}, kDeadline);

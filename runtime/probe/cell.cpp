@@ -4,8 +4,6 @@
 
 #include <cstdint>
 
-#include "schema/host/rights.hpp"
-
 namespace moored::probe {
 namespace {
 
@@ -18,25 +16,13 @@ constexpr std::uint64_t kDescriptors = 16;
 constexpr const char* kReadable[] = {"/etc/ssl", "/usr/lib", "/lib", "/lib64"};
 constexpr const char* kAskingCalls[] = {"connect", "getsockopt", "setsockopt"};
 
-Status set_limits() {
-  if (!kSanitized) MOORED_CHECK(rights::set_limit("as", kMemoryBytes));
-  MOORED_CHECK(rights::set_limit("cpu", kCpuSeconds));
-  MOORED_CHECK(rights::set_limit("fsize", 0));
-  return rights::set_limit("nofile", kDescriptors);
-}
-
-Status restrict_files() {
-  FileRules rules;
-  for (const char* path : kReadable) rules.allow(path, FileAccess::read);
-  return std::move(rules).enforce();
-}
-
 }  // namespace
 
 Status enter_cell(const WorkerUser& user) {
-  MOORED_CHECK(set_limits());
+  MOORED_CHECK(limit_resources(
+      {{"as", kMemoryBytes}, {"cpu", kCpuSeconds}, {"fsize", 0}, {"nofile", kDescriptors}}));
   MOORED_CHECK(give_up_rights(user, 0));
-  MOORED_CHECK(restrict_files());
+  MOORED_CHECK(std::move(FileRules().allow(kReadable, FileAccess::read)).enforce());
   CallFilter filter(CallFilter::Otherwise::absent);
   filter.allow_ordinary().allow(kAskingCalls).allow_if("socket", 0, AF_INET);
   return std::move(filter).load();

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "runtime/container/probe_words.hpp"
 #include "runtime/probe/cell.hpp"
 #include "runtime/probe/tls_probe.hpp"
 #include "runtime/sys/process.hpp"
@@ -20,13 +21,11 @@
 
 namespace {
 
-constexpr int kNetwork = 4;
-
 // The network is entered while there are rights; nothing of the pod is read before they are gone.
 moored::Status serve(const moored::WorkerUser& user) {
   const moored::FrameChannel channel(moored::UniqueFd(moored::kWorkerSocket), -1);
-  if (::fcntl(kNetwork, F_GETFD) >= 0) {
-    const moored::UniqueFd network(kNetwork);
+  if (::fcntl(moored::container::kProbeNetwork, F_GETFD) >= 0) {
+    const moored::UniqueFd network(moored::container::kProbeNetwork);
     MOORED_CHECK(moored::sys::join_namespaces(network.get(), CLONE_NEWNET));
   }
   std::signal(SIGPIPE, SIG_IGN);

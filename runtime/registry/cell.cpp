@@ -3,8 +3,6 @@
 #include <cerrno>
 #include <cstdint>
 
-#include "schema/host/rights.hpp"
-
 namespace moored::registry {
 namespace {
 
@@ -15,18 +13,6 @@ constexpr std::uint64_t kDescriptors = 64;
 constexpr const char* kReadable[] = {"/etc",     "/usr/lib",   "/usr/lib64", "/usr/share", "/lib",
                                      "/lib64",   "/run/systemd/resolve",     "/run/resolvconf",
                                      "/run/NetworkManager",    "/dev/urandom"};
-
-Status set_limits() {
-  if (!kSanitized) MOORED_CHECK(rights::set_limit("as", kMemoryBytes));
-  MOORED_CHECK(rights::set_limit("fsize", 0));
-  return rights::set_limit("nofile", kDescriptors);
-}
-
-Status restrict_files() {
-  FileRules rules;
-  for (const char* path : kReadable) rules.allow(path, FileAccess::read);
-  return std::move(rules).enforce();
-}
 
 // Not a list of what is allowed: the resolver's modules differ from machine to machine. What leads
 // out of a process is taken away.
@@ -48,9 +34,9 @@ constexpr const char* kAbsent[] = {"clone3"};
 }  // namespace
 
 Status enter_cell(const WorkerUser& user) {
-  MOORED_CHECK(set_limits());
+  MOORED_CHECK(limit_resources({{"as", kMemoryBytes}, {"fsize", 0}, {"nofile", kDescriptors}}));
   MOORED_CHECK(give_up_rights(user, 0));
-  MOORED_CHECK(restrict_files());
+  MOORED_CHECK(std::move(FileRules().allow(kReadable, FileAccess::read)).enforce());
   CallFilter filter(CallFilter::Otherwise::allow);
   filter.deny(kForbidden, EPERM).deny(kAbsent, ENOSYS);
   return std::move(filter).load();

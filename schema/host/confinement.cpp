@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <string_view>
 
 #include "schema/host/rights.hpp"
 
@@ -95,6 +96,14 @@ Status give_up_rights(const WorkerUser& user, std::uint64_t kept_capabilities) {
   return rights::set_dumpable(false);
 }
 
+Status limit_resources(std::initializer_list<std::pair<const char*, std::uint64_t>> limits) {
+  for (const auto& [name, value] : limits) {
+    if (kSanitized && std::string_view(name) == "as") continue;
+    MOORED_CHECK(rights::set_limit(name, value));
+  }
+  return {};
+}
+
 bool FileRules::is_available() {
   return ::syscall(SYS_landlock_create_ruleset, nullptr, 0, LANDLOCK_CREATE_RULESET_VERSION) >=
          kLandlockVersion;
@@ -116,6 +125,11 @@ FileRules& FileRules::allow(const std::string& path, FileAccess access) {
   if (errno != ENOENT && errno != ENOTDIR) {
     status_ = Unexpected(system_error("open " + path + " for a landlock rule", errno));
   }
+  return *this;
+}
+
+FileRules& FileRules::allow(std::span<const char* const> paths, FileAccess access) {
+  for (const char* path : paths) allow(path, access);
   return *this;
 }
 

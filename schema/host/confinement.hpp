@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <span>
@@ -32,6 +33,10 @@ using WorkerUser = std::optional<std::pair<unsigned, unsigned>>;
 // Errors: those of the system calls; the process must then not go on.
 Status give_up_rights(const WorkerUser& user, std::uint64_t kept_capabilities);
 
+// Sets resource limits of this process, soft and hard, by name as rights::set_limit() does. Memory
+// ("as", bytes) stays unlimited under a sanitizer. Errors: those of rights::set_limit().
+Status limit_resources(std::initializer_list<std::pair<const char*, std::uint64_t>> limits);
+
 // What may be done with a place and everything below it.
 enum class FileAccess {
   read,          // files and directories
@@ -48,6 +53,7 @@ class FileRules {
   FileRules();
   // A place that does not exist needs no rule.
   FileRules& allow(const std::string& path, FileAccess access);
+  FileRules& allow(std::span<const char* const> paths, FileAccess access);
   // descriptor of an open file or directory, not owned.
   FileRules& allow(int descriptor, FileAccess access);
   // Whatever no rule names is out of reach from here on, for opening, not for what is open.

@@ -7,8 +7,8 @@ namespace moored {
 // Before the first thread is made.
 void limit_heaps(int count);
 
-// Gives back free heap pages, and the pages of programs and libraries, which come again from the
-// page cache as they are needed. Takes about a millisecond; for a process that has become quiet.
-void return_idle_memory();
+// Gives free heap pages back to the kernel. Takes about a millisecond; for a process that has become
+// quiet.
+void return_free_heap();
 
 }  // namespace moored
