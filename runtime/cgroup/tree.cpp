@@ -164,14 +164,28 @@ std::vector<std::string> Tree::directories(const std::string& path) const {
   return {found.begin(), found.end()};
 }
 
-// Nearly always only the last level is missing, and asking the kernel about the others costs more
-// than making it.
+// Nearly always only the last level is missing. The library would make every level from the root of
+// the file system on and read the mount table for each hierarchy, which costs more than the group.
 Status Tree::make(const std::string& path) {
-  const bool there = path_exists(directories(path).front());
-  auto made = make_level(full(path));
-  if (!made) made = make_levels(full(path));
-  if (made && !there) untouched_.with([&](auto& groups) { groups.insert(path); });
-  return made;
+  MOORED_TRY(const auto last, make_last_level(path));
+  if (last == LastLevel::made) untouched_.with([&](auto& groups) { groups.insert(path); });
+  return last == LastLevel::without_parent ? make_levels(full(path)) : Status();
+}
+
+Result<Tree::LastLevel> Tree::make_last_level(const std::string& path) {
+  if (!layout_.v2.empty()) {
+    const auto enabled = enable_v2(full(path));
+    if (!enabled && enabled.error().code == Code::not_found) return LastLevel::without_parent;
+    if (!enabled) return Unexpected(enabled.error());
+  }
+  auto result = LastLevel::made;
+  for (const auto& group : directories(path)) {
+    if (::mkdir(group.c_str(), 0755) == 0) continue;
+    if (errno == ENOENT) return LastLevel::without_parent;
+    if (errno != EEXIST) return Unexpected(system_error("make cgroup " + group, errno));
+    result = LastLevel::was_there;
+  }
+  return result;
 }
 
 // Level by level, because v2 has to switch its controllers on in each parent before the next one
@@ -200,6 +214,13 @@ Status Tree::make_levels(const std::string& whole) {
 
 // v2 controllers must be switched on for children in the parent first; the library does not do it
 // for the root of the hierarchy.
+Status Tree::enable_v2(const std::string& level) {
+  std::string wanted;
+  for (const auto& controller : layout_.v2) wanted += (wanted.empty() ? "+" : " +") + controller;
+  const std::string parent = layout_.unified + level.substr(0, level.find_last_of('/'));
+  return write_file(parent + "/cgroup.subtree_control", wanted);
+}
+
 Status Tree::make_level(const std::string& level) {
   std::vector<std::string> controllers;
   for (const auto& entry : layout_.v1)
@@ -207,10 +228,7 @@ Status Tree::make_level(const std::string& level) {
   if (!controllers.empty()) MOORED_CHECK(make_group(level, controllers));
   if (layout_.unified.empty()) return {};
   if (!layout_.v2.empty()) {
-    std::string wanted;
-    for (const auto& controller : layout_.v2) wanted += (wanted.empty() ? "+" : " +") + controller;
-    const std::string parent = layout_.unified + level.substr(0, level.find_last_of('/'));
-    MOORED_CHECK(write_file(parent + "/cgroup.subtree_control", wanted));
+    MOORED_CHECK(enable_v2(level));
     return make_group(level, layout_.v2);
   }
   const std::string bare = layout_.unified + level;
@@ -375,7 +393,6 @@ Status Tree::remove(const std::string& path, milliseconds timeout) {
   return retry(timeout, [&]() -> Status {
     for (const auto& group : directories(path)) {
       MOORED_CHECK(remove_groups(group));
-      if (path_exists(group)) return fail(Code::timeout, "cgroup " + group + " is still there");
     }
     return {};
   });

@@ -86,6 +86,9 @@ class Tree {
   }
   std::vector<std::string> directories(const std::string& path) const;
   std::string directory(const std::string& controller, const std::string& path) const;
+  enum class LastLevel { made, was_there, without_parent };
+  Result<LastLevel> make_last_level(const std::string& path);
+  Status enable_v2(const std::string& level);
   Status make_levels(const std::string& whole);
   Status make_level(const std::string& level);
   std::vector<pid_t> read_processes(const std::string& path) const;

@@ -149,7 +149,7 @@ class ChildRun {
       case StepType::cgroup_view:
         return sys::unshare_namespaces(CLONE_NEWCGROUP);
       case StepType::mask:
-        return mask_path(root_.get(), step, pins.descriptors.at(0).get());
+        return mask_path(root_.get(), step, empty_);
       case StepType::read_only:
         return protect_path(root_.get(), step);
       case StepType::pivot:
@@ -336,6 +336,7 @@ class ChildRun {
   const std::vector<Pinned>& pinned_;
   ChildStreams streams_;
   UniqueFd root_;
+  UniqueFd empty_;  // what masked directories are hidden behind
   std::vector<std::string> environment_;
   bool prepared_ = false;
 };

@@ -94,22 +94,36 @@ Result<UniqueFd> open_target(int root, const Step& step) {
   return target;
 }
 
-Status make_node(int directory, const Node& node) {
-  const dev_t device = makedev(node.major, node.minor);
-  if (::mknodat(directory, node.name, S_IFCHR | 0666, device) != 0) {
-    return failed(std::string("make device ") + node.name);
+// What is made has its mode at once: nothing is opened or changed by name afterwards.
+Status make_nodes(int directory) {
+  const mode_t before = ::umask(0);
+  Status made;
+  for (const auto& node : kNodes) {
+    if (!made) break;
+    const dev_t device = makedev(node.major, node.minor);
+    if (::mknodat(directory, node.name, S_IFCHR | 0666, device) != 0) {
+      made = failed(std::string("make device ") + node.name);
+    }
   }
-  // Whatever was made is looked at before its mode is changed.
-  const UniqueFd made(::openat(directory, node.name, O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  ::umask(before);
+  return made;
+}
+
+// The host's null device, looked at through the very descriptor that is cloned.
+Result<UniqueFd> clone_null_device() {
+  const UniqueFd device(::open("/dev/null", O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  if (!device) return failed("open /dev/null");
   struct stat status {};
-  if (!made || ::fstat(made.get(), &status) != 0) return failed(std::string("open ") + node.name);
-  if (!S_ISCHR(status.st_mode) || status.st_rdev != device) {
-    return fail(Code::denied, std::string(node.name) + " is not the device that was made");
+  if (::fstat(device.get(), &status) != 0 || !S_ISCHR(status.st_mode) ||
+      status.st_rdev != makedev(1, 3)) {
+    return fail(Code::denied, "/dev/null of this machine is not the null device");
   }
-  if (::chmod(descriptor_path(made.get()).c_str(), 0666) != 0) {
-    return failed(std::string("chmod ") + node.name);
-  }
-  return {};
+  return sys::clone_mount(device.get(), "", false);
+}
+
+Result<UniqueFd> make_empty_mount() {
+  const sys::MountFlags flags{true, true, true, true, false};
+  return sys::make_mount("tmpfs", {{"nr_blocks", "1"}, {"nr_inodes", "1"}}, flags);
 }
 
 }  // namespace
@@ -163,8 +177,7 @@ Status mount_own_volume(int root, const Step& step) {
 Status make_devices(int root, const Step& step) {
   MOORED_TRY(const auto directory,
              sys::open_without_links(root, step.target, O_RDONLY | O_DIRECTORY));
-  for (const auto& node : kNodes)
-    MOORED_CHECK(make_node(directory.get(), node));
+  MOORED_CHECK(make_nodes(directory.get()));
   for (const auto& link : kLinks) {
     if (::symlinkat(link.target, directory.get(), link.name) != 0) {
       return failed(std::string("link ") + link.name);
@@ -184,19 +197,20 @@ Status mount_console(int root, int terminal) {
 }
 
 // The kernel may not have the path at all; then there is nothing to hide.
-Status mask_path(int root, const Step& step, int null_device) {
+Status mask_path(int root, const Step& step, UniqueFd& empty) {
   auto target = sys::open_without_links(root, step.target, O_PATH | O_NOFOLLOW);
   if (!target && target.error().code == Code::not_found) return {};
   if (!target) return Unexpected(std::move(target).error());
   struct stat status {};
   if (::fstat(target->get(), &status) != 0) return failed("look at " + step.target);
   if (S_ISDIR(status.st_mode)) {
-    sys::MountFlags flags{true, true, true, true, false};
-    MOORED_TRY(const auto empty,
-               sys::make_mount("tmpfs", {{"nr_blocks", "1"}, {"nr_inodes", "1"}}, flags));
-    return sys::attach_mount(empty.get(), target->get());
+    MOORED_TRY(auto mount, empty ? sys::clone_mount(empty.get(), "", false) : make_empty_mount());
+    MOORED_CHECK(sys::attach_mount(mount.get(), target->get()));
+    if (!empty) empty = std::move(mount);
+    return {};
   }
-  return sys::attach_mount(null_device, target->get());
+  MOORED_TRY(const auto null_device, clone_null_device());
+  return sys::attach_mount(null_device.get(), target->get());
 }
 
 Status protect_path(int root, const Step& step) {

@@ -24,9 +24,10 @@ Status mount_own_volume(int root, const Step& step);
 Status make_devices(int root, const Step& step);
 // The terminal's slave on /dev/console.
 Status mount_console(int root, int terminal);
-// Hides a path of /proc or /sys; a missing one is success. null_device: a detached
-// mount of the host's, verified, for files.
-Status mask_path(int root, const Step& step, int null_device);
+// Hides a path of /proc or /sys; a missing one is success. Files become the host's null device, so
+// that the host's root must still be there; empty: what the first directory was hidden behind, and
+// all others are.
+Status mask_path(int root, const Step& step, UniqueFd& empty);
 // Makes a path and everything mounted below it unwritable; a missing one is success.
 Status protect_path(int root, const Step& step);
 

@@ -1,8 +1,5 @@
 // The shim's half of the steps: opens on the host what the child will attach.
 #include <fcntl.h>
-#include <linux/magic.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
 
 #include <cerrno>
 
@@ -47,19 +44,6 @@ Status pin_bind(const Step& step, Pinned& pins) {
   return {};
 }
 
-// Our own null device, looked at through the very descriptor that is used as the source.
-Status pin_null(Pinned& pins) {
-  MOORED_TRY(auto device, open_path("/dev/null", O_NOFOLLOW));
-  struct stat status {};
-  if (::fstat(device.get(), &status) != 0 || !S_ISCHR(status.st_mode) ||
-      status.st_rdev != makedev(1, 3)) {
-    return fail(Code::denied, "/dev/null of this machine is not the null device");
-  }
-  MOORED_TRY(auto mount, sys::clone_mount(device.get(), "", false));
-  pins.descriptors.push_back(std::move(mount));
-  return {};
-}
-
 // Read here, loaded in the child: the file is out of its reach.
 Status pin_program(const Step& step, Pinned& pins) {
   MOORED_TRY(pins.program, read_file(step.source, kMaxProgramBytes));
@@ -71,8 +55,6 @@ Status pin(const Step& step, Pinned& pins) {
   switch (step.type) {
     case StepType::bind:
       return pin_bind(step, pins);
-    case StepType::mask:
-      return pin_null(pins);
     case StepType::seccomp:
     case StepType::seccomp_early:
       return pin_program(step, pins);

@@ -219,10 +219,12 @@ Result<UniqueFd> make_beneath(int root, const std::string& path, unsigned mode) 
   return at;
 }
 
+namespace {
+
 // The path is walked once more from the root for each part, by the kernel, because a link in the
 // middle may lead elsewhere inside the root; what is made is made next to what was just opened.
-Result<UniqueFd> make_in_root(int root, const std::string& path, bool file, unsigned mode) {
-  MOORED_TRY(const auto parts, split_inside(path));
+Result<UniqueFd> walk_in_root(int root, const std::vector<std::string>& parts, bool file,
+                              unsigned mode) {
   std::string done = "/";
   MOORED_TRY(auto at, open_in_root(root, done, O_PATH | O_DIRECTORY));
   for (std::size_t i = 0; i < parts.size(); ++i) {
@@ -247,6 +249,18 @@ Result<UniqueFd> make_in_root(int root, const std::string& path, bool file, unsi
     at = *std::move(next);
     done += '/';
   }
+  return at;
+}
+
+}  // namespace
+
+// Mostly it is there, and one walk of the kernel's is enough.
+Result<UniqueFd> make_in_root(int root, const std::string& path, bool file, unsigned mode) {
+  MOORED_TRY(const auto parts, split_inside(path));
+  auto found = open_in_root(root, path, O_PATH);
+  if (!found) found = walk_in_root(root, parts, file, mode);
+  if (!found) return found;
+  UniqueFd at = *std::move(found);
   struct stat status {};
   if (::fstat(at.get(), &status) != 0) return failed("look at " + path);
   if (S_ISDIR(status.st_mode) == file) {

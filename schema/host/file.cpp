@@ -127,6 +127,7 @@ class TreeRemover {
     const std::string path = parent + "/" + name;
     if (::unlinkat(directory, name.c_str(), 0) == 0 || errno == ENOENT) return {};
     if (errno != EISDIR && errno != EPERM) return failed("remove", path);
+    if (::unlinkat(directory, name.c_str(), AT_REMOVEDIR) == 0 || errno == ENOENT) return {};
     const UniqueFd child(
         ::openat(directory, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (!child) return failed("open", path);

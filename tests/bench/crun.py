@@ -1,6 +1,8 @@
 """One program in one sandbox: ours beside crun's, from nothing to reaped and removed."""
 import json
 import os
+import pathlib
+import shutil
 
 import harness
 from harness import run
@@ -47,6 +49,8 @@ def sandboxes(directory, root, programs, count):
     theirs = Group(f"moored-bench-crun-{os.getpid()}").create()
     scratch = directory / "sandbox"
     scratch.mkdir()
+    transient = pathlib.Path(f"/run/moored-bench-{os.getpid()}")
+    transient.mkdir()
     cgroup = f"/moored-bench-pods-{os.getpid()}"
     here = bundle(directory / "bundle", root)
     pods = Group(cgroup.lstrip("/"))
@@ -55,7 +59,7 @@ def sandboxes(directory, root, programs, count):
         for turn in range(count // 10):
             clock = Stopwatch(ours, pods)
             lines = run(*ours.inside(programs / "bench-sandbox", programs / "moored-shim", root,
-                                     scratch, cgroup, 10)).stdout.split()
+                                     transient, scratch, cgroup, 10)).stdout.split()
             walls += [float(line) for line in lines]
             cpus.append(clock.read()[1] * 1000 / 11)
             clock = Stopwatch(theirs)
@@ -64,6 +68,7 @@ def sandboxes(directory, root, programs, count):
             peer_walls += [float(line) for line in lines]
             peer_cpus.append(clock.read()[1] * 1000 / 10)
     finally:
+        shutil.rmtree(transient, ignore_errors=True)
         for group in (ours, theirs):
             harness.eventually(f"{group.directory} to be empty", lambda g=group: removed(g), 10)
     return [Row("/bin/true in a sandbox to reaped: wall", "ms", walls, "crun run", peer_walls, 0.6,

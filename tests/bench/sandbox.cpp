@@ -1,9 +1,10 @@
-// Bench: /bin/true in a sandbox of our own, from nothing to reaped and removed.
+// Bench: /bin/true in a sandbox of our own, from nothing to reaped; then everything is removed.
 //
-//   bench-sandbox SHIM ROOT SCRATCH CGROUP COUNT
+//   bench-sandbox SHIM ROOT RUN SCRATCH CGROUP COUNT
 //
-// ROOT is an unpacked image, SCRATCH an empty directory, CGROUP a cgroup root that nobody uses
-// (/moored-bench-1). Prints wall milliseconds of each run, one a line; the first one is not told.
+// ROOT is an unpacked image, RUN an empty directory below /run and SCRATCH one on a disk, CGROUP a
+// cgroup root that nobody uses (/moored-bench-1). Prints wall milliseconds to the reaped process of
+// each run, one a line; the first one is not told.
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
@@ -45,42 +46,49 @@ ContainerSpec true_container(const std::string& root, const std::string& scratch
   return spec;
 }
 
-Status run_once(Sandbox& sandbox, const std::string& root, const std::string& scratch,
-                const std::string& uid) {
-  const std::string pin = scratch + "/net-" + uid;
+struct Places {
+  std::string root, run, scratch;
+};
+
+// Wall time until the end of the program is known.
+Result<Clock::duration> run_once(Sandbox& sandbox, const Places& places, const std::string& uid) {
+  const auto began = Clock::now();
+  const std::string pin = places.run + "/net-" + uid;
   MOORED_CHECK(net::make_namespace(pin, [] { return Status(); }));
   PodSandboxSpec pod;
   pod.uid = uid;
   pod.namespace_name = "default";
   pod.name = pod.hostname = "bench";
   pod.qos_class = "BestEffort";
-  pod.log_directory = scratch + "/log";
+  pod.log_directory = places.scratch + "/log";
   MOORED_CHECK(sandbox.create_pod(pod, pin));
-  MOORED_CHECK(sandbox.create_container(uid, true_container(root, scratch)));
+  MOORED_CHECK(sandbox.create_container(uid, true_container(places.root, places.scratch)));
   MOORED_TRY(const auto started, sandbox.start_container(uid, "main", 0));
   static_cast<void>(started);
   MOORED_CHECK(wait_exit(sandbox, uid));
+  const auto took = Clock::now() - began;
   MOORED_CHECK(sandbox.remove_container(uid, "main", 0));
   MOORED_CHECK(sandbox.remove_pod(uid));
-  return net::remove_pin(pin);
+  MOORED_CHECK(net::remove_pin(pin));
+  return took;
 }
 
 Status run_all(char** words, int count) {
-  const std::string scratch = words[3];
+  const Places places{words[2], words[3], words[4]};
   container::ShimSandboxOptions options;
   options.shim_path = words[1];
-  options.run_dir = scratch + "/run";
-  options.state_dir = scratch + "/state";
-  options.cgroup_root = words[4];
+  options.run_dir = places.run + "/moored";
+  options.state_dir = places.scratch + "/state";
+  options.cgroup_root = words[5];
   options.instance = "bench0";
   MOORED_TRY(auto sandbox, container::ShimSandbox::create(options));
   Status result;
   for (int i = 0; result && i <= count; ++i) {
     const std::string uid = "00000000-0000-0000-0000-" + std::to_string(100'000'000'000 + i);
-    const auto began = Clock::now();
-    result = run_once(*sandbox, words[2], scratch, uid);
-    const std::chrono::duration<double, std::milli> took = Clock::now() - began;
-    if (result && i > 0) std::cout << took.count() << "\n";
+    const auto took = run_once(*sandbox, places, uid);
+    if (!took) result = Unexpected(took.error());
+    using Milliseconds = std::chrono::duration<double, std::milli>;
+    if (took && i > 0) std::cout << Milliseconds(*took).count() << "\n";
   }
   const auto released = sandbox->release();
   sandbox.reset();
@@ -92,11 +100,11 @@ Status run_all(char** words, int count) {
 }  // namespace moored
 
 int main(int argc, char** argv) {
-  if (argc != 6) {
-    std::cerr << "usage: bench-sandbox SHIM ROOT SCRATCH CGROUP COUNT\n";
+  if (argc != 7) {
+    std::cerr << "usage: bench-sandbox SHIM ROOT RUN SCRATCH CGROUP COUNT\n";
     return 2;
   }
-  const auto done = moored::run_all(argv, std::atoi(argv[5]));
+  const auto done = moored::run_all(argv, std::atoi(argv[6]));
   if (!done) std::cerr << done.error().text() << "\n";
   return done ? 0 : 1;
 }

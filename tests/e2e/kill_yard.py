@@ -91,11 +91,14 @@ class Tracer:
             with contextlib.suppress(ProcessLookupError):
                 self.process.send_signal(signal.SIGTERM)
             try:
-                text, _ = self.process.communicate(timeout=2)
-                return json.loads(text.strip().splitlines()[-1])
+                self.process.wait(timeout=2)
+                break
             except subprocess.TimeoutExpired:
                 if left == 0:
                     raise
+        # Not communicate(): a tracer that ended at once said both lines before the first was read.
+        with self.process.stdout as said:
+            return json.loads(said.read().strip().splitlines()[-1])
 
 
 class Yard:
