@@ -6,10 +6,6 @@
 
 namespace moored::container {
 
-// The descriptor on which moored-probe finds the pod's network namespace, unless the network is the
-// node's.
-inline constexpr int kProbeNetwork = 4;
-
 shim::Record write_probe(const ProbeRequest& request);
 // Unknown outcomes, and those that are no words of ours, read as unknown.
 ProbeResult read_probe(const shim::Record& answer);

@@ -8,6 +8,7 @@
 #include <chrono>
 
 #include "runtime/container/probe_words.hpp"
+#include "runtime/probe/tls_probe.hpp"
 #include "schema/host/worker_process.hpp"
 
 namespace moored::container {
@@ -35,7 +36,7 @@ Result<ProbeResult> TlsProber::run(const ProbeRequest& request,
   if (!net_namespace.empty()) {
     network = UniqueFd(::open(net_namespace.c_str(), O_RDONLY | O_CLOEXEC));
     if (!network) return Unexpected(system_error("open the pod's network", errno));
-    order.descriptors = {{network.get(), kProbeNetwork}};
+    order.descriptors = {{network.get(), probe::kNetworkDescriptor}};
   }
   MOORED_TRY(const auto worker, WorkerProcess::start(order, stop_.get()));
   MOORED_CHECK(worker.channel().send(write_probe(request).text(), kSlack));

@@ -9,8 +9,8 @@
 
 namespace moored::image {
 
-// The descriptors on which moored-unpack finds the archive, the target directory and, from the third
-// on, the directories of the layers below.
+// The descriptors on which moored-unpack finds the archive, the target directory and, from the
+// third on, the directories of the layers below.
 inline constexpr int kUnpackSource = 3;
 inline constexpr int kUnpackTarget = 4;
 inline constexpr int kUnpackFirstLower = 5;

@@ -12,7 +12,6 @@
 #include <string>
 #include <vector>
 
-#include "runtime/container/probe_words.hpp"
 #include "runtime/probe/cell.hpp"
 #include "runtime/probe/tls_probe.hpp"
 #include "runtime/sys/process.hpp"
@@ -24,8 +23,8 @@ namespace {
 // The network is entered while there are rights; nothing of the pod is read before they are gone.
 moored::Status serve(const moored::WorkerUser& user) {
   const moored::FrameChannel channel(moored::UniqueFd(moored::kWorkerSocket), -1);
-  if (::fcntl(moored::container::kProbeNetwork, F_GETFD) >= 0) {
-    const moored::UniqueFd network(moored::container::kProbeNetwork);
+  if (::fcntl(moored::probe::kNetworkDescriptor, F_GETFD) >= 0) {
+    const moored::UniqueFd network(moored::probe::kNetworkDescriptor);
     MOORED_CHECK(moored::sys::join_namespaces(network.get(), CLONE_NEWNET));
   }
   std::signal(SIGPIPE, SIG_IGN);

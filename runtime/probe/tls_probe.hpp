@@ -7,6 +7,10 @@
 
 namespace moored::probe {
 
+// The descriptor on which moored-probe finds the pod's network namespace, unless the network is the
+// node's.
+inline constexpr int kNetworkDescriptor = 4;
+
 // request: host (an address, or localhost), port, path, headers and timeoutMillis, as the shim's
 // http probes have them; the network is that of this process. The certificate is not verified, as
 // the kubelet does not: a probe asks whether the pod answers, not who it is. Redirects to the same

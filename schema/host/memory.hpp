@@ -7,8 +7,7 @@ namespace moored {
 // Before the first thread is made.
 void limit_heaps(int count);
 
-// Gives free heap pages back to the kernel. Takes about a millisecond; for a process that has become
-// quiet.
+// Gives free heap pages back to the kernel, in about a millisecond; for a process that is quiet.
 void return_free_heap();
 
 }  // namespace moored
