@@ -116,7 +116,7 @@ void apply(Decision& d) {
   status.last_attempted_revision = d.tree.revision;
   status.last_applied_revision = d.tree.revision;
   status.observed_generation = d.unit.metadata.generation;
-  status.inventory = d.commit.inventory;
+  if (status.inventory != *d.commit.inventory) status.inventory = *d.commit.inventory;
   drop_condition(status.conditions, "Stalled");
   warn(d);
   if (fresh) {
@@ -125,7 +125,8 @@ void apply(Decision& d) {
     d.set("Reconciling", "True", "Progressing", message);
   }
   if (status == d.object.as<Kustomization>().status) return;
-  d.plan.status(make_object(d.unit, d.object.provenance()), "applied " + d.tree.revision);
+  d.plan.status(make_object(std::move(d.unit), d.object.provenance()),
+                "applied " + d.tree.revision);
   if (!fresh) return;
   d.step("rendered", d.tree.rendered_at);
   d.step("validated", d.tree.validated_at);

@@ -30,8 +30,8 @@ class Comparison {
     plan_.unit = tree.unit.namespace_name + '/' + tree.unit.name;
     plan_.revision = tree.revision;
     plan_.diagnostics = tree.diagnostics;
-    if (const auto unit = view.find(tree.unit)) unit_ = unit->as<Kustomization>();
-    if (unit_.status.inventory) plan_.inventory_before = unit_.status.inventory->entries.size();
+    if (const auto unit = view.find(tree.unit)) unit_object_ = *unit;
+    if (unit().status.inventory) plan_.inventory_before = unit().status.inventory->entries.size();
   }
 
   CommitPlan run(const PruneBudget& budget, bool confirmed) {
@@ -43,6 +43,11 @@ class Comparison {
   }
 
  private:
+  // The recorded unit, or an empty one.
+  const Kustomization& unit() const {
+    static const Kustomization kNone;
+    return unit_object_ ? unit_object_.as<Kustomization>() : kNone;
+  }
   void collect_desired();
   void compare(const Object& declared);
   void compare_recorded(const Object& declared, const Object& recorded);
@@ -59,9 +64,9 @@ class Comparison {
   const StateView& view_;
   RecordedObjects recorded_;
   ComparisonMemo* memo_;
-  Kustomization unit_;
+  Object unit_object_;
   CommitPlan plan_;
-  std::unordered_set<ObjectKey, KeyHash> desired_;
+  std::shared_ptr<const DeclaredNames> desired_;
   std::set<std::string> sound_namespaces_;        // that may hold objects of this commit
   std::map<std::string, ObjectKey> cluster_ips_;  // that this commit asks for
 };
@@ -87,20 +92,31 @@ Object Comparison::with_origin(const Object& declared) const {
 
 // The inventory is what the commit declares, whether or not it changes. In the order of ids.
 void Comparison::collect_desired() {
-  auto& entries = plan_.inventory.entries;
-  desired_.reserve(tree_.objects.size());
-  entries.reserve(tree_.objects.size());
-  for (const Object& object : tree_.objects) {
-    const auto [key, fresh] = desired_.insert(object.key());
-    if (fresh) {
-      entries.push_back(make_inventory_entry(*key));
-      continue;
+  if (memo_ != nullptr) desired_ = memo_->find_names(plan_.unit, tree_.objects);
+  if (!desired_) {
+    auto names = std::make_shared<DeclaredNames>();
+    auto inventory = std::make_shared<Inventory>();
+    auto& entries = inventory->entries;
+    names->keys.reserve(tree_.objects.size());
+    entries.reserve(tree_.objects.size());
+    for (const Object& object : tree_.objects) {
+      const auto [key, fresh] = names->keys.insert(object.key());
+      if (fresh) {
+        entries.push_back(make_inventory_entry(*key));
+        continue;
+      }
+      refuse(object, {Code::invalid, key->text() + " is declared twice", "DuplicateObject", {},
+                      "keep one of the two"});
     }
-    refuse(object, {Code::invalid, key->text() + " is declared twice", "DuplicateObject", {},
-                    "keep one of the two"});
+    std::sort(entries.begin(), entries.end(),
+              [](const auto& a, const auto& b) { return a.id < b.id; });
+    names->inventory = std::move(inventory);
+    desired_ = std::move(names);
+    if (memo_ != nullptr && plan_.diagnostics.ok()) {
+      memo_->note_names(plan_.unit, tree_.objects, desired_);
+    }
   }
-  std::sort(entries.begin(), entries.end(),
-            [](const auto& a, const auto& b) { return a.id < b.id; });
+  plan_.inventory = desired_->inventory;
 }
 
 // The namespace must be declared here, or recorded and not on its way out.
@@ -115,8 +131,8 @@ bool Comparison::check_namespace(const Object& declared) {
                       "NamespaceTerminating", {}, "wait until it is gone"});
     return false;
   }
-  const bool goes = recorded && unit_.spec.prune && holds(unit_, key);
-  if (desired_.count(key) > 0 || is_protected_namespace(name) || (recorded && !goes)) {
+  const bool goes = recorded && unit().spec.prune && holds(unit(), key);
+  if (desired_->keys.count(key) > 0 || is_protected_namespace(name) || (recorded && !goes)) {
     sound_namespaces_.insert(name);
     return true;
   }
@@ -148,7 +164,13 @@ bool Comparison::check_cluster_ip(const Object& declared) {
 
 // A place that cannot hold the object is told before what would change there.
 void Comparison::compare(const Object& declared) {
-  if (!check_namespace(declared) || !check_cluster_ip(declared)) return;
+  if (!check_namespace(declared)) return;
+  if (memo_ != nullptr &&
+      memo_->is_satisfied(declared, plan_.unit, view_.resource_version())) {
+    ++plan_.unchanged;
+    return;
+  }
+  if (!check_cluster_ip(declared)) return;
   const Object* recorded = recorded_.find(declared);
   if (recorded != nullptr) return compare_recorded(declared, *recorded);
   Object created = with_origin(declared);
@@ -219,7 +241,9 @@ void Comparison::compare_recorded(const Object& declared, const Object& recorded
   const bool ours = recorded.provenance().unit == plan_.unit;
   const bool known = memo_ != nullptr && memo_->is_unchanged(declared, recorded);
   if (ours && (known || asks_for_nothing(declared, recorded))) {
-    if (memo_ != nullptr && !known) memo_->note_unchanged(declared, recorded);
+    if (memo_ != nullptr) {
+      memo_->note_unchanged(declared, recorded, view_.resource_version());
+    }
     ++plan_.unchanged;
     return;
   }
@@ -250,20 +274,20 @@ void Comparison::compare_recorded(const Object& declared, const Object& recorded
 // What the inventory holds beyond the commit. Both lists are in the order of ids.
 std::vector<ObjectKey> Comparison::list_undeclared() const {
   std::vector<ObjectKey> keys;
-  auto declared = plan_.inventory.entries.begin();
-  const auto end = plan_.inventory.entries.end();
-  for (const InventoryEntry& entry : unit_.status.inventory->entries) {
+  auto declared = plan_.inventory->entries.begin();
+  const auto end = plan_.inventory->entries.end();
+  for (const InventoryEntry& entry : unit().status.inventory->entries) {
     while (declared != end && declared->id < entry.id) ++declared;
     if (declared != end && declared->id == entry.id) continue;
     const auto key = find_inventory_key(entry);
-    if (key && desired_.count(*key) == 0) keys.push_back(*key);
+    if (key && desired_->keys.count(*key) == 0) keys.push_back(*key);
   }
   return keys;
 }
 
 // Only what this unit put there, and only while it still holds it.
 void Comparison::plan_deletions() {
-  if (!unit_.spec.prune || !unit_.status.inventory) return;
+  if (!unit().spec.prune || !unit().status.inventory) return;
   std::vector<Object> gone;
   for (const ObjectKey& key : list_undeclared()) {
     auto recorded = view_.find(key);

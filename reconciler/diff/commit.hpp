@@ -2,6 +2,7 @@
 // daemon records the answer, `moorctl plan` prints it.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -41,7 +42,7 @@ struct CommitPlan {
   bool held = false;                // the deletions need a confirmation; nothing is applied
   std::size_t deletions = 0;        // objects that would go, with those that go along
   std::size_t inventory_before = 0;
-  Inventory inventory;              // what the unit holds afterwards
+  std::shared_ptr<const Inventory> inventory;  // what the unit holds afterwards; null: refused
 };
 
 // Compares a completely loaded tree with the recorded state. confirmed: an operator allowed the

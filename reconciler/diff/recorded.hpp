@@ -1,9 +1,12 @@
 // Recorded objects by key, for whoever asks for many of them.
 #pragma once
 
+#include <deque>
 #include <map>
+#include <string>
 #include <string_view>
 #include <unordered_map>
+#include <vector>
 
 #include "schema/ports/state_view.hpp"
 
@@ -16,8 +19,9 @@ struct KeyHash {
   }
 };
 
-// Answers as StateView::find, from lists that are taken once for each kind and namespace: one walk
-// over neighbours instead of a search for each. One thread; the view outlives it.
+// Answers as StateView::find. A few of a kind and namespace are searched for; whoever wants more gets
+// them from a list that is taken once: one walk over neighbours instead of a search for each. One
+// thread; the view outlives it.
 class RecordedObjects {
  public:
   explicit RecordedObjects(const StateView& view) : view_(view) {}
@@ -31,13 +35,16 @@ class RecordedObjects {
 
  private:
   struct Group {
+    std::deque<Object> searched;
     std::vector<Object> objects;
     std::unordered_map<std::string_view, const Object*> by_name;
+    bool listed = false;
   };
+  void list(const Kind& kind, const std::string& space, Group& group) const;
 
   const StateView& view_;
   std::map<std::pair<const Kind*, std::string>, Group> groups_;
-  const Group* last_ = nullptr;
+  Group* last_ = nullptr;
   const Kind* last_kind_ = nullptr;
   std::string last_namespace_;
 };

@@ -37,7 +37,9 @@ Loop::Loop(Store& store, Inbox& inbox, std::vector<std::unique_ptr<Controller>> 
       random_(random),
       options_(std::move(options)) {
   options_.reduce.memo = &memo_;
-  events_ = store_.view()->list(kind_of<Event>()).size();
+  const auto view = store_.view();
+  events_ = view->list(kind_of<Event>()).size();
+  memo_.follow({}, view->resource_version());
   load_receipts();
 }
 
@@ -65,6 +67,9 @@ void Loop::take_facts(Now now) {
   if (facts.empty()) return;
   Store::Batch batch = store_.begin(now);
   for (const PostedFact& posted : facts) {
+    if (std::holds_alternative<TreeLoaded>(posted.fact)) {
+      memo_.look_ahead(batch.changes(), batch.view().resource_version());
+    }
     Plan plan = reduce_(posted.fact, context(batch.view(), now), options_.reduce);
     stamp_decision(plan, now);
     add_commit_step(posted.fact, plan);
@@ -124,6 +129,7 @@ void Loop::take_keys(Now now) {
 
 // Both versions of a changed object wake: its old owner has lost something, its new one gained it.
 void Loop::wake_owners(const RecordResult& recorded) {
+  memo_.follow(recorded.changes, recorded.resource_version);
   if (recorded.changes.empty()) return;
   changed_ = true;
   const auto view = store_.view();

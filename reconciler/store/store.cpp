@@ -263,6 +263,12 @@ const StateView& Store::Batch::view() const {
   return pending_->stage.state();
 }
 
+std::vector<Change> Store::Batch::changes() const {
+  std::vector<Change> changes;
+  for (const StagedRevision& row : pending_->stage.revisions()) changes.push_back(row.change);
+  return changes;
+}
+
 // The database first, the memory second: nobody may see a version that a crash could take back. A
 // full or busy disk leaves the file sound, so those two errors need no reopening.
 Result<RecordResult> Store::Batch::commit() {
@@ -292,8 +298,7 @@ Result<RecordResult> Store::Batch::commit() {
     state.open_drift.with([&](auto& now) { now = state.ledger.open_drift; });
   }
   state.drop_anchor(result.resource_version);
-  for (const StagedRevision& row : stage.revisions())
-    result.changes.push_back(row.change);
+  result.changes = changes();
   // Before the listeners hear of it: they ask at once.
   state.recent.with([&](RecentChanges& changes) {
     for (const StagedRevision& row : stage.revisions()) changes.add(row.change, row.json.size());

@@ -102,8 +102,9 @@ class Store::Batch {
   // Takes a plan on top of those before it. A refused plan leaves the batch as it was.
   // Errors: invalid, conflict (a write aimed at an object that was replaced), internal.
   Status add(const Plan& plan, const Cause& cause);
-  // The state with everything added so far.
+  // The state with everything added so far, and what that changes, in the order of versions.
   const StateView& view() const;
+  std::vector<Change> changes() const;
   // Writes, publishes the new state, wakes the listeners. Once.
   // Errors: exhausted (StoreFull), unavailable (StoreBusy, StoreIo), corrupt. Then nothing was
   // published, and after a failed disk the file is opened anew before the next commit.

@@ -99,14 +99,21 @@ class Object {
  public:
   Object() = default;
   Object(const Kind& kind, std::shared_ptr<const void> body, Provenance provenance = {})
-      : kind_(&kind), body_(std::move(body)), provenance_(std::move(provenance)) {}
+      : kind_(&kind), body_(std::move(body)) {
+    if (provenance != Provenance()) {
+      provenance_ = std::make_shared<const Provenance>(std::move(provenance));
+    }
+  }
 
   explicit operator bool() const { return kind_ != nullptr; }
   const Kind& kind() const { return *kind_; }
   const void* body() const { return body_.get(); }
   const ObjectMeta& meta() const { return kind_->meta(const_cast<void*>(body_.get())); }
   ObjectKey key() const { return {kind_, meta().namespace_name, meta().name}; }
-  const Provenance& provenance() const { return provenance_; }
+  const Provenance& provenance() const {
+    static const Provenance kNone;
+    return provenance_ ? *provenance_ : kNone;
+  }
   Object with_provenance(Provenance p) const { return Object(*kind_, body_, std::move(p)); }
 
   // The typed value. The kind must be T's.
@@ -121,7 +128,7 @@ class Object {
  private:
   const Kind* kind_ = nullptr;
   std::shared_ptr<const void> body_;
-  Provenance provenance_;
+  std::shared_ptr<const Provenance> provenance_;  // null: moored made it
 };
 
 template <class T>

@@ -113,8 +113,7 @@ class Node:
 
     def tell(self):
         """Says to the daemon that something was pushed; does not wait."""
-        harness.run(*self.group.inside(*self.world.inside(
-            harness.BIN / "moorctl", "--run-dir", self.daemon.run_dir, "sync")))
+        harness.run(harness.BIN / "moorctl", "--run-dir", self.daemon.run_dir, "sync")
 
     def workers(self):
         """Pids of the daemon and of its workers, without shims and pods."""

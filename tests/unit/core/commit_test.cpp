@@ -69,7 +69,7 @@ TEST_CASE("A first commit creates everything, with its place") {
   CHECK(from.revision == test::revision_of(kSha2));
   CHECK(from.file == "app.yaml");
   CHECK(from.line > 1);
-  CHECK(commit.inventory.entries.size() == 2);
+  CHECK(commit.inventory->entries.size() == 2);
 }
 
 TEST_CASE("The same tree again changes nothing, wherever its files lie") {
@@ -171,7 +171,7 @@ TEST_CASE("Without prune nothing is deleted") {
   world.store.apply({Write::Type::put, object.key(), object, ""});
   const CommitPlan commit = plan(world, map_yaml("a"));
   CHECK(commit.changes.empty());
-  CHECK(commit.inventory.entries.size() == 1);
+  CHECK(commit.inventory->entries.size() == 1);
 }
 
 struct BudgetRow {
