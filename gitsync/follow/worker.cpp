@@ -139,7 +139,7 @@ Status WorkerService::answer(const LoadTreeRequest& request) {
   const bool large = reply.blobs_read >= kLargeLoad || !std::exchange(loaded_, true);
   MOORED_CHECK(channel_.send(encode_reply(reply)));
   // After the answer, for which somebody waits.
-  if (large) return_free_heap();
+  if (large) return_idle_memory();
   return {};
 }
 
@@ -167,13 +167,20 @@ Status WorkerService::send_files(const LoadedSet& set, bool fresh, Unit& unit) {
   KeptReply run;
   std::size_t at = 0;  // in what was sent
   const auto finish_run = [&]() -> Status {
-    const KeptReply done = std::exchange(run, {});
-    return done.kept > 0 ? channel_.send(encode_reply(done)) : Status();
+    if (run.kept == 0) return {};
+    return channel_.send(encode_reply(std::exchange(run, {})));
   };
   for (const auto& file : set.files) {
     if (at < unit.sent.size() && is_same(unit.sent[at], file)) {
       ++at;
       ++run.kept;
+      continue;
+    }
+    if (at < unit.sent.size() && unit.sent[at]->path == file->path) {  // another content
+      MOORED_CHECK(finish_run());
+      MOORED_CHECK(send_file(*file));
+      ++at;
+      ++run.skipped;
       continue;
     }
     if (places.empty()) {
@@ -186,7 +193,7 @@ Status WorkerService::send_files(const LoadedSet& set, bool fresh, Unit& unit) {
     if (!ahead || !is_same(unit.sent[place->second], file)) {
       MOORED_CHECK(send_file(*file));
     } else {
-      run = {place->second - at, 1};
+      run = {run.skipped + place->second - at, 1};
       at = place->second + 1;
     }
   }

@@ -73,6 +73,10 @@ Error refused_link(std::string message) {
 }  // namespace
 
 std::string show_text(std::string_view text, std::size_t limit) {
+  const auto plain = [](char c) { return c >= ' ' && c <= '~'; };
+  if (text.size() <= limit && std::all_of(text.begin(), text.end(), plain)) {
+    return std::string(text);
+  }
   std::string out;
   while (!text.empty()) {
     if (out.size() >= limit) return out + "…";

@@ -38,11 +38,10 @@ ObjectId ObjectId::from_raw(std::string_view raw) {
 
 std::string ObjectId::hex() const {
   constexpr std::string_view kDigits = "0123456789abcdef";
-  std::string text;
-  text.reserve(kBytes * 2);
-  for (const std::uint8_t byte : bytes) {
-    text += kDigits[byte >> 4U];
-    text += kDigits[byte & 15U];
+  std::string text(kBytes * 2, '0');
+  for (std::size_t i = 0; i < kBytes; ++i) {
+    text[2 * i] = kDigits[bytes[i] >> 4U];
+    text[2 * i + 1] = kDigits[bytes[i] & 15U];
   }
   return text;
 }

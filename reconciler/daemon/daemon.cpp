@@ -118,7 +118,7 @@ void Daemon::State::return_memory_when_quiet() {
   if (moved) {
     memory_returned = false;
   } else if (!std::exchange(memory_returned, true)) {
-    return_free_heap();
+    return_idle_memory();
   }
 }
 

@@ -7,7 +7,8 @@ namespace moored {
 // Before the first thread is made.
 void limit_heaps(int count);
 
-// Gives free heap pages back to the kernel, in about a millisecond; for a process that is quiet.
-void return_free_heap();
+// Gives back free heap pages, and the pages of programs and libraries, which come again from the
+// page cache as they are needed. Takes about a millisecond; for a process that has become quiet.
+void return_idle_memory();
 
 }  // namespace moored

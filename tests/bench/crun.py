@@ -1,12 +1,10 @@
 """One program in one sandbox: ours beside crun's, from nothing to reaped and removed."""
 import json
 import os
-import pathlib
-import shutil
 
 import harness
 from harness import run
-from measure import Group, Row, Stopwatch
+from measure import Group, Row, Stopwatch, Transient
 
 
 def bundle(directory, root):
@@ -47,10 +45,11 @@ def sandboxes(directory, root, programs, count):
     """Each side ten times in a row, in turn, by one process of its own that is not measured."""
     ours = Group(f"moored-bench-sandbox-{os.getpid()}").create()
     theirs = Group(f"moored-bench-crun-{os.getpid()}").create()
-    scratch = directory / "sandbox"
-    scratch.mkdir()
-    transient = pathlib.Path(f"/run/moored-bench-{os.getpid()}")
-    transient.mkdir()
+    # Neither side writes to a disk: crun has a read-only root, ours a writable one in memory.
+    transient = Transient()
+    places = [transient.path / name for name in ("run", "scratch")]
+    for place in places:
+        place.mkdir()
     cgroup = f"/moored-bench-pods-{os.getpid()}"
     here = bundle(directory / "bundle", root)
     pods = Group(cgroup.lstrip("/"))
@@ -59,7 +58,7 @@ def sandboxes(directory, root, programs, count):
         for turn in range(count // 10):
             clock = Stopwatch(ours, pods)
             lines = run(*ours.inside(programs / "bench-sandbox", programs / "moored-shim", root,
-                                     transient, scratch, cgroup, 10)).stdout.split()
+                                     *places, cgroup, 10)).stdout.split()
             walls += [float(line) for line in lines]
             cpus.append(clock.read()[1] * 1000 / 11)
             clock = Stopwatch(theirs)
@@ -68,7 +67,7 @@ def sandboxes(directory, root, programs, count):
             peer_walls += [float(line) for line in lines]
             peer_cpus.append(clock.read()[1] * 1000 / 10)
     finally:
-        shutil.rmtree(transient, ignore_errors=True)
+        transient.close()
         for group in (ours, theirs):
             harness.eventually(f"{group.directory} to be empty", lambda g=group: removed(g), 10)
     return [Row("/bin/true in a sandbox to reaped: wall", "ms", walls, "crun run", peer_walls, 0.6,

@@ -3,11 +3,15 @@
 Processor time is read from a control group, so that workers, shims and pods count too and a
 process that ended is not lost. Everything is repeated; median, minimum and maximum are kept.
 """
+import contextlib
 import dataclasses
 import os
 import pathlib
 import statistics
+import tempfile
 import time
+
+from harness import run
 
 V1 = pathlib.Path("/sys/fs/cgroup/cpuacct")
 V2 = pathlib.Path("/sys/fs/cgroup")
@@ -147,6 +151,19 @@ class Row:
         return (f"| {self.what} [{self.unit}] | {self.spread(self.ours)} | {self.peer_name} "
                 f"{self.spread(self.peer) if self.peer else ''} | {self.figure:.3g} | {bound} | {aim} "
                 f"| {self.verdict} |")
+
+
+class Transient:
+    """A directory in memory: what a reboot may lose lies there on Debian, ours and the peers'."""
+
+    def __init__(self):
+        self.path = pathlib.Path(tempfile.mkdtemp(prefix="moored-bench-", dir="/run"))
+        run("mount", "-t", "tmpfs", "-o", "mode=0700", "none", self.path)
+
+    def close(self):
+        run("umount", "-l", self.path, check=False)
+        with contextlib.suppress(FileNotFoundError):  # a daemon that goes down takes its own away
+            self.path.rmdir()
 
 
 HEAD = ("| what | moored: median (range) | peer: median (range) | figure | must | aim | reached |\n"

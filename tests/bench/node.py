@@ -7,7 +7,7 @@ import threading
 import time
 
 import harness
-from measure import Group
+from measure import Group, Transient
 
 CLONE_NEWNET = 0x40000000
 
@@ -68,6 +68,7 @@ class Node:
 
     def __init__(self, archive, image, *arguments):
         self.world = harness.World()
+        self.transient = Transient()
         try:
             self.repository = harness.Repository(self.world)
             # A tree without any object would be held, as it could be a mistake.
@@ -78,7 +79,9 @@ class Node:
             self.daemon = self.world.daemon("bench", "--git", self.repository.url, "--path", "app",
                                             *arguments)
             # Looks only when it is told, so that a look never falls into another measurement.
-            words = ["1h" if word == "1s" else word for word in self.daemon.arguments]
+            changed = {"1s": "1h", self.daemon.run_dir: self.transient.path}
+            self.daemon.run_dir = self.transient.path
+            words = [changed.get(word, word) for word in self.daemon.arguments]
             self.daemon.arguments = self.group.inside(*words)
             self.daemon.start()
             self.pods = Group(f"moored-{self.daemon.instance()}")
@@ -121,5 +124,6 @@ class Node:
 
     def close(self):
         self.world.close()
+        self.transient.close()
         if hasattr(self, "group"):
             self.group.remove()

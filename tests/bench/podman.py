@@ -27,7 +27,9 @@ class Podman:
                     f"mount --bind {self.group.directory} /sys/fs/cgroup/cpuacct; fi; "
                     "ip link set lo up; mkdir -p /run/netns /run/containers; "
                     "mount -t tmpfs none /run/netns; mount --make-shared /run/netns; "
-                    "mount -t tmpfs none /run/containers")
+                    "mount -t tmpfs none /run/containers; "
+                    f"for d in run tmp; do mkdir -p {directory}/$d; "
+                    f"mount -t tmpfs none {directory}/$d; done")
         self._write_configuration()
         self.call("load", "-i", archive)
 

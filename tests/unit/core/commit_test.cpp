@@ -565,6 +565,79 @@ TEST_CASE("What was compared before is answered alike, and only while both sides
         std::vector<std::string>{"update ConfigMap/default/a"});
 }
 
+TEST_CASE("What is recorded is looked up again only where something was recorded since") {
+  World world;
+  const std::string yaml = map_yaml("a") + map_yaml("b");
+  world.commit(yaml);
+  world.converge();
+  const TreeLoaded tree = world.tree(read_manifests(yaml), kSha2);
+  const std::string unit = "moored-system/default";
+  const std::int64_t version = world.store.resource_version();
+  ComparisonMemo memo;
+  memo.follow({}, version);
+  CHECK_FALSE(memo.is_satisfied(tree.objects[0], unit, version));
+  CHECK(plan_commit(tree, world.store, {}, false, &memo).unchanged == 2);
+  CHECK(memo.is_satisfied(tree.objects[0], unit, version));
+  CHECK(memo.is_satisfied(tree.objects[1], unit, version));
+  CHECK_FALSE(memo.is_satisfied(tree.objects[0], "moored-system/other", version));
+  CHECK_FALSE(memo.is_satisfied(tree.objects[0], unit, version + 1));
+
+  const auto before = world.store.find(tree.objects[0].key());
+  auto edited = before->as<ConfigMap>();
+  edited.data["key"] = "edited";
+  const Change change{Change::Type::modified, version + 1,
+                      make_object(edited, before->provenance()), before};
+  SECTION("a change that may come") {
+    memo.look_ahead({&change, 1}, version + 1);
+    CHECK_FALSE(memo.is_satisfied(tree.objects[0], unit, version + 1));
+    CHECK(memo.is_satisfied(tree.objects[1], unit, version + 1));
+    CHECK(memo.is_satisfied(tree.objects[0], unit, version));  // it did not come
+    // What is found there holds only if it is what was there before.
+    memo.note_unchanged(tree.objects[0], change.object, version + 1);
+    CHECK_FALSE(memo.is_satisfied(tree.objects[0], unit, version));
+    CHECK_FALSE(memo.is_satisfied(tree.objects[0], unit, version + 1));
+  }
+  SECTION("a change that came") {
+    memo.follow({&change, 1}, version + 1);
+    CHECK_FALSE(memo.is_satisfied(tree.objects[0], unit, version + 1));
+    CHECK(memo.is_satisfied(tree.objects[1], unit, version + 1));
+    world.store.apply({Write::Type::put, change.object.key(), change.object, ""});
+    REQUIRE(world.store.resource_version() == version + 1);
+    CHECK(verbs(plan_commit(tree, world.store, {}, false, &memo)) ==
+          std::vector<std::string>{"update ConfigMap/default/a"});
+  }
+  SECTION("a change that nobody told") {
+    memo.follow({}, version + 1);
+    CHECK_FALSE(memo.is_satisfied(tree.objects[0], unit, version + 1));
+    CHECK_FALSE(memo.is_satisfied(tree.objects[1], unit, version + 1));
+    CHECK(plan_commit(tree, world.store, {}, false, &memo).unchanged == 2);
+  }
+  SECTION("another value that means the same takes its place") {
+    const auto again = read_manifests(yaml);
+    memo.note_unchanged(again[0], *before, version);
+    CHECK(memo.is_satisfied(again[0], unit, version));
+    CHECK_FALSE(memo.is_satisfied(tree.objects[0], unit, version));
+    memo.follow({&change, 1}, version + 1);
+    CHECK_FALSE(memo.is_satisfied(again[0], unit, version + 1));
+  }
+}
+
+TEST_CASE("The names of a tree are taken from the last one only while they are the same") {
+  const auto objects = read_manifests(map_yaml("a") + map_yaml("b"));
+  const auto names = std::make_shared<const DeclaredNames>();
+  ComparisonMemo memo;
+  CHECK(memo.find_names("s/u", objects) == nullptr);
+  memo.note_names("s/u", objects, names);
+  CHECK(memo.find_names("s/u", objects) == names);
+  CHECK(memo.find_names("s/other", objects) == nullptr);
+  CHECK(memo.find_names("s/u", read_manifests(map_yaml("a", "2") + map_yaml("b"))) == names);
+  CHECK(memo.find_names("s/u", read_manifests(map_yaml("a"))) == nullptr);
+  CHECK(memo.find_names("s/u", read_manifests(map_yaml("b") + map_yaml("a"))) == nullptr);
+  CHECK(memo.find_names("s/u", read_manifests(map_yaml("a") + map_yaml("c"))) == nullptr);
+  memo.clear();
+  CHECK(memo.find_names("s/u", objects) == nullptr);
+}
+
 TEST_CASE("A manifest that asks for nothing new is found so without merging") {
   World world;
   const auto annotated = [](const std::string& annotations) {
