@@ -69,7 +69,8 @@ class ComparisonMemo {
   void forget(const void* recorded);
   // Whether a value of the followed state is in that of this version as well.
   bool lasts(const void* recorded, std::int64_t view_version) const {
-    return view_version == version_ || (view_version == ahead_ && ahead_changed_.count(recorded) == 0);
+    if (view_version == version_) return true;
+    return view_version == ahead_ && ahead_changed_.count(recorded) == 0;
   }
 
   std::unordered_map<const void*, Pair> pairs_;                  // by the declared value

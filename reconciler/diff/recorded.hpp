@@ -19,9 +19,9 @@ struct KeyHash {
   }
 };
 
-// Answers as StateView::find. A few of a kind and namespace are searched for; whoever wants more gets
-// them from a list that is taken once: one walk over neighbours instead of a search for each. One
-// thread; the view outlives it.
+// Answers as StateView::find. A few of a kind and namespace are searched for; whoever wants more
+// gets them from a list that is taken once: one walk over neighbours instead of a search for each.
+// One thread; the view outlives it.
 class RecordedObjects {
  public:
   explicit RecordedObjects(const StateView& view) : view_(view) {}

@@ -14,7 +14,6 @@ import os
 import pathlib
 import shutil
 import sys
-import tempfile
 import traceback
 
 parser = argparse.ArgumentParser(description=__doc__,
@@ -35,7 +34,7 @@ import crun  # noqa: E402
 import pods  # noqa: E402
 import texts  # noqa: E402
 from harness import run  # noqa: E402
-from measure import HEAD  # noqa: E402
+from measure import HEAD, Disk  # noqa: E402
 from node import Node  # noqa: E402
 from podman import Podman  # noqa: E402
 
@@ -114,7 +113,8 @@ broken = []
 
 
 def main():
-    directory = pathlib.Path(tempfile.mkdtemp(prefix="moored-bench-", dir="/var/tmp"))
+    disk = Disk()
+    directory = disk.path
     (directory / "podman").mkdir()
     rows = []
     print(HEAD, flush=True)
@@ -123,7 +123,7 @@ def main():
             print(row.text(), flush=True)
             rows.append(row)
     finally:
-        shutil.rmtree(directory, ignore_errors=True)
+        disk.close()
     if arguments.json:
         arguments.json.write_text(json.dumps([dataclasses.asdict(row) for row in rows], indent=1))
     missed = [row.what for row in rows if row.verdict == "MISSED"] + broken

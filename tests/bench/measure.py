@@ -166,5 +166,25 @@ class Transient:
             self.path.rmdir()
 
 
+class Disk:
+    """A file system of its own, ext4 as Debian makes it: neither what others have left on the
+    machine's nor how that was made is part of a figure. Temporary directories lie there."""
+
+    def __init__(self):
+        self.image = pathlib.Path(tempfile.mktemp(prefix="moored-bench-", suffix=".img",
+                                                  dir="/var/tmp"))
+        self.path = pathlib.Path(tempfile.mkdtemp(prefix="moored-bench-", dir="/var/tmp"))
+        run("truncate", "-s", "8G", self.image)
+        run("mkfs.ext4", "-q", "-E", "lazy_itable_init=0,lazy_journal_init=0", self.image)
+        run("mount", "-o", "loop", self.image, self.path)
+        tempfile.tempdir = str(self.path)
+
+    def close(self):
+        tempfile.tempdir = None
+        run("umount", "-l", self.path, check=False)
+        self.path.rmdir()
+        self.image.unlink()
+
+
 HEAD = ("| what | moored: median (range) | peer: median (range) | figure | must | aim | reached |\n"
         "|---|---|---|---|---|---|---|")

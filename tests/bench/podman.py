@@ -19,7 +19,17 @@ class Podman:
         self.group = Group(f"moored-bench-podman-{os.getpid()}").create()
         self.holder = subprocess.Popen(
             ["unshare", "-m", "-n", "--propagation", "private", "sleep", "infinity"],
-            stdin=subprocess.DEVNULL, start_new_session=True)
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            start_new_session=True)
+        try:
+            self._set_up(archive)
+        except BaseException:
+            self.holder.kill()
+            self.holder.wait()
+            raise
+
+    def _set_up(self, archive):
+        directory = self.directory
         self._wait_for_namespace()
         # crun refuses a version 2 hierarchy beside version 1; the names of networks are podman's.
         self.inside("sh", "-c", "umount /sys/fs/cgroup/unified 2>/dev/null; "
