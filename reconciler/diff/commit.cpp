@@ -19,9 +19,6 @@
 namespace moored {
 namespace {
 
-// A memo beyond twice what is declared holds mostly what is gone.
-constexpr std::size_t kMemoSlack = 1'000;
-
 // Builds one CommitPlan; every step adds changes or errors.
 class Comparison {
  public:
@@ -332,7 +329,7 @@ bool Comparison::exceeds(const PruneBudget& budget) const {
 
 CommitPlan plan_commit(const TreeLoaded& tree, const StateView& view, const PruneBudget& budget,
                        bool confirmed, ComparisonMemo* memo) {
-  if (memo != nullptr && memo->size() > 2 * tree.objects.size() + kMemoSlack) memo->clear();
+  if (memo != nullptr) memo->trim();
   if (tree.complete && tree.diagnostics.ok()) {
     return Comparison(tree, view, memo).run(budget, confirmed);
   }

@@ -1,6 +1,12 @@
 #include "reconciler/diff/memo.hpp"
 
 namespace moored {
+namespace {
+
+// Pairs that are kept whatever the trees hold.
+constexpr std::size_t kSlack = 1'000;
+
+}  // namespace
 
 bool ComparisonMemo::is_unchanged(const Object& declared, const Object& recorded) const {
   const auto found = pairs_.find(declared.body());
@@ -20,10 +26,12 @@ void ComparisonMemo::note_unchanged(const Object& declared, const Object& record
   place->second = declared.body();
 }
 
-void ComparisonMemo::clear() {
+void ComparisonMemo::trim() {
+  std::size_t declared = 0;
+  for (const auto& [unit, tree] : trees_) declared += tree.objects.size();
+  if (pairs_.size() <= 2 * declared + kSlack) return;
   pairs_.clear();
   by_recorded_.clear();
-  trees_.clear();
 }
 
 void ComparisonMemo::forget(const void* recorded) {
@@ -39,6 +47,10 @@ void ComparisonMemo::follow(std::span<const Change> changes, std::int64_t versio
     if (change.resource_version == reached + 1) reached = change.resource_version;
     forget(change.object.body());
     if (change.previous) forget(change.previous->body());
+    if (change.type == Change::Type::deleted && change.object.is<Kustomization>()) {
+      const ObjectMeta& unit = change.object.meta();
+      trees_.erase(unit.namespace_name + '/' + unit.name);
+    }
   }
   if (reached != version) ++epoch_;
   version_ = version;

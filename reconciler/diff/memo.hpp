@@ -34,8 +34,6 @@ class ComparisonMemo {
   // view_version: of the state in which the recorded value was found.
   void note_unchanged(const Object& declared, const Object& recorded, std::int64_t view_version);
   std::size_t size() const { return pairs_.size(); }
-  // What is kept is bounded by what one commit may declare.
-  void clear();
 
   // ---- the recorded state ----
   // What was recorded, in the order of versions, up to this version. A gap is noticed, and nothing
@@ -55,6 +53,9 @@ class ComparisonMemo {
                                                   const std::vector<Object>& objects) const;
   void note_names(const std::string& unit, const std::vector<Object>& objects,
                   std::shared_ptr<const DeclaredNames> names);
+
+  // Forgets all pairs when most of them are of what no unit's last tree declares.
+  void trim();
 
  private:
   struct Pair {

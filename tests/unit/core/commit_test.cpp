@@ -634,8 +634,30 @@ TEST_CASE("The names of a tree are taken from the last one only while they are t
   CHECK(memo.find_names("s/u", read_manifests(map_yaml("a"))) == nullptr);
   CHECK(memo.find_names("s/u", read_manifests(map_yaml("b") + map_yaml("a"))) == nullptr);
   CHECK(memo.find_names("s/u", read_manifests(map_yaml("a") + map_yaml("c"))) == nullptr);
-  memo.clear();
+  Kustomization unit;
+  unit.metadata.namespace_name = "s";
+  unit.metadata.name = "u";
+  const Change gone{Change::Type::deleted, 1, make_object(unit), make_object(unit)};
+  memo.follow({&gone, 1}, 1);
   CHECK(memo.find_names("s/u", objects) == nullptr);
+}
+
+TEST_CASE("Pairs stay as long as the trees of all units declare as many") {
+  const auto pairs = [](std::size_t count) {
+    std::string yaml;
+    for (std::size_t i = 0; i < count; ++i) yaml += map_yaml("m" + std::to_string(i));
+    return read_manifests(yaml);
+  };
+  const auto large = pairs(1'500);
+  ComparisonMemo memo;
+  for (const Object& object : large) memo.note_unchanged(object, object, 0);
+  memo.note_names("s/large", large, std::make_shared<const DeclaredNames>());
+  memo.note_names("s/small", pairs(1), std::make_shared<const DeclaredNames>());
+  memo.trim();
+  CHECK(memo.size() == 1'500);
+  memo.note_names("s/large", pairs(2), std::make_shared<const DeclaredNames>());
+  memo.trim();
+  CHECK(memo.size() == 0);
 }
 
 TEST_CASE("A manifest that asks for nothing new is found so without merging") {
