@@ -14,6 +14,25 @@
 namespace moored {
 namespace {
 
+// yaml-cpp 0.7 gives the escapes \N and \_ as the bare bytes 85 and a0. All else is UTF-8, as the
+// whole text was looked at before.
+std::string mend_escapes(const std::string& text) {
+  if (text.find_first_of("\x85\xa0") == std::string::npos) return text;
+  std::string mended;
+  int following = 0;  // bytes of the character that was begun
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (following == 0 && (byte == 0x85 || byte == 0xa0)) mended += '\xc2';
+    if (following > 0) {
+      --following;
+    } else {
+      following = byte >= 0xf0 ? 3 : byte >= 0xe0 ? 2 : byte >= 0xc0 ? 1 : 0;
+    }
+    mended += c;
+  }
+  return mended;
+}
+
 using codec::TreeBuilder;
 
 // A piece of the stream that holds one document.
@@ -42,8 +61,9 @@ class EventReader final : public YAML::EventHandler {
   }
 
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
-                const std::string& text) override {
+                const std::string& given) override {
     if (!accept_tag(tag, mark)) return;
+    const std::string text = mend_escapes(given);
     const bool plain = tag != "!";
     Value value = plain ? codec::resolve_plain(text) : Value::of_text(text);
     value.mark = to_mark(mark);

@@ -79,6 +79,20 @@ TEST_CASE("quoted and block scalars are always text") {
   CHECK(document.find("c")->scalar == "on\n");
 }
 
+TEST_CASE("escapes of characters beyond ASCII are UTF-8") {
+  Diagnostics diagnostics;
+  const auto documents =
+      read_yaml("a: \"x\\N\\_\\L\\P\\xe9\\u2028\"\n"
+                "b: \"\xc3\x85\xe0\xa3\x85\\Ny\xc2\xa0\"\n", "t.yaml", diagnostics);
+  REQUIRE(documents.size() == 1);
+  CHECK(documents[0].find("a")->scalar ==
+        "x\xc2\x85\xc2\xa0\xe2\x80\xa8\xe2\x80\xa9\xc3\xa9\xe2\x80\xa8");
+  CHECK(documents[0].find("b")->scalar == "\xc3\x85\xe0\xa3\x85\xc2\x85y\xc2\xa0");
+  const auto json = write_json(documents[0]);
+  REQUIRE(read_json(json));
+  CHECK(write_json(*read_json(json)) == json);
+}
+
 TEST_CASE("positions count from one and go on through documents") {
   Diagnostics diagnostics;
   const auto documents =
