@@ -352,11 +352,12 @@ void compare_program(const MadeContainer& made, std::vector<Finding>& findings) 
   // A program may become another one by itself; only the file behind the same one is judged.
   if (!start.program.empty() && (deleted || program == start.program)) {
     const auto mark = read_mark_inside(made.pid, start.program);
-    if (deleted || !(mark == start.program_mark)) {
+    if (deleted || (mark && *mark != start.program_mark)) {
       findings.push_back(make_finding(
           made, field_of("executable", made),
           start.program + ", " + std::to_string(start.program_mark.size) + " bytes",
-          mark.size < 0 ? "deleted" : "exchanged, " + std::to_string(mark.size) + " bytes",
+          !mark || mark->size < 0 ? "deleted"
+                                  : "exchanged, " + std::to_string(mark->size) + " bytes",
           Remedy::restart));
     }
   }

@@ -103,13 +103,16 @@ FileMark read_mark(const std::string& path) {
 }
 
 // The container may have put a link in the file's place: it leads nowhere but inside.
-FileMark read_mark_inside(int pid, const std::string& path) {
+std::optional<FileMark> read_mark_inside(int pid, const std::string& path) {
   const std::string root_path = "/proc/" + std::to_string(pid) + "/root";
   const UniqueFd root(::open(root_path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-  if (!root) return {};
+  if (!root) return std::nullopt;
   const auto file = sys::open_in_root(root.get(), path, O_PATH);
+  const bool starved = !file && (file.error().code == Code::exhausted ||
+                                 file.error().code == Code::unavailable);
+  if (!file && !starved) return FileMark{};
   struct stat status {};
-  if (!file || ::fstat(file->get(), &status) != 0) return {};
+  if (!file || ::fstat(file->get(), &status) != 0) return std::nullopt;
   return mark_of(status);
 }
 

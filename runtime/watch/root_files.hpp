@@ -35,7 +35,8 @@ struct FileMark {
 };
 // Follows links: for /proc/PID/exe.
 FileMark read_mark(const std::string& path);
-// The same for a path inside a process's root, resolved there.
-FileMark read_mark_inside(int pid, const std::string& path);
+// The same for a path inside a process's root, resolved there. Nothing: it cannot be told now, as
+// the process is gone or descriptors are.
+std::optional<FileMark> read_mark_inside(int pid, const std::string& path);
 
 }  // namespace moored::watch

@@ -22,7 +22,7 @@ class Fault(unittest.TestCase):
             for kind in kill_yard.STEPS:
                 striker.strike(kind(self.yard), name)
         except (fault.Failed, AssertionError) as error:
-            self.fail("\n".join([*lines, str(error), self.yard.daemon.tail(20)]))
+            self.fail("\n".join([*lines, str(error), self.yard.daemon.tail(60)]))
         self.assertGreaterEqual(striker.hits, least, lines)
 
     def test_the_disk_is_full(self):

@@ -1,6 +1,8 @@
 // What is compared of running containers: parsers and judgements, without a container.
 #include <catch2/catch.hpp>
 
+#include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -244,6 +246,18 @@ TEST_CASE("a file that was exchanged has another mark", "[watch]") {
   CHECK_FALSE(mark == read_mark(folder / "program"));
   CHECK(read_mark(folder / "absent") == FileMark{});
   CHECK(read_mark_inside(::getpid(), folder / "absent") == FileMark{});
+  // Without a descriptor for the file it is not told to be gone: not for the root, then not for it.
+  rlimit before{};
+  REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+  const int lowest = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+  ::close(lowest);
+  for (const int left : {0, 1}) {
+    const rlimit few{static_cast<rlim_t>(lowest + left), before.rlim_max};
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &few) == 0);
+    const auto unknown = read_mark_inside(::getpid(), folder / "program");
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
+    CHECK_FALSE(unknown);
+  }
 }
 
 TEST_CASE("which writes to cgroup files may concern a pod", "[watch]") {
