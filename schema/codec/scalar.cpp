@@ -109,7 +109,9 @@ std::string to_json_real(std::string_view text) {
   // Nothing times a power is nothing, however large: readers refuse the power alone.
   const auto power = std::min(out.find_first_of("eE"), out.size());
   const bool nothing = out.substr(0, power).find_first_of("123456789") == std::string::npos;
-  return nothing ? out.substr(0, power) : out;
+  if (!nothing) return out;
+  out.resize(power);
+  return out == "-0" ? "0" : out;  // what would be written is read as an integer, which has no sign
 }
 
 }  // namespace

@@ -48,6 +48,8 @@ TEST_CASE("plain scalars read as Kubernetes reads YAML 1.1") {
       {"0x1F", Value::Type::integer, "31"},     {"0o17", Value::Type::integer, "15"},
       {"-00", Value::Type::integer, "0"},       {"-0x0", Value::Type::integer, "0"},
       {"0E615", Value::Type::real, "0"},        {".0e9", Value::Type::real, "0.0"},
+      {"-0e-9", Value::Type::real, "0"},        {"-0.", Value::Type::real, "0"},
+      {"-0.0", Value::Type::real, "-0.0"},      {"-0", Value::Type::integer, "0"},
       {"017", Value::Type::integer, "15"},      {"0b11", Value::Type::integer, "3"},
       {"1_000", Value::Type::integer, "1000"},  {"-5", Value::Type::integer, "-5"},
       {"+7", Value::Type::integer, "7"},        {"0", Value::Type::integer, "0"},
