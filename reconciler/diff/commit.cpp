@@ -236,10 +236,9 @@ void Comparison::compare_recorded(const Object& declared, const Object& recorded
                              "the commit is taken once that is gone"});
   }
   const bool ours = recorded.provenance().unit == plan_.unit;
-  const bool known = memo_ != nullptr && memo_->is_unchanged(declared, recorded);
-  if (ours && (known || asks_for_nothing(declared, recorded))) {
+  if (ours && asks_for_nothing(declared, recorded)) {
     if (memo_ != nullptr) {
-      memo_->note_unchanged(declared, recorded, view_.resource_version());
+      memo_->note_satisfied(declared, recorded, view_.resource_version());
     }
     ++plan_.unchanged;
     return;

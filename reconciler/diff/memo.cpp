@@ -8,28 +8,7 @@ constexpr std::size_t kSlack = 1'000;
 
 }  // namespace
 
-bool ComparisonMemo::is_unchanged(const Object& declared, const Object& recorded) const {
-  const auto found = pairs_.find(declared.body());
-  return found != pairs_.end() && found->second.recorded.body() == recorded.body();
-}
-
-// One pair for each recorded value: what was declared before and meant the same is forgotten, so
-// that a change of the recorded one reaches all there is.
-void ComparisonMemo::note_unchanged(const Object& declared, const Object& recorded,
-                                    std::int64_t view_version) {
-  Pair& pair = pairs_[declared.body()];
-  if (pair.recorded) by_recorded_.erase(pair.recorded.body());
-  pair = {declared, recorded, lasts(recorded.body(), view_version) ? epoch_ : 0};
-  const auto [place, fresh] = by_recorded_.try_emplace(recorded.body(), declared.body());
-  if (fresh || place->second == declared.body()) return;
-  pairs_.erase(place->second);
-  place->second = declared.body();
-}
-
-void ComparisonMemo::trim() {
-  std::size_t declared = 0;
-  for (const auto& [unit, tree] : trees_) declared += tree.objects.size();
-  if (pairs_.size() <= 2 * declared + kSlack) return;
+void ComparisonMemo::forget_all() {
   pairs_.clear();
   by_recorded_.clear();
 }
@@ -41,10 +20,11 @@ void ComparisonMemo::forget(const void* recorded) {
   by_recorded_.erase(found);
 }
 
+// Every change has a version of its own, so that their number tells whether one is missing.
 void ComparisonMemo::follow(std::span<const Change> changes, std::int64_t version) {
-  std::int64_t reached = version_;
+  const bool gap = version_ + static_cast<std::int64_t>(changes.size()) != version;
+  if (gap) forget_all();
   for (const Change& change : changes) {
-    if (change.resource_version == reached + 1) reached = change.resource_version;
     forget(change.object.body());
     if (change.previous) forget(change.previous->body());
     if (change.type == Change::Type::deleted && change.object.is<Kustomization>()) {
@@ -52,7 +32,6 @@ void ComparisonMemo::follow(std::span<const Change> changes, std::int64_t versio
       trees_.erase(unit.namespace_name + '/' + unit.name);
     }
   }
-  if (reached != version) ++epoch_;
   version_ = version;
   ahead_ = -1;
   ahead_changed_.clear();
@@ -67,22 +46,35 @@ void ComparisonMemo::look_ahead(std::span<const Change> changes, std::int64_t ve
   }
 }
 
+// One pair for each recorded value: what was declared before and meant the same is forgotten, so
+// that a change of the recorded one reaches all there is.
+void ComparisonMemo::note_satisfied(const Object& declared, const Object& recorded,
+                                    std::int64_t view_version) {
+  if (!lasts(recorded.body(), view_version)) return;
+  forget(recorded.body());
+  if (const auto before = pairs_.find(declared.body()); before != pairs_.end()) {
+    by_recorded_.erase(before->second.recorded.body());
+  }
+  pairs_[declared.body()] = {declared, recorded};
+  by_recorded_[recorded.body()] = declared.body();
+}
+
 bool ComparisonMemo::is_satisfied(const Object& declared, const std::string& unit,
                                   std::int64_t view_version) const {
   const auto found = pairs_.find(declared.body());
-  return found != pairs_.end() && found->second.epoch == epoch_ &&
-         lasts(found->second.recorded.body(), view_version) &&
+  return found != pairs_.end() && lasts(found->second.recorded.body(), view_version) &&
          found->second.recorded.provenance().unit == unit;
 }
 
 std::shared_ptr<const DeclaredNames> ComparisonMemo::find_names(
-    const std::string& unit, const std::vector<Object>& objects) const {
+    const std::string& unit, const std::vector<Object>& objects) {
   const auto found = trees_.find(unit);
   if (found == trees_.end() || found->second.objects.size() != objects.size()) return nullptr;
   for (std::size_t i = 0; i < objects.size(); ++i) {
-    const Object& before = found->second.objects[i];
-    if (before.body() == objects[i].body()) continue;
-    if (&before.kind() != &objects[i].kind() || before.key() != objects[i].key()) return nullptr;
+    Object& last = found->second.objects[i];
+    if (last.body() == objects[i].body()) continue;
+    if (last.key() != objects[i].key()) return nullptr;
+    last = objects[i];
   }
   return found->second.names;
 }
@@ -90,6 +82,12 @@ std::shared_ptr<const DeclaredNames> ComparisonMemo::find_names(
 void ComparisonMemo::note_names(const std::string& unit, const std::vector<Object>& objects,
                                 std::shared_ptr<const DeclaredNames> names) {
   trees_[unit] = {objects, std::move(names)};
+}
+
+void ComparisonMemo::trim() {
+  std::size_t declared = 0;
+  for (const auto& [unit, tree] : trees_) declared += tree.objects.size();
+  if (pairs_.size() > 2 * declared + kSlack) forget_all();
 }
 
 }  // namespace moored

@@ -23,34 +23,35 @@ struct DeclaredNames {
   std::shared_ptr<const Inventory> inventory;
 };
 
-// Remembers which declared value was found to ask for nothing that a recorded one does not have,
-// which of these recorded values are still what is recorded, and what a tree's names were.
-// Values are immutable and told apart by their addresses, which stay taken as long as they are kept
-// here. An answer from here is the one that a new comparison would give. One thread.
+// Follows what is recorded, and remembers which declared value asks for nothing that is not
+// recorded, and what a tree's names were. Values are immutable and told apart by their addresses,
+// which stay taken as long as they are kept here. An answer from here is the one that a new
+// comparison would give. One thread.
 class ComparisonMemo {
  public:
-  // ---- pairs ----
-  bool is_unchanged(const Object& declared, const Object& recorded) const;
-  // view_version: of the state in which the recorded value was found.
-  void note_unchanged(const Object& declared, const Object& recorded, std::int64_t view_version);
-  std::size_t size() const { return pairs_.size(); }
-
   // ---- the recorded state ----
-  // What was recorded, in the order of versions, up to this version. A gap is noticed, and nothing
-  // that was noted before is then taken for recorded any more.
+  // All that was recorded since the last call, up to this version. A gap is noticed: nothing that
+  // was noted before it holds any more.
   void follow(std::span<const Change> changes, std::int64_t version);
-  // The same of what may come to be recorded on top of that: for comparisons with a state of this
-  // version, until the next call of either.
+  // What may come to be recorded on top of that: for comparisons with a state of this version,
+  // until the next call of either.
   void look_ahead(std::span<const Change> changes, std::int64_t version);
-  // Whether the state of this version holds what the declared value was compared with, for the
-  // unit: then there is nothing to look up. False also when that is not known.
+
+  // ---- pairs ----
+  // The declared value asks for nothing that the recorded one, found in the state of this version,
+  // does not have. Kept only if that is known to be recorded.
+  void note_satisfied(const Object& declared, const Object& recorded, std::int64_t view_version);
+  // Whether the state of this version holds what the declared value was noted with, for the unit:
+  // then there is nothing to look up. False also when that is not known.
   bool is_satisfied(const Object& declared, const std::string& unit,
                     std::int64_t view_version) const;
+  std::size_t size() const { return pairs_.size(); }
 
   // ---- names ----
   // Those of the unit's last tree, when these objects have the same in the same order; else null.
+  // These are its last tree then.
   std::shared_ptr<const DeclaredNames> find_names(const std::string& unit,
-                                                  const std::vector<Object>& objects) const;
+                                                  const std::vector<Object>& objects);
   void note_names(const std::string& unit, const std::vector<Object>& objects,
                   std::shared_ptr<const DeclaredNames> names);
 
@@ -60,13 +61,13 @@ class ComparisonMemo {
  private:
   struct Pair {
     Object declared;
-    Object recorded;
-    std::uint64_t epoch = 0;  // in which it was found in the followed state; 0: in none
+    Object recorded;  // as it is in the followed state
   };
   struct Tree {
     std::vector<Object> objects;
     std::shared_ptr<const DeclaredNames> names;
   };
+  void forget_all();
   void forget(const void* recorded);
   // Whether a value of the followed state is in that of this version as well.
   bool lasts(const void* recorded, std::int64_t view_version) const {
@@ -74,13 +75,12 @@ class ComparisonMemo {
     return view_version == ahead_ && ahead_changed_.count(recorded) == 0;
   }
 
-  std::unordered_map<const void*, Pair> pairs_;                  // by the declared value
-  std::unordered_map<const void*, const void*> by_recorded_;     // to the declared value
-  std::map<std::string, Tree> trees_;                            // by unit
-  std::int64_t version_ = -1;                                    // followed so far
-  std::uint64_t epoch_ = 1;                                      // without a gap
-  std::int64_t ahead_ = -1;                                      // version looked ahead to
-  std::unordered_set<const void*> ahead_changed_;                // recorded values, old and new
+  std::unordered_map<const void*, Pair> pairs_;               // by the declared value
+  std::unordered_map<const void*, const void*> by_recorded_;  // to the declared value
+  std::map<std::string, Tree> trees_;                         // by unit
+  std::int64_t version_ = -1;                                 // followed so far
+  std::int64_t ahead_ = -1;                                   // looked ahead to
+  std::unordered_set<const void*> ahead_changed_;             // recorded values, old and new
 };
 
 }  // namespace moored

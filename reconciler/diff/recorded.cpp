@@ -8,7 +8,6 @@ constexpr std::size_t kSearches = 16;
 }  // namespace
 
 void RecordedObjects::list(const Kind& kind, const std::string& space, Group& group) const {
-  group.listed = true;
   group.objects = view_.list(kind, space);
   group.by_name.reserve(group.objects.size());
   for (const Object& object : group.objects) {
@@ -26,13 +25,14 @@ const Object* RecordedObjects::find(const Kind& kind, const std::string& space,
     last_kind_ = &kind;
     last_namespace_ = space;
   }
-  if (!last_->listed && last_->searched.size() < kSearches) {
+  if (last_->searches < kSearches) {
+    ++last_->searches;
     auto object = view_.find({&kind, space, name});
     if (!object) return nullptr;
-    last_->searched.push_back(*std::move(object));
-    return &last_->searched.back();
+    last_->found.push_back(*std::move(object));
+    return &last_->found.back();
   }
-  if (!last_->listed) list(kind, space, *last_);
+  if (last_->searches++ == kSearches) list(kind, space, *last_);
   const auto found = last_->by_name.find(name);
   return found == last_->by_name.end() ? nullptr : found->second;
 }

@@ -35,10 +35,10 @@ class RecordedObjects {
 
  private:
   struct Group {
-    std::deque<Object> searched;
-    std::vector<Object> objects;
+    std::size_t searches = 0;
+    std::deque<Object> found;
+    std::vector<Object> objects;  // listed, once there were too many searches
     std::unordered_map<std::string_view, const Object*> by_name;
-    bool listed = false;
   };
   void list(const Kind& kind, const std::string& space, Group& group) const;
 

@@ -547,6 +547,7 @@ TEST_CASE("What was compared before is answered alike, and only while both sides
   world.commit(yaml);
   world.converge();
   ComparisonMemo memo;
+  memo.follow({}, world.store.resource_version());
   const TreeLoaded tree = world.tree(read_manifests(yaml), kSha2);
   for (int turn = 0; turn < 2; ++turn) {
     const CommitPlan commit = plan_commit(tree, world.store, {}, false, &memo);
@@ -592,10 +593,13 @@ TEST_CASE("What is recorded is looked up again only where something was recorded
     CHECK_FALSE(memo.is_satisfied(tree.objects[0], unit, version + 1));
     CHECK(memo.is_satisfied(tree.objects[1], unit, version + 1));
     CHECK(memo.is_satisfied(tree.objects[0], unit, version));  // it did not come
-    // What is found there holds only if it is what was there before.
-    memo.note_unchanged(tree.objects[0], change.object, version + 1);
-    CHECK_FALSE(memo.is_satisfied(tree.objects[0], unit, version));
-    CHECK_FALSE(memo.is_satisfied(tree.objects[0], unit, version + 1));
+    // What is found there is noted only if it is what was there before.
+    const auto again = read_manifests(yaml);
+    memo.note_satisfied(again[0], change.object, version + 1);
+    CHECK_FALSE(memo.is_satisfied(again[0], unit, version));
+    CHECK_FALSE(memo.is_satisfied(again[0], unit, version + 1));
+    memo.note_satisfied(again[1], *world.store.find(again[1].key()), version + 1);
+    CHECK(memo.is_satisfied(again[1], unit, version + 1));
   }
   SECTION("a change that came") {
     memo.follow({&change, 1}, version + 1);
@@ -614,7 +618,7 @@ TEST_CASE("What is recorded is looked up again only where something was recorded
   }
   SECTION("another value that means the same takes its place") {
     const auto again = read_manifests(yaml);
-    memo.note_unchanged(again[0], *before, version);
+    memo.note_satisfied(again[0], *before, version);
     CHECK(memo.is_satisfied(again[0], unit, version));
     CHECK_FALSE(memo.is_satisfied(tree.objects[0], unit, version));
     memo.follow({&change, 1}, version + 1);
@@ -650,7 +654,8 @@ TEST_CASE("Pairs stay as long as the trees of all units declare as many") {
   };
   const auto large = pairs(1'500);
   ComparisonMemo memo;
-  for (const Object& object : large) memo.note_unchanged(object, object, 0);
+  memo.follow({}, 0);
+  for (const Object& object : large) memo.note_satisfied(object, object, 0);
   memo.note_names("s/large", large, std::make_shared<const DeclaredNames>());
   memo.note_names("s/small", pairs(1), std::make_shared<const DeclaredNames>());
   memo.trim();
