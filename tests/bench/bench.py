@@ -34,8 +34,9 @@ import crun  # noqa: E402
 import pods  # noqa: E402
 import texts  # noqa: E402
 from harness import run  # noqa: E402
-from measure import HEAD, Disk  # noqa: E402
+from measure import HEAD  # noqa: E402
 from node import Node  # noqa: E402
+from places import Disk  # noqa: E402
 from podman import Podman  # noqa: E402
 
 few = 3 if arguments.quick else 10
@@ -72,6 +73,7 @@ def rows_of_pods(directory, archive):
     steps = [(word, step) for word, step in steps if wanted(word)]
     if not steps:
         return
+    (directory / "podman").mkdir()
     peer = Podman(directory / "podman", archive)
     try:
         node = Node(archive, pods.IMAGE)
@@ -114,12 +116,10 @@ broken = []
 
 def main():
     disk = Disk()
-    directory = disk.path
-    (directory / "podman").mkdir()
     rows = []
     print(HEAD, flush=True)
     try:
-        for row in all_rows(directory):
+        for row in all_rows(disk.path):
             print(row.text(), flush=True)
             rows.append(row)
     finally:

@@ -1,10 +1,11 @@
-"""One program in one sandbox: ours beside crun's, from nothing to reaped and removed."""
+"""One program in one sandbox beside crun's: wall to the reaped process, cpu with the removal."""
 import json
 import os
 
 import harness
 from harness import run
-from measure import Group, Row, Stopwatch, Transient
+from measure import Group, Row, Stopwatch
+from places import Transient
 
 
 def bundle(directory, root):

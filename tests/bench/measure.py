@@ -3,15 +3,11 @@
 Processor time is read from a control group, so that workers, shims and pods count too and a
 process that ended is not lost. Everything is repeated; median, minimum and maximum are kept.
 """
-import contextlib
 import dataclasses
 import os
 import pathlib
 import statistics
-import tempfile
 import time
-
-from harness import run
 
 V1 = pathlib.Path("/sys/fs/cgroup/cpuacct")
 V2 = pathlib.Path("/sys/fs/cgroup")
@@ -151,39 +147,6 @@ class Row:
         return (f"| {self.what} [{self.unit}] | {self.spread(self.ours)} | {self.peer_name} "
                 f"{self.spread(self.peer) if self.peer else ''} | {self.figure:.3g} | {bound} | {aim} "
                 f"| {self.verdict} |")
-
-
-class Transient:
-    """A directory in memory: what a reboot may lose lies there on Debian, ours and the peers'."""
-
-    def __init__(self):
-        self.path = pathlib.Path(tempfile.mkdtemp(prefix="moored-bench-", dir="/run"))
-        run("mount", "-t", "tmpfs", "-o", "mode=0700", "none", self.path)
-
-    def close(self):
-        run("umount", "-l", self.path, check=False)
-        with contextlib.suppress(FileNotFoundError):  # a daemon that goes down takes its own away
-            self.path.rmdir()
-
-
-class Disk:
-    """A file system of its own, ext4 as Debian makes it: neither what others have left on the
-    machine's nor how that was made is part of a figure. Temporary directories lie there."""
-
-    def __init__(self):
-        self.image = pathlib.Path(tempfile.mktemp(prefix="moored-bench-", suffix=".img",
-                                                  dir="/var/tmp"))
-        self.path = pathlib.Path(tempfile.mkdtemp(prefix="moored-bench-", dir="/var/tmp"))
-        run("truncate", "-s", "8G", self.image)
-        run("mkfs.ext4", "-q", "-E", "lazy_itable_init=0,lazy_journal_init=0", self.image)
-        run("mount", "-o", "loop", self.image, self.path)
-        tempfile.tempdir = str(self.path)
-
-    def close(self):
-        tempfile.tempdir = None
-        run("umount", "-l", self.path, check=False)
-        self.path.rmdir()
-        self.image.unlink()
 
 
 HEAD = ("| what | moored: median (range) | peer: median (range) | figure | must | aim | reached |\n"

@@ -7,7 +7,8 @@ import threading
 import time
 
 import harness
-from measure import Group, Transient
+from measure import Group
+from places import Transient
 
 CLONE_NEWNET = 0x40000000
 

@@ -24,8 +24,7 @@ class Podman:
         try:
             self._set_up(archive)
         except BaseException:
-            self.holder.kill()
-            self.holder.wait()
+            self.close()
             raise
 
     def _set_up(self, archive):

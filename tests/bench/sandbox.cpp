@@ -2,9 +2,9 @@
 //
 //   bench-sandbox SHIM ROOT RUN SCRATCH CGROUP COUNT
 //
-// ROOT is an unpacked image, RUN an empty directory below /run and SCRATCH one on a disk, CGROUP a
-// cgroup root that nobody uses (/moored-bench-1). Prints wall milliseconds to the reaped process of
-// each run, one a line; the first one is not told.
+// ROOT is an unpacked image, RUN and SCRATCH are empty directories for what a reboot may lose and
+// for what it may not, CGROUP is a cgroup root that nobody uses (/moored-bench-1). Prints wall
+// milliseconds to the reaped process of each run, one a line; the first one is not told.
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
