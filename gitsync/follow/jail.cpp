@@ -10,7 +10,6 @@
 #include <cstdint>
 
 #include "schema/host/confinement.hpp"
-#include "schema/host/rights.hpp"
 
 namespace moored::git {
 namespace {

@@ -195,18 +195,22 @@ LoadedFilePtr ManifestLoader::Run::find_known(const ManifestFile& file) {
 ManifestLoader::Run::BlobPtr ManifestLoader::Run::find_blob(const ManifestFile& file) {
   constexpr std::size_t kSearches = 16;
   const bool json = is_json_path(file.path);
-  const auto found = by_content_.find(content_key(file.id, json));
-  if (found != by_content_.end()) return found->second;
+  const auto indexed = [&]() -> BlobPtr {
+    const auto found = by_content_.find(content_key(file.id, json));
+    return found == by_content_.end() ? nullptr : found->second;
+  };
+  if (auto blob = indexed()) return blob;
   if (searches_ > kSearches) return nullptr;
-  if (searches_++ == kSearches) {
-    for (const auto& known : memory_.files) {
-      by_content_.emplace(content_key(known->id, known->blob->json), known->blob);
-    }
+  if (searches_++ < kSearches) {
+    const auto same = std::find_if(
+        memory_.files.begin(), memory_.files.end(),
+        [&](const auto& known) { return known->id == file.id && known->blob->json == json; });
+    return same == memory_.files.end() ? nullptr : (*same)->blob;
   }
-  const auto same = std::find_if(
-      memory_.files.begin(), memory_.files.end(),
-      [&](const auto& known) { return known->id == file.id && known->blob->json == json; });
-  return same == memory_.files.end() ? nullptr : (*same)->blob;
+  for (const auto& known : memory_.files) {
+    by_content_.emplace(content_key(known->id, known->blob->json), known->blob);
+  }
+  return indexed();
 }
 
 // The size comes from the object's header: a gigabyte of zeros is refused without being inflated.
