@@ -167,25 +167,22 @@ std::vector<std::string> Tree::directories(const std::string& path) const {
 // Nearly always only the last level is missing. The library would make every level from the root of
 // the file system on and read the mount table for each hierarchy, which costs more than the group.
 Status Tree::make(const std::string& path) {
-  MOORED_TRY(const auto last, make_last_level(path));
-  if (last == LastLevel::made) untouched_.with([&](auto& groups) { groups.insert(path); });
-  return last == LastLevel::without_parent ? make_levels(full(path)) : Status();
+  const auto fresh = make_last_level(path);
+  if (!fresh && fresh.error().code == Code::not_found) return make_levels(full(path));
+  if (!fresh) return Unexpected(fresh.error());
+  if (*fresh) untouched_.with([&](auto& groups) { groups.insert(path); });
+  return {};
 }
 
-Result<Tree::LastLevel> Tree::make_last_level(const std::string& path) {
-  if (!layout_.v2.empty()) {
-    const auto enabled = enable_v2(full(path));
-    if (!enabled && enabled.error().code == Code::not_found) return LastLevel::without_parent;
-    if (!enabled) return Unexpected(enabled.error());
-  }
-  auto result = LastLevel::made;
+Result<bool> Tree::make_last_level(const std::string& path) {
+  if (!layout_.v2.empty()) MOORED_CHECK(enable_v2(full(path)));
+  bool fresh = true;
   for (const auto& group : directories(path)) {
     if (::mkdir(group.c_str(), 0755) == 0) continue;
-    if (errno == ENOENT) return LastLevel::without_parent;
     if (errno != EEXIST) return Unexpected(system_error("make cgroup " + group, errno));
-    result = LastLevel::was_there;
+    fresh = false;
   }
-  return result;
+  return fresh;
 }
 
 // Level by level, because v2 has to switch its controllers on in each parent before the next one

@@ -86,8 +86,9 @@ class Tree {
   }
   std::vector<std::string> directories(const std::string& path) const;
   std::string directory(const std::string& controller, const std::string& path) const;
-  enum class LastLevel { made, was_there, without_parent };
-  Result<LastLevel> make_last_level(const std::string& path);
+  // True: no hierarchy had the group. Errors: not_found (its parent is missing somewhere).
+  Result<bool> make_last_level(const std::string& path);
+  // Errors: not_found (no parent).
   Status enable_v2(const std::string& level);
   Status make_levels(const std::string& whole);
   Status make_level(const std::string& level);
