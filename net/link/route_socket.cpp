@@ -184,10 +184,6 @@ Result<std::vector<Row>> read_table(MnlPort& port, std::uint16_t type, const cha
     Request request(type, NLM_F_DUMP);
     // Every family header begins with the family.
     *static_cast<unsigned char*>(static_cast<void*>(&request.put_body<Body>())) = AF_INET;
-    // Counters are most of what the kernel says of a link, and nobody here reads them.
-    if (type == RTM_GETLINK) {
-      mnl_attr_put_u32(request.get(), IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
-    }
     status = port.talk(request.get(), what, [&](const nlmsghdr* message) {
       if (auto row = parse(message)) rows.push_back(std::move(*row));
     });

@@ -94,19 +94,14 @@ Result<UniqueFd> open_target(int root, const Step& step) {
   return target;
 }
 
-// What is made has its mode at once: nothing is opened or changed by name afterwards.
 Status make_nodes(int directory) {
-  const mode_t before = ::umask(0);
-  Status made;
   for (const auto& node : kNodes) {
-    if (!made) break;
     const dev_t device = makedev(node.major, node.minor);
     if (::mknodat(directory, node.name, S_IFCHR | 0666, device) != 0) {
-      made = failed(std::string("make device ") + node.name);
+      return failed(std::string("make device ") + node.name);
     }
   }
-  ::umask(before);
-  return made;
+  return {};
 }
 
 // The host's null device, looked at through the very descriptor that is cloned.
@@ -177,7 +172,11 @@ Status mount_own_volume(int root, const Step& step) {
 Status make_devices(int root, const Step& step) {
   MOORED_TRY(const auto directory,
              sys::open_without_links(root, step.target, O_RDONLY | O_DIRECTORY));
-  MOORED_CHECK(make_nodes(directory.get()));
+  // They have their mode at once: nothing is opened or changed by name afterwards.
+  const mode_t before = ::umask(0);
+  const auto made = make_nodes(directory.get());
+  ::umask(before);
+  MOORED_CHECK(made);
   for (const auto& link : kLinks) {
     if (::symlinkat(link.target, directory.get(), link.name) != 0) {
       return failed(std::string("link ") + link.name);

@@ -108,12 +108,14 @@ std::optional<FileMark> read_mark_inside(int pid, const std::string& path) {
   const UniqueFd root(::open(root_path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!root) return std::nullopt;
   const auto file = sys::open_in_root(root.get(), path, O_PATH);
-  const bool starved = !file && (file.error().code == Code::exhausted ||
-                                 file.error().code == Code::unavailable);
-  if (!file && !starved) return FileMark{};
   struct stat status {};
-  if (!file || ::fstat(file->get(), &status) != 0) return std::nullopt;
-  return mark_of(status);
+  if (file && ::fstat(file->get(), &status) == 0) return mark_of(status);
+  // Scarce descriptors and a failing disk say nothing of the file; whatever else is in the way
+  // hides it.
+  if (file || file.error().code == Code::exhausted || file.error().code == Code::unavailable) {
+    return std::nullopt;
+  }
+  return FileMark{};
 }
 
 }  // namespace moored::watch

@@ -16,8 +16,7 @@ namespace {
 
 // yaml-cpp 0.7 gives the escapes \N and \_ as the bare bytes 85 and a0. All else is UTF-8, as the
 // whole text was looked at before.
-std::string mend_escapes(const std::string& text) {
-  if (text.find_first_of("\x85\xa0") == std::string::npos) return text;
+std::string mend_escapes(std::string_view text) {
   std::string mended;
   int following = 0;  // bytes of the character that was begun
   for (const char c : text) {
@@ -63,7 +62,9 @@ class EventReader final : public YAML::EventHandler {
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                 const std::string& given) override {
     if (!accept_tag(tag, mark)) return;
-    const std::string text = mend_escapes(given);
+    const bool whole = codec::is_utf8(given);
+    const std::string mended = whole ? std::string() : mend_escapes(given);
+    const std::string& text = whole ? given : mended;
     const bool plain = tag != "!";
     Value value = plain ? codec::resolve_plain(text) : Value::of_text(text);
     value.mark = to_mark(mark);
