@@ -283,13 +283,11 @@ Error RemoteSession::explain(std::string_view what, int code, bool downloading) 
   return error;
 }
 
-// libgit2 connects to whatever a name leads to, so it is given an address that was judged; the name
-// stays in the meter, for known_hosts. Our http transport judges where it connects.
+// For ssh libgit2 connects to whatever a name leads to, so it is given an address that was judged;
+// the name stays in the meter, for known_hosts. Our own transports judge where they connect.
 Result<std::vector<std::string>> RemoteSession::find_targets() const {
   const SourceUrl& url = *meter_.url;
-  if (url.transport != Transport::ssh && url.transport != Transport::git) {
-    return std::vector<std::string>{url.url};
-  }
+  if (url.transport != Transport::ssh) return std::vector<std::string>{url.url};
   const bool allow_local = meter_.access != nullptr && meter_.access->allow_local;
   MOORED_TRY(const auto addresses, find_addresses(url.host, allow_local));
   // In user@host:path libgit2 takes the first colon for the end of the host.

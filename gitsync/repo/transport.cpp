@@ -10,6 +10,7 @@
 #include <string>
 
 #include "gitsync/repo/advertisement.hpp"
+#include "gitsync/repo/git_protocol.hpp"
 #include "gitsync/repo/http.hpp"
 #include "gitsync/repo/library.hpp"
 #include "schema/base/assert.hpp"
@@ -179,7 +180,7 @@ int make_ssh(git_smart_subtransport** out, git_transport* owner, void* param) {
 
 int make_git(git_smart_subtransport** out, git_transport* owner, void* param) {
   git_smart_subtransport* inner = nullptr;
-  const int code = git_smart_subtransport_git(&inner, owner, param);
+  const int code = make_git_subtransport(&inner, owner, param);
   return code < 0 ? code : wrap(out, inner);
 }
 

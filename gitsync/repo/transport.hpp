@@ -1,5 +1,5 @@
-// Counts what a server sends, and refuses before memory or disk is spent. Wraps our http transport
-// and libgit2's own for git and ssh, which know no limit and no sign of life.
+// Counts what a server sends, and refuses before memory or disk is spent. Wraps our transports for
+// http and git and libgit2's own for ssh, which know no limit and no sign of life.
 #pragma once
 
 #include <chrono>

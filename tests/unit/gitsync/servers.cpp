@@ -176,14 +176,18 @@ TestServer::Answer http_backend(const std::string& root) {
   };
 }
 
-TestServer::Answer git_protocol(const std::string& root) {
-  return [root](int connection) {
+TestServer::Answer git_protocol(const std::string& root, Guarded<GitRequest>* asked) {
+  return [root, asked](int connection) {
     std::array<char, 4> length{};
     if (::recv(connection, length.data(), length.size(), MSG_WAITALL) != 4) return;
     std::string line(std::stoul(std::string(length.data(), 4), nullptr, 16) - 4, '\0');
     ::recv(connection, line.data(), line.size(), MSG_WAITALL);
     const std::size_t space = line.find(' ');
-    const std::string path = line.substr(space + 1, line.find('\0') - space - 1);
+    const std::size_t end = line.find('\0');
+    const std::string path = line.substr(space + 1, end - space - 1);
+    if (asked != nullptr) {
+      asked->with([&](GitRequest& request) { request = {path, line.substr(end + 1)}; });
+    }
     SpawnRequest request;
     request.program = "/usr/bin/git";
     request.arguments = {"git", "upload-pack", "--strict", root + path};

@@ -7,6 +7,7 @@
 #include <thread>
 #include <vector>
 
+#include "schema/base/guarded.hpp"
 #include "schema/host/spawn.hpp"
 #include "schema/host/unique_fd.hpp"
 
@@ -51,7 +52,12 @@ std::string packet(const std::string& text);
 
 // Smart HTTP by git http-backend for all repositories below a directory.
 TestServer::Answer http_backend(const std::string& root);
-// The git:// protocol by git upload-pack for all repositories below a directory.
-TestServer::Answer git_protocol(const std::string& root);
+// The git:// protocol by git upload-pack for all repositories below a directory. The path and the
+// host that were asked for are written to asked.
+struct GitRequest {
+  std::string path;
+  std::string host;
+};
+TestServer::Answer git_protocol(const std::string& root, Guarded<GitRequest>* asked = nullptr);
 
 }  // namespace moored::git

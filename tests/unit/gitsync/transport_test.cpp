@@ -239,6 +239,55 @@ TEST_CASE("git and ssh connect to no address of this machine either", "[transpor
   CHECK(head->commit.id.hex() == sha);
 }
 
+TEST_CASE("a git server is told its name, and the path in plain", "[transport]") {
+  TempDirectory directory;
+  TestRepository remote(directory / "our shop.git");
+  const std::string sha = remote.push({{"a.yaml", "a: 1\n"}});
+  Guarded<GitRequest> asked;
+  TestServer server(git_protocol(directory.path(), &asked));
+  const std::string port = std::to_string(server.port());
+  MirrorOptions options;
+  options.directory = directory / "mirror";
+  options.access.allow_local = true;
+  const std::string url = "git://localhost:" + port + "/our%20shop.git";
+  auto mirror = Mirror::open(*check_source_url(url, true), options);
+  REQUIRE(mirror);
+  const auto head = (*mirror)->fetch("refs/heads/main", "");
+  if (!head) FAIL(head.error().text());
+  CHECK(head->commit.id.hex() == sha);
+  const GitRequest request = asked.with([](const GitRequest& now) { return now; });
+  CHECK(request.path == "/our shop.git");
+  CHECK(request.host == "host=localhost:" + port + std::string(1, '\0'));
+}
+
+TEST_CASE("a git server that is not there, or says nothing, is named", "[transport]") {
+  std::string reason;
+  MirrorOptions options;
+  TempDirectory directory;
+  options.directory = directory / "mirror";
+  options.access.allow_local = true;
+  const auto fetch_from = [&](int port) {
+    const std::string url = "git://localhost:" + std::to_string(port) + "/shop.git";
+    auto mirror = Mirror::open(*check_source_url(url, true), options);
+    REQUIRE(mirror);
+    const auto head = (*mirror)->fetch("refs/heads/main", "");
+    REQUIRE_FALSE(head);
+    return head.error();
+  };
+  int closed = 0;
+  {
+    TestServer server([](int) {});
+    closed = server.port();
+    const Error silent = fetch_from(closed);
+    CHECK(silent.code == Code::unavailable);
+    CHECK(silent.reason == "FetchFailed");
+  }
+  const Error error = fetch_from(closed);
+  CHECK(error.code == Code::unavailable);
+  CHECK(error.reason == "FetchFailed");
+  CHECK(error.text().find("connect to localhost: Connection refused") != std::string::npos);
+}
+
 TEST_CASE("a name without an address says so", "[transport]") {
   const auto none = find_addresses("no-such-host.invalid", true);
   REQUIRE_FALSE(none);
