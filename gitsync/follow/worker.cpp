@@ -13,6 +13,8 @@ namespace moored::git {
 namespace {
 
 constexpr Duration kProgressInterval = std::chrono::seconds(1);
+// Nothing was asked for so long: it is quiet, and may stay so.
+constexpr std::chrono::milliseconds kQuietTime{10'000};
 // Keeps one file of many documents within the size of a message.
 constexpr std::size_t kObjectsPerMessage = 256;
 // So many files parsed leave memory behind that the next, smaller loads do not need.
@@ -36,6 +38,9 @@ HeadReply to_reply(const Head& head) {
 // garbage on the socket is an error that the exit code tells.
 Status WorkerService::run() {
   for (;;) {
+    // Between two looks there may be hours.
+    const auto next = channel_.await(kQuietTime);
+    if (!next && next.error().code == Code::timeout) return_idle_memory();
     const auto message = channel_.receive(std::chrono::milliseconds(-1));
     if (!message && message.error().code == Code::corrupt) return Unexpected(message.error());
     if (!message) return {};  // the daemon has gone

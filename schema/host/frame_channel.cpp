@@ -69,6 +69,11 @@ Status FrameChannel::send(std::string_view message, std::chrono::milliseconds ti
   return {};
 }
 
+Status FrameChannel::await(std::chrono::milliseconds timeout) const {
+  const Deadline end = Clock::now() + std::max(timeout, std::chrono::milliseconds(0));
+  return wait_for(POLLIN, timeout.count() < 0 ? nullptr : &end);
+}
+
 Status FrameChannel::read_exactly(char* bytes, std::size_t size, const Deadline* deadline) const {
   while (size > 0) {
     MOORED_CHECK(wait_for(POLLIN, deadline));

@@ -31,6 +31,9 @@ class FrameChannel {
   // past kMaxFrame).
   Result<std::string> receive(std::chrono::milliseconds timeout) const;
 
+  // Waits until a message begins, and takes nothing of it. Errors: as receive.
+  Status await(std::chrono::milliseconds timeout) const;
+
   explicit operator bool() const { return static_cast<bool>(socket_); }
 
  private:

@@ -87,6 +87,7 @@ TEST_CASE("messages travel whole, and the end is an error", "[channel]") {
     const FrameChannel right(std::move(pair.right), -1);
     REQUIRE(left.send(""));
     REQUIRE(left.send("two\0words"));
+    CHECK(right.await(seconds(10)));
     CHECK(right.receive(seconds(10)).value_or("none") == "");
     CHECK(right.receive(seconds(10)).value_or("none") == "two");
     // Longer than any socket buffer, so it must go through in pieces.
@@ -95,6 +96,7 @@ TEST_CASE("messages travel whole, and the end is an error", "[channel]") {
     const auto got = right.receive(seconds(60));
     sender.join();
     CHECK((got && *got == large));
+    CHECK(right.await(milliseconds(0)).error().code == Code::timeout);
     const auto nothing = right.receive(milliseconds(0));
     REQUIRE_FALSE(nothing);
     CHECK(nothing.error().code == Code::timeout);
