@@ -1,8 +1,13 @@
 #include "net/link/packet_rules.hpp"
 
+#include <linux/netlink.h>
+
+#include <map>
 #include <sstream>
 
 #include "net/link/namespaces.hpp"
+#include "net/link/rule_events.hpp"
+#include "schema/base/guarded.hpp"
 #include "schema/host/spawn.hpp"
 
 namespace moored::net {
@@ -77,10 +82,59 @@ class NftProgram final : public PacketRules {
   std::string program_;
 };
 
+class RememberingRules final : public PacketRules {
+ public:
+  RememberingRules(std::unique_ptr<PacketRules> rules, MnlPort port)
+      : rules_(std::move(rules)), memory_(Memory{std::move(port), 0, {}}) {}
+
+  Status apply(const std::string& script) override { return rules_->apply(script); }
+
+  Result<std::string> read_table(const std::string& table) override {
+    return memory_.with([&](Memory& in) { return read_table(in, table); });
+  }
+
+  Result<std::string> read_wanted(const std::string& script, const std::string& table) override {
+    return rules_->read_wanted(script, table);
+  }
+
+  Result<std::vector<std::string>> read_tables() override { return rules_->read_tables(); }
+
+ private:
+  struct Memory {
+    MnlPort port;
+    std::uint32_t generation;
+    std::map<std::string, Result<std::string>> listings;  // all of this generation
+  };
+
+  Result<std::string> read_table(Memory& in, const std::string& table) {
+    MOORED_TRY(const auto before, read_rule_generation(in.port));
+    if (before != in.generation) in.listings.clear();
+    in.generation = before;
+    if (const auto known = in.listings.find(table); known != in.listings.end()) {
+      return known->second;
+    }
+    auto listing = rules_->read_table(table);
+    if (!listing && listing.error().code != Code::not_found) return listing;
+    // What was listed while somebody changed rules is of no generation.
+    MOORED_TRY(const auto after, read_rule_generation(in.port));
+    if (after == before) in.listings.emplace(table, listing);
+    return listing;
+  }
+
+  std::unique_ptr<PacketRules> rules_;
+  Guarded<Memory> memory_;
+};
+
 }  // namespace
 
 std::unique_ptr<PacketRules> make_packet_rules(std::string program) {
   return std::make_unique<NftProgram>(std::move(program));
+}
+
+Result<std::unique_ptr<PacketRules>> make_remembering_packet_rules(std::string program) {
+  MOORED_TRY(auto port, MnlPort::open(NETLINK_NETFILTER));
+  return std::unique_ptr<PacketRules>(std::make_unique<RememberingRules>(
+      make_packet_rules(std::move(program)), std::move(port)));
 }
 
 }  // namespace moored::net

@@ -30,4 +30,9 @@ class PacketRules {
 // (libnftables would bind us to its licence; a process start costs about 5 ms.)
 std::unique_ptr<PacketRules> make_packet_rules(std::string program = "/usr/sbin/nft");
 
+// The same, which remembers what it read until anybody changes any rule: the kernel numbers its
+// transactions, so that a look at rules that stayed takes one message instead of a process. Belongs
+// to the network namespace in which it was made. Errors: denied, exhausted.
+Result<std::unique_ptr<PacketRules>> make_remembering_packet_rules(std::string program);
+
 }  // namespace moored::net

@@ -49,19 +49,10 @@ class KernelRuleEvents final : public RuleEvents {
     return newest;
   }
 
+  // Of a request the kernel names its sender, not an author.
   Result<RuleGeneration> read() override {
-    alignas(nlmsghdr) std::array<char, 256> buffer{};
-    nlmsghdr* header = mnl_nlmsg_put_header(buffer.data());
-    header->nlmsg_type = static_cast<std::uint16_t>(message_type(NFT_MSG_GETGEN));
-    header->nlmsg_flags = NLM_F_REQUEST;
-    auto* body = static_cast<nfgenmsg*>(mnl_nlmsg_put_extra_header(header, sizeof(nfgenmsg)));
-    body->nfgen_family = AF_UNSPEC;
-    body->version = NFNETLINK_V0;
-    RuleGeneration generation;
-    MOORED_CHECK(requests_.talk(header, "read the generation of the packet rules",
-                                [&](const nlmsghdr* m) { generation = parse_generation(m); }));
-    generation.author.clear();  // of a request the kernel names its sender, not an author
-    return generation;
+    MOORED_TRY(const auto id, read_rule_generation(requests_));
+    return RuleGeneration{id, {}};
   }
 
  private:
@@ -70,6 +61,20 @@ class KernelRuleEvents final : public RuleEvents {
 };
 
 }  // namespace
+
+Result<std::uint32_t> read_rule_generation(MnlPort& port) {
+  alignas(nlmsghdr) std::array<char, 256> buffer{};
+  nlmsghdr* header = mnl_nlmsg_put_header(buffer.data());
+  header->nlmsg_type = static_cast<std::uint16_t>(message_type(NFT_MSG_GETGEN));
+  header->nlmsg_flags = NLM_F_REQUEST;
+  auto* body = static_cast<nfgenmsg*>(mnl_nlmsg_put_extra_header(header, sizeof(nfgenmsg)));
+  body->nfgen_family = AF_UNSPEC;
+  body->version = NFNETLINK_V0;
+  std::uint32_t id = 0;
+  MOORED_CHECK(port.talk(header, "read the generation of the packet rules",
+                         [&](const nlmsghdr* m) { id = parse_generation(m).id; }));
+  return id;
+}
 
 // Two sockets: answers to a request must not be lost among events, nor events among
 // answers.

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "net/link/mnl_port.hpp"
 #include "schema/base/result.hpp"
 
 namespace moored::net {
@@ -15,6 +16,9 @@ struct RuleGeneration {
   std::uint32_t id = 0;  // grows by one with each transaction of anybody
   std::string author;    // "nft[1234]"; empty when the kernel does not say
 };
+
+// The id of the newest transaction, by a port of NETLINK_NETFILTER. Errors: timeout, denied.
+Result<std::uint32_t> read_rule_generation(MnlPort& port);
 
 // A seam of the tests. Not thread safe.
 class RuleEvents {

@@ -48,10 +48,11 @@ struct Inner {
 
 class RoutedVethNetwork::State {
  public:
-  State(PodNetworkOptions given, const Clock& time, RouteSocket host, AddressPool pool)
+  State(PodNetworkOptions given, const Clock& time, std::unique_ptr<PacketRules> packet_rules,
+        RouteSocket host, AddressPool pool)
       : options(std::move(given)),
         clock(time),
-        rules(make_packet_rules(options.nft_program)),
+        rules(std::move(packet_rules)),
         inner(Inner{std::move(host), std::move(pool), {}, {}, {}}) {}
 
   std::string pin(const std::string& uid) const { return pin_directory() + '/' + uid; }
@@ -72,7 +73,8 @@ class RoutedVethNetwork::State {
   // repair: what differs is put right; else it is only told.
   Status correct_node(Inner& in, bool repair, std::vector<NetworkDrift>& drift);
   Status correct_rules(Inner& in, bool repair, std::vector<NetworkDrift>& drift);
-  Status correct_pod(Inner& in, const std::string& uid, bool repair,
+  // looked: what the node had at some moment of the same look.
+  Status correct_pod(Inner& in, const std::string& uid, bool repair, const HostTables& looked,
                      std::vector<NetworkDrift>& drift);
   Status correct_strays(Inner& in, bool repair, std::vector<NetworkDrift>& drift);
   bool changed_while_away(const Inner& in);
@@ -317,20 +319,22 @@ Status RoutedVethNetwork::State::remove_pod(Inner& in, const std::string& uid) {
 }
 
 Status RoutedVethNetwork::State::correct_pod(Inner& in, const std::string& uid, bool repair,
+                                             const HostTables& looked,
                                              std::vector<NetworkDrift>& drift) {
   const auto* allocation = in.pool.find(uid);
   if (allocation == nullptr) return {};  // removed since the list was made
   const auto wanted = wiring(uid, *allocation, in);
-  MOORED_TRY(const auto host, read_host_tables(in.host));
   std::optional<InsideTables> inside;
   if (auto found = read_inside_tables(wanted.pin)) {
     inside = *std::move(found);
   } else if (found.error().code != Code::not_found) {
     return Unexpected(std::move(found).error());
   }
-  const auto faults = plan_repair(wanted, host, inside);
   // A namespace that lost its pin is found again by whoever knows the pod's shim, and told there.
-  if (!inside) return {};
+  if (!inside || plan_repair(wanted, looked, inside).empty()) return {};
+  // Pods start and end while others are looked at: only what is missing now is a fault.
+  MOORED_TRY(const auto now, read_host_tables(in.host));
+  const auto faults = plan_repair(wanted, now, inside);
   for (const auto& fault : faults) {
     drift.push_back({uid, fault.field, fault.desired, fault.observed, {}, repair});
   }
@@ -374,7 +378,9 @@ Result<std::unique_ptr<RoutedVethNetwork>> RoutedVethNetwork::open(PodNetworkOpt
   if (options.pods.length > 28) return fail(Code::invalid, "the range of pods is smaller than /28");
   MOORED_TRY(auto pool, read_pool(options, clock));
   MOORED_TRY(auto host, RouteSocket::open());
-  auto state = std::make_unique<State>(std::move(options), clock, std::move(host), std::move(pool));
+  MOORED_TRY(auto rules, make_remembering_packet_rules(options.nft_program));
+  auto state = std::make_unique<State>(std::move(options), clock, std::move(rules),
+                                       std::move(host), std::move(pool));
   MOORED_CHECK(state->inner.with([&](Inner& in) { return state->prepare(in); }));
   // After the preparation, whose own changes are no news.
   if (auto events = NetworkEvents::open(state->table())) {
@@ -417,9 +423,11 @@ Result<std::vector<PodNetworkReport>> RoutedVethNetwork::list() {
 Result<std::vector<NetworkDrift>> RoutedVethNetwork::correct(const NetworkModes& modes) {
   std::vector<NetworkDrift> drift;
   std::vector<std::string> uids;
+  HostTables looked;
   auto status = state_->inner.with([&](Inner& in) -> Status {
     for (const auto& row : in.pool.allocations())
       uids.push_back(row.first);
+    MOORED_TRY(looked, read_host_tables(in.host));
     if (modes.node == DriftMode::off) return {};
     drift = std::exchange(in.earlier, {});
     const bool repair = modes.node == DriftMode::correct;
@@ -434,7 +442,7 @@ Result<std::vector<NetworkDrift>> RoutedVethNetwork::correct(const NetworkModes&
     const auto mode = modes.of(uid);
     if (mode == DriftMode::off) continue;
     auto repaired = state_->inner.with([&](Inner& in) {
-      return state_->correct_pod(in, uid, mode == DriftMode::correct, drift);
+      return state_->correct_pod(in, uid, mode == DriftMode::correct, looked, drift);
     });
     if (!repaired) {
       drift.push_back({uid, "network", "repaired", repaired.error().text(), {}, false});

@@ -99,6 +99,35 @@ TEST_CASE("pods reach each other and the node, and the node reaches them", "[net
   }
 }
 
+TEST_CASE("rules are read again when anybody changed any", "[network]") {
+  REQUIRE_ROOT();
+  const OwnNamespace place;
+  const std::string runs = place.directory() + "/runs";
+  const std::string counted = place.directory() + "/nft";
+  REQUIRE(write_file(counted, "#!/bin/sh\necho run >> " + runs + "\nexec /usr/sbin/nft \"$@\"\n",
+                     true, 0700));
+  const auto count = [&] { return read_file(runs, 4096).value_or("").size() / 4; };
+  auto rules = net::make_remembering_packet_rules(counted);
+  REQUIRE(rules);
+  CHECK((*rules)->read_table("ours").error().code == Code::not_found);
+  CHECK((*rules)->read_table("ours").error().code == Code::not_found);
+  CHECK(count() == 1);  // the names of all tables
+  REQUIRE(shell("nft add table ip ours; nft add chain ip ours one").status == 0);
+  const auto listing = (*rules)->read_table("ours");
+  REQUIRE(listing);
+  CHECK(listing->find("chain one") != std::string::npos);
+  CHECK((*rules)->read_table("ours").value_or("") == *listing);
+  CHECK(count() == 3);  // the names, and ours
+  // Also a table of somebody else: the kernel numbers all transactions together.
+  REQUIRE(shell("nft add table ip theirs").status == 0);
+  CHECK((*rules)->read_table("ours").value_or("") == *listing);
+  CHECK(count() == 5);
+  REQUIRE((*rules)->apply("add chain ip ours two\n"));
+  CHECK((*rules)->read_table("ours").value_or("").find("chain two") != std::string::npos);
+  REQUIRE(shell("nft delete table ip ours").status == 0);
+  CHECK((*rules)->read_table("ours").error().code == Code::not_found);
+}
+
 TEST_CASE("a pod's network is made once and can be taken away twice", "[network]") {
   REQUIRE_ROOT();
   const OwnNamespace place;
