@@ -144,8 +144,11 @@ void fold_children(std::map<pid_t, Intruder>& intruders, std::vector<Finding>& f
   }
 }
 
-// Probes and hooks have groups of their own below the container's.
+// Probes and hooks have groups of their own below the container's, while they run.
 void add_members_below(const std::string& directory, std::vector<pid_t>& pids) {
+  struct stat status {};
+  constexpr nlink_t kLinksOfLeaf = 2;  // its name and its own "."; one more for each group below
+  if (::stat(directory.c_str(), &status) != 0 || status.st_nlink == kLinksOfLeaf) return;
   std::error_code error;
   for (std::filesystem::directory_iterator at(directory, error), end; !error && at != end;
        at.increment(error)) {
@@ -230,25 +233,26 @@ Status pin_again(const std::string& source, const std::string& path) {
   return {};
 }
 
-// v2 says it in the group; v1 in the freezer's group, for itself apart from its parents.
+// Where a hierarchy says that a group is frozen by itself, and what thaws it.
+struct FreezerForm {
+  const char* state;
+  const char* control;
+  const char* thawed;
+};
+constexpr FreezerForm kUnified{"/cgroup.freeze", "/cgroup.freeze", "0"};
+constexpr FreezerForm kLegacy{"/freezer.self_freezing", "/freezer.state", "THAWED"};
+
 void compare_freezer(const MadeContainer& made, const std::string& directory,
-                     const std::string& field, std::vector<Finding>& findings) {
-  struct Form {
-    const char* state;
-    const char* control;
-    const char* thawed;
+                     const FreezerForm& form, const std::string& field,
+                     std::vector<Finding>& findings) {
+  const auto state = read_file(directory + form.state, 64);
+  if (!state || state->rfind('1', 0) != 0) return;
+  auto finding = make_finding(made, field, "running", "frozen", Remedy::put_back);
+  finding.drift.correction = "thawed";
+  finding.put_back = [file = directory + form.control, word = std::string(form.thawed)] {
+    return write_file(file, word);
   };
-  for (const Form& form : {Form{"/cgroup.freeze", "/cgroup.freeze", "0"},
-                           Form{"/freezer.self_freezing", "/freezer.state", "THAWED"}}) {
-    const auto state = read_file(directory + form.state, 64);
-    if (!state || state->rfind('1', 0) != 0) continue;
-    auto finding = make_finding(made, field, "running", "frozen", Remedy::put_back);
-    finding.drift.correction = "thawed";
-    finding.put_back = [file = directory + form.control, word = std::string(form.thawed)] {
-      return write_file(file, word);
-    };
-    findings.push_back(std::move(finding));
-  }
+  findings.push_back(std::move(finding));
 }
 
 }  // namespace
@@ -309,6 +313,7 @@ void compare_processes(const MadePod& pod, const MadeContainer& made,
     const bool same =
         excess == 0 || read_namespace(pid, "user") == read_namespace(pod.shim, "user");
     auto left = find_left_groups(made.procs_files, *members, pid);
+    if (left.empty() && !judge_process(made, *facts, descends, same)) continue;
     // Between two reads it may have ended: then nothing of the above means anything.
     const auto again = find_process(pid);
     if (!again || again->start_time != facts->start_time) continue;
@@ -383,13 +388,15 @@ void compare_program(const MadeContainer& made, std::vector<Finding>& findings) 
   }
 }
 
+// The group of the container and the pod's above it.
 void compare_freezers(const MadeContainer& made, std::vector<Finding>& findings) {
-  for (const auto& file : made.procs_files) {
-    const auto directory = file.substr(0, file.find_last_of('/'));
-    compare_freezer(made, directory, field_of("cgroup.freeze", made), findings);
+  for (const auto& [directory, form] : {std::pair(made.group, kUnified),
+                                        std::pair(made.freezer, kLegacy)}) {
+    if (directory.empty()) continue;
+    compare_freezer(made, directory, form, field_of("cgroup.freeze", made), findings);
     const auto pod = directory.substr(0, directory.find_last_of('/'));
     const auto before = findings.size();
-    compare_freezer(made, pod, "cgroup.freeze", findings);
+    compare_freezer(made, pod, form, "cgroup.freeze", findings);
     for (std::size_t i = before; i < findings.size(); ++i) findings[i].drift.container.clear();
   }
 }

@@ -157,6 +157,7 @@ std::vector<Finding> KernelWatch::State::compare(const MadePod& pod, const Names
     compare_mount_table(made, findings);
     compare_program(made, findings);
     compare_freezers(made, findings);
+    if (findings.empty()) continue;
     // What ended while it was looked at has no difference to tell.
     const auto still = find_process(made.pid);
     if (still && still->start_time == made.start_time) {
@@ -195,11 +196,14 @@ void KernelWatch::forget(const std::string& uid, const std::string& container) {
 std::vector<SandboxDrift> KernelWatch::look(const std::vector<WatchOrder>& pods) {
   std::vector<SandboxDrift> drift;
   const auto namespaces = read_pid_namespaces();
-  const auto earlier = state_->known.with([](const Known& all) { return all.containers; });
+  const auto earlier = state_->known.with(
+      [](const Known& all) { return std::pair(all.pods, all.containers); });
   for (const auto& order : pods) {
-    const auto pod = read_made_pod(state_->directory(order.uid));
+    const auto known = earlier.first.find(order.uid);
+    const auto pod = read_made_pod(state_->directory(order.uid),
+                                   known == earlier.first.end() ? nullptr : &known->second);
     if (!pod) continue;
-    for (auto& finding : state_->compare(*pod, namespaces, earlier)) {
+    for (auto& finding : state_->compare(*pod, namespaces, earlier.second)) {
       drift.push_back(settle(std::move(finding), order));
     }
   }

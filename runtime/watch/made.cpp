@@ -88,7 +88,9 @@ std::optional<MadeContainer> read_attempt(const std::string& directory) {
   made.own_processes = order->pid_namespace == "new";
   made.group = order->cgroup;
   for (const auto& tasks : order->tasks_files) {
-    made.procs_files.push_back(tasks.substr(0, tasks.find_last_of('/')) + "/cgroup.procs");
+    const auto group = tasks.substr(0, tasks.find_last_of('/'));
+    made.procs_files.push_back(group + "/cgroup.procs");
+    if (path_exists(group + "/freezer.state")) made.freezer = group;
   }
   if (!made.group.empty()) made.procs_files.push_back(made.group + "/cgroup.procs");
   take_steps(*order, made);
@@ -98,7 +100,11 @@ std::optional<MadeContainer> read_attempt(const std::string& directory) {
 
 }  // namespace
 
-Result<MadePod> read_made_pod(const std::string& pod_directory) {
+Result<MadePod> read_made_pod(const std::string& pod_directory, const MadePod* known) {
+  if (known != nullptr) {
+    const auto lives = read_start_time(known->shim);
+    if (lives && *lives == known->shim_start_time) return *known;
+  }
   MOORED_TRY(const auto text, read_file(pod_directory + "/sandbox.json", kMaxText));
   MOORED_TRY(const auto order, shim::pod_order_from(text));
   MOORED_TRY(const auto about, read_record(pod_directory + "/shim.json"));

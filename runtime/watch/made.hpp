@@ -49,6 +49,7 @@ struct MadeContainer {
   std::string directory;               // of the attempt
   bool own_processes = false;          // a pid namespace of its own
   std::string group;                   // v2 directory; empty: none
+  std::string freezer;                 // v1 directory that can be frozen; empty: none
   std::vector<std::string> procs_files;  // cgroup.procs of every hierarchy
   std::uint64_t bounding = 0;
   bool filtered = false;
@@ -57,8 +58,9 @@ struct MadeContainer {
   Start start;
 };
 
+// What is known of a pod (null: nothing) is not read again while its shim lives.
 // Errors: not_found (no such pod, or its shim has ended), corrupt.
-Result<MadePod> read_made_pod(const std::string& pod_directory);
+Result<MadePod> read_made_pod(const std::string& pod_directory, const MadePod* known = nullptr);
 // The running attempts. The holder of a shared pid namespace is among them, named ".pause". What
 // known holds of an attempt (by its directory) is not read again: it does not change while it runs.
 using KnownContainers = std::map<std::string, MadeContainer>;
