@@ -50,6 +50,13 @@ std::vector<Change> ChangeFeed::select(const Tail& tail, const Kind& kind, std::
   return found;
 }
 
+void ChangeFeed::drop() {
+  tail_.with([](Tail& tail) {
+    tail.changes = {};
+    tail.after = tail.known;
+  });
+}
+
 Result<ChangeFeed::Reading> ChangeFeed::read(const Kind& kind, std::int64_t after,
                                              std::size_t limit) {
   // Read before the changes, so that an empty answer means: nothing up to here.

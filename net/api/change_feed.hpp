@@ -30,6 +30,9 @@ class ChangeFeed {
   // Changes of a kind after a version, oldest first, at most limit. Errors: those of the store.
   Result<Reading> read(const Kind& kind, std::int64_t after, std::size_t limit);
 
+  // Forgets the tail: whoever lags behind is sent to the store.
+  void drop();
+
   // Times that the store was asked for changes.
   std::int64_t store_reads() const { return store_reads_; }
 

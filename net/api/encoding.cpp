@@ -199,6 +199,10 @@ void EncodingCache::keep(Halves& halves, const std::string& key,
   if (halves.young.emplace(key, std::move(encoded)).second) halves.young_bytes += bytes;
 }
 
+void EncodingCache::drop() {
+  halves_.with([](Halves& halves) { halves = {}; });
+}
+
 std::size_t EncodingCache::size_bytes() const {
   return halves_.with([](const Halves& h) { return h.young_bytes + h.old_bytes; });
 }

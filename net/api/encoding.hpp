@@ -56,6 +56,9 @@ class EncodingCache {
   // The object in the bytes of the resource.
   std::shared_ptr<const Encoded> get(const Resource& resource, const Object& object);
 
+  // Forgets everything.
+  void drop();
+
   std::int64_t hits() const { return hits_; }
   std::int64_t misses() const { return misses_; }
   // Bytes held now.

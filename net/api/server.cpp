@@ -126,6 +126,11 @@ Result<std::unique_ptr<ApiServer>> ApiServer::start(ApiOptions options, const St
   return std::unique_ptr<ApiServer>(new ApiServer(std::move(made)));
 }
 
+void ApiServer::drop_caches() {
+  state_->cache.drop();
+  state_->feed.drop();
+}
+
 int ApiServer::port() const {
   return state_->transport->port();
 }

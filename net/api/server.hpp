@@ -46,6 +46,8 @@ class ApiServer {
   int port() const;
   // Ends watches, closes all connections and waits for the threads. May be called twice.
   void stop();
+  // Forgets what is kept so that the next answers are quicker. Any thread.
+  void drop_caches();
   api::TransportCounters counters() const;
   // Watches and logs being sent now.
   int open_streams() const;

@@ -118,6 +118,8 @@ void Daemon::State::return_memory_when_quiet() {
   if (moved) {
     memory_returned = false;
   } else if (!std::exchange(memory_returned, true)) {
+    parts->store->drop_caches();
+    if (api) api->drop_caches();
     return_idle_memory();
   }
 }

@@ -48,6 +48,9 @@ Status set_versions(Connection& connection, std::int64_t version) {
                         "; PRAGMA user_version=" + std::to_string(version));
 }
 
+// The state is in memory and the file in the page cache: a third copy of it would be kept for good.
+constexpr const char* kSmallCache = "PRAGMA cache_size=-512";  // KiB
+
 }  // namespace
 
 std::span<const Migration> all_migrations() {
@@ -105,6 +108,7 @@ Result<Connection> open_writer(const DatabaseOptions& options) {
   MOORED_CHECK(
       connection.run(options.durable ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=OFF"));
   MOORED_CHECK(connection.run("PRAGMA journal_size_limit=67108864"));
+  MOORED_CHECK(connection.run(kSmallCache));
   if (!options.checkpoint_on_close) MOORED_CHECK(connection.skip_checkpoint_on_close());
   MOORED_CHECK(check_pages(connection));
   MOORED_CHECK(settle_log(connection));
@@ -118,6 +122,7 @@ Result<Connection> open_reader(const DatabaseOptions& options) {
   how.vfs = options.vfs;
   how.busy_wait = options.busy_wait;
   MOORED_TRY(auto connection, Connection::open(how));
+  MOORED_CHECK(connection.run(kSmallCache));
   if (!options.checkpoint_on_close) MOORED_CHECK(connection.skip_checkpoint_on_close());
   return connection;
 }

@@ -5,9 +5,13 @@
 namespace moored::store {
 
 void RecentChanges::reset(std::int64_t resource_version) {
-  changes_.clear();
+  changes_ = {};
   bytes_ = 0;
   floor_ = resource_version;
+}
+
+void RecentChanges::drop() {
+  if (!changes_.empty()) reset(changes_.back().change.resource_version);
 }
 
 void RecentChanges::add(const Change& change, std::size_t bytes) {

@@ -21,6 +21,8 @@ class RecentChanges {
 
   // Forgets everything: what is asked for up to this version is not known here.
   void reset(std::int64_t resource_version);
+  // Forgets what is known here, and nothing of what comes.
+  void drop();
   // bytes: what the change weighs, as its length in JSON.
   void add(const Change& change, std::size_t bytes);
 

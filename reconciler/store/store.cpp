@@ -381,6 +381,11 @@ Result<std::vector<Change>> Store::changes_since(const Kind* kind, std::int64_t 
   });
 }
 
+void Store::drop_caches() const {
+  state_->recent.with([](RecentChanges& changes) { changes.drop(); });
+  state_->readers.close_idle();
+}
+
 // A version of the future gets the words of the API server, by which client-go knows the case.
 Result<std::shared_ptr<const StateView>> Store::view_at(std::int64_t resource_version) const {
   using View = std::shared_ptr<const StateView>;

@@ -72,6 +72,9 @@ class Store final : public StateSource, public RevisionSignal {
   int subscribe(Listener listener, void* context) override;
   void unsubscribe(int token) override;
 
+  // Forgets what is kept so that the next reads are quicker.
+  void drop_caches() const;
+
   // The steps of the commit whose id starts with these digits (at least four), by time.
   // Errors: not_found; conflict (Ambiguous: several commits start so); invalid (not digits).
   Result<std::vector<ReceiptEntry>> read_receipt(const std::string& sha) const;

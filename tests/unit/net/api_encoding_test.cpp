@@ -32,6 +32,17 @@ TEST_CASE("api encoding: a version is encoded once") {
   CHECK(first->whole == encode_for(pods(), recorded("a", 1)).whole);
 }
 
+TEST_CASE("api encoding: what was dropped is encoded anew") {
+  EncodingCache cache;
+  const auto first = cache.get(pods(), recorded("a", 1));
+  cache.drop();
+  CHECK(cache.size_bytes() == 0);
+  const auto again = cache.get(pods(), recorded("a", 1));
+  CHECK(first.get() != again.get());
+  CHECK(first->whole == again->whole);
+  CHECK(cache.misses() == 2);
+}
+
 TEST_CASE("api encoding: resources of one kind do not share bytes") {
   EncodingCache cache;
   auto event = test::make_event("e", recorded("a", 1));

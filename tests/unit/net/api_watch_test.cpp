@@ -342,6 +342,20 @@ TEST_CASE("api watch: a start point before the shared tail is read from the stor
   CHECK(seen.back() == "ADDED b-" + std::to_string(many - 1));
 }
 
+TEST_CASE("api watch: a dropped tail costs a watcher no change") {
+  FakeApi api;
+  const auto start = api.state.put(make_pod("a"));
+  Watch late(api, "resourceVersion=" + std::to_string(start));
+  Watch early(api, "resourceVersion=" + std::to_string(start));
+  late.events();
+  api.state.put(make_pod("b"));
+  CHECK(early.events() == Lines{"ADDED b"});
+  api.feed.drop();
+  api.state.put(make_pod("c"));
+  CHECK(early.events() == Lines{"ADDED c"});
+  CHECK(late.events() == Lines{"ADDED b", "ADDED c"});
+}
+
 TEST_CASE("api watch: the shared tail starts anew when the store forgot what it missed") {
   FakeApi api;
   const auto start = api.state.put(make_pod("a"));

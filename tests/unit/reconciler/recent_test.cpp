@@ -49,6 +49,20 @@ TEST_CASE("changes are found from a version on, of a kind, up to a number") {
   CHECK_FALSE(recent.find_since(nullptr, 15, 100));
 }
 
+TEST_CASE("what is dropped is known to be missing") {
+  RecentChanges recent;
+  recent.reset(10);
+  recent.drop();
+  CHECK(versions(recent.find_since(nullptr, 10, 100)).empty());
+  recent.add(change_of(11, true), 100);
+  recent.add(change_of(12, true), 100);
+  recent.drop();
+  CHECK(recent.size() == 0);
+  CHECK_FALSE(recent.find_since(nullptr, 11, 100));
+  recent.add(change_of(13, true), 100);
+  CHECK(versions(recent.find_since(nullptr, 12, 100)) == Versions{13});
+}
+
 TEST_CASE("what is kept in memory is bounded by number and by bytes") {
   RecentChanges recent;
   for (std::int64_t version = 1; version <= 1'000; ++version) {
