@@ -74,4 +74,20 @@ std::vector<Write> make_event_writes(const std::vector<EventNote>& notes,
   return std::move(plan.writes);
 }
 
+Plan plan_event_removal(const StateView& view, std::size_t kept) {
+  Plan plan;
+  auto events = view.list(kind_of<Event>());
+  if (events.size() <= kept) return plan;
+  const auto end = events.end() - static_cast<std::ptrdiff_t>(kept);
+  std::nth_element(events.begin(), end, events.end(), [](const Object& a, const Object& b) {
+    const Time first = a.as<Event>().last_timestamp.value_or(Time{});
+    const Time second = b.as<Event>().last_timestamp.value_or(Time{});
+    return first != second ? first < second : a.key() < b.key();
+  });
+  std::for_each(events.begin(), end, [&](const Object& event) {
+    plan.remove(event.key(), "more than are kept");
+  });
+  return plan;
+}
+
 }  // namespace moored

@@ -31,5 +31,7 @@ Plan plan_start(const std::vector<Object>& configured, const PlanContext& contex
 // is there. Called by the loop on every plan, in the transaction that records the plan.
 std::vector<Write> make_event_writes(const std::vector<EventNote>& notes,
                                      const PlanContext& context);
+// Removes the Events that were last seen longest ago, so that this many stay.
+Plan plan_event_removal(const StateView& view, std::size_t kept);
 
 }  // namespace moored

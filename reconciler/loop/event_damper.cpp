@@ -18,6 +18,7 @@ std::string identity_of(const EventNote& note) {
 }  // namespace
 
 std::vector<EventNote> EventDamper::admit(const std::vector<EventNote>& notes, MonoTime now) {
+  forget_old(now);
   std::vector<EventNote> out;
   for (const EventNote& note : notes) {
     const std::string identity = identity_of(note);
@@ -37,6 +38,15 @@ std::vector<EventNote> EventDamper::admit(const std::vector<EventNote>& notes, M
     seen = {now, 0};
   }
   return out;
+}
+
+// A note whose pause is over and that brings no count along is admitted like a new one.
+void EventDamper::forget_old(MonoTime now) {
+  if (now - forgot_ < kPause) return;
+  forgot_ = now;
+  std::erase_if(seen_, [&](const auto& note) {
+    return note.second.waiting == 0 && now - note.second.admitted >= kPause;
+  });
 }
 
 void EventDamper::make_room() {

@@ -20,15 +20,18 @@ class EventDamper {
   static constexpr std::size_t kMaxRepeats = 1'000;
 
   std::vector<EventNote> admit(const std::vector<EventNote>& notes, MonoTime now);
+  std::size_t size() const { return seen_.size(); }
 
  private:
   struct Seen {
     MonoTime admitted{};
     std::size_t waiting = 0;
   };
+  void forget_old(MonoTime now);
   void make_room();
 
   std::map<std::string, Seen> seen_;
+  MonoTime forgot_{};  // when forget_old was last at work
 };
 
 }  // namespace moored

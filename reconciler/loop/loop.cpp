@@ -52,6 +52,7 @@ std::optional<MonoTime> Loop::step(Now now) {
   keep_receipts(now);
   take_keys(now);
   keep_receipts(now);
+  keep_events(now);
   keep_house(now);
   queue_size_ = queue_.size();
   failing_count_ = queue_.failing_count();
@@ -133,8 +134,11 @@ void Loop::wake_owners(const RecordResult& recorded) {
   if (recorded.changes.empty()) return;
   changed_ = true;
   const auto view = store_.view();
-  events_ = view->list(kind_of<Event>()).size();
   for (const Change& change : recorded.changes) {
+    if (change.object.is<Event>()) {
+      if (change.type == Change::Type::added) ++events_;
+      if (change.type == Change::Type::deleted) --events_;
+    }
     wake_for(change.object, *view);
     if (change.previous) wake_for(*change.previous, *view);
   }
@@ -182,10 +186,6 @@ Plan& Loop::with_events(Plan& plan, const StateView& view, Now now) {
   if (plan.events.empty()) return plan;
   const auto notes = damper_.admit(plan.events, now.mono);
   for (Write& write : make_event_writes(notes, context(view, now))) {
-    if (!view.find(write.key)) {
-      if (events_ >= options_.max_events) continue;
-      ++events_;
-    }
     plan.writes.push_back(std::move(write));
   }
   return plan;
@@ -218,6 +218,15 @@ void Loop::keep_receipts(Now now) {
   });
   for (const ReceiptStep& step : plan.receipt)
     known_steps_[step.revision].insert(step.step);
+}
+
+void Loop::keep_events(Now now) {
+  if (events_ <= options_.max_events + options_.max_events / 10) return;
+  const Plan plan = plan_event_removal(*store_.view(), options_.max_events);
+  const Cause cause{Cause::Actor::clock, "event", "more than are kept"};
+  auto recorded = store_.record(plan, cause, now);
+  if (!recorded) return log_failure("old events stay: the store", recorded.error());
+  wake_owners(*recorded);
 }
 
 void Loop::keep_house(Now now) {

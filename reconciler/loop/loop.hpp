@@ -30,7 +30,7 @@ struct LoopOptions {
   std::size_t facts_at_once = 200;                            // in one transaction
   std::size_t keys_at_once = 200;
   const Clock* clock = nullptr;    // for the end of a decision; none: the time of the step
-  std::size_t max_events = 5'000;  // Event objects; a note that would make one more is left out
+  std::size_t max_events = 1'000;  // Event objects; the oldest go, a tenth of this at a time
 };
 
 // Decides and records, on one thread. Everything else reads views and posts facts.
@@ -71,6 +71,7 @@ class Loop {
   void stamp_decision(Plan& plan, Now now) const;
   Plan& with_events(Plan& plan, const StateView& view, Now now);
   void keep_receipts(Now now);
+  void keep_events(Now now);
   void keep_house(Now now);
   void load_receipts();
   PlanContext context(const StateView& view, Now now) const;

@@ -51,7 +51,7 @@ class KeyedQueue {
     }
     Entry& entry = found->second;
     if (entry.ready || entry.backing_off) return;
-    waiting_.erase({entry.due, key});
+    waiting_.erase({entry.due, &found->first});
     entry.ready = true;
     ready_.push_back(key);
   }
@@ -61,21 +61,20 @@ class KeyedQueue {
     const auto found = entries_.find(key);
     if (found == entries_.end()) {
       if (is_full()) return;
-      entries_.emplace(key, Entry{false, false, due});
-      waiting_.insert({due, key});
+      wait(key, Entry{false, false, due});
       return;
     }
     Entry& entry = found->second;
     if (entry.ready || entry.backing_off || entry.due <= due) return;
-    waiting_.erase({entry.due, key});
+    waiting_.erase({entry.due, &found->first});
     entry.due = due;
-    waiting_.insert({due, key});
+    waiting_.insert({due, &found->first});
   }
 
   // Takes the key that has been ready longest; nothing when none is ready at this time.
   std::optional<Key> pop(MonoTime now) {
     while (!waiting_.empty() && waiting_.begin()->first <= now) {
-      const Key key = waiting_.begin()->second;
+      const Key& key = *waiting_.begin()->second;
       waiting_.erase(waiting_.begin());
       Entry& entry = entries_.at(key);
       entry.ready = true;
@@ -95,13 +94,11 @@ class KeyedQueue {
   // The look failed: it is wanted again after the back-off.
   void failed(const Key& key, MonoTime now, Random& random) {
     const unsigned count = ++failures_[key];
-    const Duration wait = back_off_.after(count);
-    const auto tenth = static_cast<std::uint64_t>(wait.count() / 10);
+    const Duration pause = back_off_.after(count);
+    const auto tenth = static_cast<std::uint64_t>(pause.count() / 10);
     const Duration jitter(static_cast<std::int64_t>(random.below(tenth + 1)));
     drop(key);
-    const MonoTime due = now + wait + jitter;
-    entries_.emplace(key, Entry{false, true, due});
-    waiting_.insert({due, key});
+    wait(key, Entry{false, true, now + pause + jitter});
   }
 
   // When pop() will next give something; nothing: never, as things are.
@@ -123,12 +120,19 @@ class KeyedQueue {
     bool backing_off = false;
     MonoTime due{};
   };
+  using Waiting = std::pair<MonoTime, const Key*>;  // the key lies in entries_
   struct WaitLess {
-    bool operator()(const std::pair<MonoTime, Key>& a, const std::pair<MonoTime, Key>& b) const {
+    bool operator()(const Waiting& a, const Waiting& b) const {
       if (a.first != b.first) return a.first < b.first;
-      return Less{}(a.second, b.second);
+      return Less{}(*a.second, *b.second);
     }
   };
+
+  // The key has no entry.
+  void wait(const Key& key, const Entry& entry) {
+    const auto made = entries_.emplace(key, entry).first;
+    waiting_.insert({entry.due, &made->first});
+  }
 
   bool is_full() {
     if (entries_.size() < kMaxKeys) return false;
@@ -145,7 +149,7 @@ class KeyedQueue {
         return !Less{}(key, other) && !Less{}(other, key);
       }));
     } else {
-      waiting_.erase({found->second.due, key});
+      waiting_.erase({found->second.due, &found->first});
     }
     entries_.erase(found);
   }
@@ -153,7 +157,7 @@ class KeyedQueue {
   BackOff back_off_;
   std::map<Key, Entry, Less> entries_;
   std::deque<Key> ready_;
-  std::set<std::pair<MonoTime, Key>, WaitLess> waiting_;
+  std::set<Waiting, WaitLess> waiting_;
   std::map<Key, unsigned, Less> failures_;
   std::size_t refused_ = 0;
 };

@@ -348,7 +348,7 @@ TEST_CASE("notes become counted events in the transaction of their plan") {
   REQUIRE(house.store->read_audit("", 10)->empty());
 }
 
-TEST_CASE("events are bounded: what is there is counted on, nothing new is made") {
+TEST_CASE("events are bounded: those that were last seen longest ago go") {
   LoopOptions options = House::quiet();
   options.max_events = 3;
   House house({}, options);
@@ -360,14 +360,26 @@ TEST_CASE("events are bounded: what is there is counted on, nothing new is made"
       house.inbox.post(event, test_cause());
     }
   };
-  post(0, 10);
+  const auto names = [&] {
+    std::vector<std::string> out;
+    for (const Object& event : house.store->view()->list(kind_of<Event>()))
+      out.push_back(event.as<Event>().involved_object.name);
+    return out;
+  };
+  post(0, 3);
   house.settle(at(0));
-  post(0, 10);
+  post(0, 1);  // seen again, so that it is newer than the other two
   house.settle(at(5));
-  const auto events = house.store->view()->list(kind_of<Event>());
-  REQUIRE(events.size() == 3);
-  for (const Object& event : events)
-    REQUIRE(event.as<Event>().count == 2);
+  post(3, 4);
+  house.settle(at(10));
+  const auto kept = names();
+  REQUIRE(kept.size() == 3);
+  REQUIRE(std::count(kept.begin(), kept.end(), "web0") == 1);
+  REQUIRE(std::count(kept.begin(), kept.end(), "web3") == 1);
+  post(4, 20);
+  house.settle(at(15));
+  REQUIRE(names().size() == 3);
+  REQUIRE(house.store->read_audit("", 10)->empty());
 }
 
 TEST_CASE("a storm of different notes is bounded") {
@@ -383,6 +395,20 @@ TEST_CASE("a storm of different notes is bounded") {
   for (std::size_t i = 0; i < 2 * EventDamper::kMaxRepeats; ++i)
     damper.admit({note}, at(0).mono);
   REQUIRE(damper.admit({note}, at(9).mono).size() == EventDamper::kMaxRepeats);
+}
+
+TEST_CASE("a note that brings no count along is forgotten after its pause") {
+  EventDamper damper;
+  const auto note_of = [](const char* message) {
+    EventNote note;
+    note.message = message;
+    return note;
+  };
+  REQUIRE(damper.admit({note_of("a"), note_of("b"), note_of("b")}, at(0).mono).size() == 2);
+  REQUIRE(damper.size() == 2);
+  REQUIRE(damper.admit({note_of("c")}, at(5).mono).size() == 1);
+  REQUIRE(damper.size() == 2);  // b waits with one more, which its next one brings along
+  REQUIRE(damper.admit({note_of("b")}, at(5).mono).size() == 2);
 }
 
 TEST_CASE("a loop that runs on a thread takes what is posted and stops when told") {
