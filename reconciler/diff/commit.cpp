@@ -93,7 +93,7 @@ void Comparison::collect_desired() {
   if (!desired_) {
     auto names = std::make_shared<DeclaredNames>();
     auto inventory = std::make_shared<Inventory>();
-    auto& entries = inventory->entries;
+    std::vector<InventoryEntry> entries;
     names->keys.reserve(tree_.objects.size());
     entries.reserve(tree_.objects.size());
     for (const Object& object : tree_.objects) {
@@ -107,6 +107,7 @@ void Comparison::collect_desired() {
     }
     std::sort(entries.begin(), entries.end(),
               [](const auto& a, const auto& b) { return a.id < b.id; });
+    inventory->entries = SharedVector<InventoryEntry>(std::move(entries));
     names->inventory = std::move(inventory);
     desired_ = std::move(names);
     if (memo_ != nullptr && plan_.diagnostics.ok()) {

@@ -5,7 +5,6 @@
 #include <map>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "schema/ports/state_view.hpp"
@@ -21,6 +20,7 @@ struct KeyHash {
 
 // Answers as StateView::find. A few of a kind and namespace are searched for; whoever wants more
 // gets them from a list that is taken once: one walk over neighbours instead of a search for each.
+// Cheapest in the order of keys.
 // One thread; the view outlives it.
 class RecordedObjects {
  public:
@@ -37,10 +37,10 @@ class RecordedObjects {
   struct Group {
     std::size_t searches = 0;
     std::deque<Object> found;
-    std::vector<Object> objects;  // listed, once there were too many searches
-    std::unordered_map<std::string_view, const Object*> by_name;
+    std::vector<Object> objects;  // listed, once there were too many searches; by name
+    std::size_t next = 0;         // behind the one that was found last
   };
-  void list(const Kind& kind, const std::string& space, Group& group) const;
+  static const Object* find_listed(Group& group, const std::string& name);
 
   const StateView& view_;
   std::map<std::pair<const Kind*, std::string>, Group> groups_;

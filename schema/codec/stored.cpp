@@ -49,11 +49,6 @@ bool are_equal(const void* one, const void* other) {
   return *static_cast<const T*>(one) == *static_cast<const T*>(other);
 }
 
-template <class T>
-void copy_as(const void* from, void* to) {
-  *static_cast<T*>(to) = *static_cast<const T*>(from);
-}
-
 bool is_same_map(const Type& type, const Field& field, const void* one, const void* other) {
   if (type.ops.size(one) == 0) return true;
   const auto first = type.ops.entries(one);
@@ -67,27 +62,17 @@ bool is_same_map(const Type& type, const Field& field, const void* one, const vo
 
 void copy_value(const Type& type, const void* from, void* to) {
   switch (type.shape) {
-    case Shape::boolean: return copy_as<bool>(from, to);
-    case Shape::int32: return copy_as<std::int32_t>(from, to);
-    case Shape::int64: return copy_as<std::int64_t>(from, to);
-    case Shape::text: return copy_as<std::string>(from, to);
-    case Shape::quantity: return copy_as<Quantity>(from, to);
-    case Shape::int_or_string: return copy_as<IntOrString>(from, to);
-    case Shape::time: return copy_as<Time>(from, to);
+    case Shape::boolean: return assign_as<bool>(from, to);
+    case Shape::int32: return assign_as<std::int32_t>(from, to);
+    case Shape::int64: return assign_as<std::int64_t>(from, to);
+    case Shape::text: return assign_as<std::string>(from, to);
+    case Shape::quantity: return assign_as<Quantity>(from, to);
+    case Shape::int_or_string: return assign_as<IntOrString>(from, to);
+    case Shape::time: return assign_as<Time>(from, to);
     case Shape::object: return copy_rows(type.object(), from, to, {});
     case Shape::optional:
     case Shape::list:
-      type.ops.clear(to);
-      for (std::size_t i = 0; i < type.ops.size(from); ++i) {
-        copy_value(*type.element, type.ops.at(from, i), type.ops.append(to));
-      }
-      return;
-    case Shape::map:
-      type.ops.clear(to);
-      for (const auto& entry : type.ops.entries(from)) {
-        copy_value(*type.element, entry.value, type.ops.insert(to, *entry.key));
-      }
-      return;
+    case Shape::map: return type.ops.assign(from, to);
   }
 }
 
@@ -148,6 +133,8 @@ bool codec::is_same_value(const Type& type, const Field& field, const void* one,
     case Shape::map: return is_same_map(type, field, one, other);
     case Shape::optional:
     case Shape::list:
+      // Elements that are shared are not looked at.
+      if (type.ops.size(one) == 0 || type.ops.at(one, 0) == type.ops.at(other, 0)) return true;
       for (std::size_t i = 0; i < type.ops.size(one); ++i) {
         if (!is_same_value(*type.element, field, type.ops.at(one, i), type.ops.at(other, i))) {
           return false;

@@ -1,6 +1,7 @@
 // Sources and sync units, in Flux's words: GitRepository and Kustomization.
 #pragma once
 
+#include "schema/base/shared_vector.hpp"
 #include "schema/model/meta.hpp"
 
 namespace moored {
@@ -75,7 +76,7 @@ struct InventoryEntry {
 };
 // Everything that a unit has applied and therefore may prune.
 struct Inventory {
-  std::vector<InventoryEntry> entries;
+  SharedVector<InventoryEntry> entries;
   bool operator==(const Inventory&) const = default;
 };
 // What came of applying the unit. The inventory decides what may be pruned.

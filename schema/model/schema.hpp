@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "schema/base/error.hpp"
+#include "schema/base/shared_vector.hpp"
 #include "schema/base/time.hpp"
 #include "schema/model/declare.hpp"
 #include "schema/model/quantity.hpp"
@@ -42,7 +43,7 @@ struct ContainerOps {
   std::vector<MapEntry> (*entries)(const void*) = nullptr;      // map, sorted by key
   void* (*append)(void*) = nullptr;                             // list; optional: emplaces
   void* (*insert)(void*, const std::string& key) = nullptr;     // map
-  void (*clear)(void*) = nullptr;
+  void (*assign)(const void* from, void* to) = nullptr;
 };
 
 struct Type {
@@ -108,15 +109,24 @@ template <> struct TypeOf<IntOrString> { static constexpr Type value{Shape::int_
 template <> struct TypeOf<Time> { static constexpr Type value{Shape::time}; };
 
 template <class T>
-struct TypeOf<std::vector<T>> {
-  using List = std::vector<T>;
+void assign_as(const void* from, void* to) {
+  *static_cast<T*>(to) = *static_cast<const T*>(from);
+}
+
+template <class List>
+struct TypeOfList {
   static std::size_t size(const void* p) { return static_cast<const List*>(p)->size(); }
   static const void* at(const void* p, std::size_t i) { return &(*static_cast<const List*>(p))[i]; }
   static void* append(void* p) { return &static_cast<List*>(p)->emplace_back(); }
-  static void clear(void* p) { static_cast<List*>(p)->clear(); }
-  static constexpr Type value{
-      Shape::list, nullptr, &TypeOf<T>::value, {&size, &at, nullptr, &append, nullptr, &clear}};
+  static constexpr ContainerOps kOps{&size, &at, nullptr, &append, nullptr, &assign_as<List>};
+  static constexpr const Type& kElement = TypeOf<typename List::value_type>::value;
+  static constexpr Type value{Shape::list, nullptr, &kElement, kOps};
 };
+template <class T>
+struct TypeOf<std::vector<T>> : TypeOfList<std::vector<T>> {};
+// For elements without times, which the engine cuts to what is written of them in place.
+template <class T>
+struct TypeOf<SharedVector<T>> : TypeOfList<SharedVector<T>> {};
 
 template <class T>
 struct TypeOf<std::optional<T>> {
@@ -124,9 +134,8 @@ struct TypeOf<std::optional<T>> {
   static std::size_t size(const void* p) { return static_cast<const Maybe*>(p)->has_value(); }
   static const void* at(const void* p, std::size_t) { return &**static_cast<const Maybe*>(p); }
   static void* append(void* p) { return &static_cast<Maybe*>(p)->emplace(); }
-  static void clear(void* p) { static_cast<Maybe*>(p)->reset(); }
-  static constexpr Type value{
-      Shape::optional, nullptr, &TypeOf<T>::value, {&size, &at, nullptr, &append, nullptr, &clear}};
+  static constexpr ContainerOps kOps{&size, &at, nullptr, &append, nullptr, &assign_as<Maybe>};
+  static constexpr Type value{Shape::optional, nullptr, &TypeOf<T>::value, kOps};
 };
 
 template <class T>
@@ -139,9 +148,8 @@ struct TypeOf<std::map<std::string, T>> {
     return out;
   }
   static void* insert(void* p, const std::string& k) { return &(*static_cast<Map*>(p))[k]; }
-  static void clear(void* p) { static_cast<Map*>(p)->clear(); }
-  static constexpr Type value{
-      Shape::map, nullptr, &TypeOf<T>::value, {&size, nullptr, &entries, nullptr, &insert, &clear}};
+  static constexpr ContainerOps kOps{&size, nullptr, &entries, nullptr, &insert, &assign_as<Map>};
+  static constexpr Type value{Shape::map, nullptr, &TypeOf<T>::value, kOps};
 };
 
 template <class Member>
