@@ -10,8 +10,10 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstdio>
 #include <memory>
 #include <string>
@@ -25,7 +27,7 @@
 namespace moored::git {
 namespace {
 
-constexpr int kConnectMilliseconds = 10'000;
+constexpr std::chrono::milliseconds kLongestConnect{10'000};  // to all addresses together
 constexpr int kGitPort = 9418;
 
 // libgit2 hands our structs back by the address of their first member.
@@ -65,10 +67,10 @@ struct FreeAddresses {
 };
 
 // Waits for a connection that was begun. False: errno says why there is none.
-bool await_connection(int socket) {
+bool await_connection(int socket, std::chrono::milliseconds patience) {
   pollfd waiting{socket, POLLOUT, 0};
   int ready = 0;
-  do ready = ::poll(&waiting, 1, kConnectMilliseconds);
+  do ready = ::poll(&waiting, 1, static_cast<int>(patience.count()));
   while (ready < 0 && errno == EINTR);
   if (ready == 0) errno = ETIMEDOUT;
   if (ready <= 0) return false;
@@ -80,7 +82,7 @@ bool await_connection(int socket) {
 }
 
 // A blocking socket that is connected to an address (IPv4 or IPv6), or none and errno.
-UniqueFd connect_to(const std::string& address, int port) {
+UniqueFd connect_to(const std::string& address, int port, std::chrono::milliseconds patience) {
   addrinfo hints{};
   hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV;
   hints.ai_socktype = SOCK_STREAM;
@@ -93,26 +95,27 @@ UniqueFd connect_to(const std::string& address, int port) {
   UniqueFd made(::socket(raw->ai_family, raw->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!made) return {};
   const bool begun = ::connect(made.get(), raw->ai_addr, raw->ai_addrlen) == 0;
-  if (!begun && (errno != EINPROGRESS || !await_connection(made.get()))) return {};
+  if (!begun && (errno != EINPROGRESS || !await_connection(made.get(), patience))) return {};
   if (::fcntl(made.get(), F_SETFL, 0) != 0) return {};
   return made;
 }
 
-// The repository as the server is asked for it: below its own root, with %20 and the like resolved.
+// The repository as the server is asked for it: all that follows the server's name, with %20 and
+// the like resolved, as git does it. Nothing: there is none, or it has characters of no name.
 std::string find_path(const std::string& url) {
-  struct Free {
-    void operator()(CURLU* handle) const { curl_url_cleanup(handle); }
-    void operator()(char* text) const { curl_free(text); }
-  };
-  const std::unique_ptr<CURLU, Free> parsed(curl_url());
-  char* raw = nullptr;
-  const bool read = parsed &&
-                    curl_url_set(parsed.get(), CURLUPART_URL, url.c_str(),
-                                 CURLU_NON_SUPPORT_SCHEME) == CURLUE_OK &&
-                    curl_url_get(parsed.get(), CURLUPART_PATH, &raw, CURLU_URLDECODE) == CURLUE_OK;
-  const std::unique_ptr<char, Free> owned(raw);
-  if (!read) return {};
-  const std::string path = raw;
+  const auto authority = url.find("://") + 3;
+  const auto begin = url.find_first_of("/?#", authority);
+  if (begin == std::string::npos || url[begin] != '/') return {};
+  int size = 0;
+  const std::unique_ptr<char, void (*)(void*)> decoded(
+      curl_easy_unescape(nullptr, url.c_str() + begin, static_cast<int>(url.size() - begin), &size),
+      &curl_free);
+  if (!decoded) return {};
+  const std::string path(decoded.get(), static_cast<std::size_t>(size));
+  const bool plain = std::none_of(path.begin(), path.end(), [](unsigned char letter) {
+    return letter < 0x20 || letter == 0x7f;
+  });
+  if (!plain || path == "/") return {};
   return path.compare(0, 2, "/~") == 0 ? path.substr(1) : path;
 }
 
@@ -170,8 +173,9 @@ int connect_to_server(UniqueFd& connected, TransferMeter& meter) {
   const bool allow_local = meter.access != nullptr && meter.access->allow_local;
   auto addresses = find_addresses(url.host, allow_local);
   if (!addresses) return fail_with(meter, std::move(addresses).error());
+  const auto patience = kLongestConnect / addresses->size();
   for (const auto& address : *addresses) {
-    connected = connect_to(address, url.port == 0 ? kGitPort : url.port);
+    connected = connect_to(address, url.port == 0 ? kGitPort : url.port, patience);
     if (connected) return 0;
   }
   Error error = system_error("connect to " + show_text(url.host, 253), errno);
@@ -189,11 +193,15 @@ int start_action(git_smart_subtransport_stream** out, git_smart_subtransport* ba
     *out = &transport.stream->base;
     return 0;
   }
-  if (action != GIT_SERVICE_UPLOADPACK_LS) return GIT_ERROR;
+  if (action != GIT_SERVICE_UPLOADPACK_LS) {
+    git_error_set_str(GIT_ERROR_NET, "the server is only read from");
+    return GIT_ERROR;
+  }
   const std::string path = find_path(transport.meter->url->url);
   if (path.empty()) {
-    return fail_with(*transport.meter, {Code::invalid, "the URL has no path that can be asked for",
-                                        "InvalidValue", {}, "write git://host/path"});
+    Error error{Code::invalid, "the URL has no path, or one that no repository can have",
+                "InvalidValue", {}, "write git://host/path"};
+    return fail_with(*transport.meter, std::move(error));
   }
   auto stream = std::make_unique<GitStream>();
   stream->base = {base, &read_stream, &write_stream, &free_stream};

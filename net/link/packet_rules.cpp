@@ -115,7 +115,8 @@ class RememberingRules final : public PacketRules {
     }
     auto listing = rules_->read_table(table);
     if (!listing && listing.error().code != Code::not_found) return listing;
-    // What was listed while somebody changed rules is of no generation.
+    // What was listed while somebody changed rules is of no generation. (A few properties of chains
+    // follow their number, by less than nft takes to start.)
     MOORED_TRY(const auto after, read_rule_generation(in.port));
     if (after == before) in.listings.emplace(table, listing);
     return listing;

@@ -423,11 +423,10 @@ Result<std::vector<PodNetworkReport>> RoutedVethNetwork::list() {
 Result<std::vector<NetworkDrift>> RoutedVethNetwork::correct(const NetworkModes& modes) {
   std::vector<NetworkDrift> drift;
   std::vector<std::string> uids;
-  HostTables looked;
+  std::optional<HostTables> looked;
   auto status = state_->inner.with([&](Inner& in) -> Status {
     for (const auto& row : in.pool.allocations())
       uids.push_back(row.first);
-    MOORED_TRY(looked, read_host_tables(in.host));
     if (modes.node == DriftMode::off) return {};
     drift = std::exchange(in.earlier, {});
     const bool repair = modes.node == DriftMode::correct;
@@ -441,8 +440,11 @@ Result<std::vector<NetworkDrift>> RoutedVethNetwork::correct(const NetworkModes&
   for (const auto& uid : uids) {
     const auto mode = modes.of(uid);
     if (mode == DriftMode::off) continue;
-    auto repaired = state_->inner.with([&](Inner& in) {
-      return state_->correct_pod(in, uid, mode == DriftMode::correct, looked, drift);
+    auto repaired = state_->inner.with([&](Inner& in) -> Status {
+      if (!looked) {
+        MOORED_TRY(looked, read_host_tables(in.host));
+      }
+      return state_->correct_pod(in, uid, mode == DriftMode::correct, *looked, drift);
     });
     if (!repaired) {
       drift.push_back({uid, "network", "repaired", repaired.error().text(), {}, false});

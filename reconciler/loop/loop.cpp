@@ -39,6 +39,7 @@ Loop::Loop(Store& store, Inbox& inbox, std::vector<std::unique_ptr<Controller>> 
   options_.reduce.memo = &memo_;
   const auto view = store_.view();
   events_ = view->list(kind_of<Event>()).size();
+  counted_ = view->resource_version();
   memo_.follow({}, view->resource_version());
   load_receipts();
 }
@@ -46,6 +47,7 @@ Loop::Loop(Store& store, Inbox& inbox, std::vector<std::unique_ptr<Controller>> 
 // ---- the page -----------------------------------------------------------------------------------
 
 std::optional<MonoTime> Loop::step(Now now) {
+  new_events_ = 0;
   look_again(now);
   take_facts(now);
   // Before the keys, which may find a revision ready, and after them for what they have made.
@@ -131,16 +133,29 @@ void Loop::take_keys(Now now) {
 // Both versions of a changed object wake: its old owner has lost something, its new one gained it.
 void Loop::wake_owners(const RecordResult& recorded) {
   memo_.follow(recorded.changes, recorded.resource_version);
+  count_events(recorded);
   if (recorded.changes.empty()) return;
   changed_ = true;
   const auto view = store_.view();
   for (const Change& change : recorded.changes) {
-    if (change.object.is<Event>()) {
-      if (change.type == Change::Type::added) ++events_;
-      if (change.type == Change::Type::deleted) --events_;
-    }
     wake_for(change.object, *view);
     if (change.previous) wake_for(*change.previous, *view);
+  }
+}
+
+// A commit that seemed to fail may be found in the file later: then all are counted anew.
+void Loop::count_events(const RecordResult& recorded) {
+  const auto changes = static_cast<std::int64_t>(recorded.changes.size());
+  const bool gap = counted_ + changes != recorded.resource_version;
+  counted_ = recorded.resource_version;
+  if (gap) {
+    events_ = store_.view()->list(kind_of<Event>()).size();
+    return;
+  }
+  for (const Change& change : recorded.changes) {
+    if (!change.object.is<Event>()) continue;
+    if (change.type == Change::Type::added) ++events_;
+    if (change.type == Change::Type::deleted) --events_;
   }
 }
 
@@ -181,11 +196,13 @@ void Loop::schedule_any(const Plan& plan, Now now) {
   }
 }
 
-// Notes become Event objects in the transaction of the plan that made them.
+// Notes become Event objects in the transaction of the plan that made them; one step makes no more
+// new ones than are kept.
 Plan& Loop::with_events(Plan& plan, const StateView& view, Now now) {
   if (plan.events.empty()) return plan;
   const auto notes = damper_.admit(plan.events, now.mono);
   for (Write& write : make_event_writes(notes, context(view, now))) {
+    if (!view.find(write.key) && ++new_events_ > options_.max_events) continue;
     plan.writes.push_back(std::move(write));
   }
   return plan;
@@ -221,11 +238,15 @@ void Loop::keep_receipts(Now now) {
 }
 
 void Loop::keep_events(Now now) {
-  if (events_ <= options_.max_events + options_.max_events / 10) return;
+  const bool few = events_ <= options_.max_events + options_.max_events / 10;
+  if (few || now.mono < events_due_) return;
   const Plan plan = plan_event_removal(*store_.view(), options_.max_events);
   const Cause cause{Cause::Actor::clock, "event", "more than are kept"};
   auto recorded = store_.record(plan, cause, now);
-  if (!recorded) return log_failure("old events stay: the store", recorded.error());
+  if (!recorded) {
+    events_due_ = now.mono + back_off_.after(1);
+    return log_failure("old events stay: the store did not take it", recorded.error());
+  }
   wake_owners(*recorded);
 }
 

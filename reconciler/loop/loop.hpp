@@ -65,6 +65,7 @@ class Loop {
   void take_facts(Now now);
   void take_keys(Now now);
   void wake_owners(const RecordResult& recorded);
+  void count_events(const RecordResult& recorded);
   void wake_for(const Object& object, const StateView& view);
   void schedule(std::size_t controller, const Plan& plan, Now now);
   void schedule_any(const Plan& plan, Now now);
@@ -89,6 +90,9 @@ class Loop {
   BackOff back_off_;
   EventDamper damper_;
   std::size_t events_ = 0;       // Event objects recorded
+  std::int64_t counted_ = 0;     // the version up to which they were counted
+  std::size_t new_events_ = 0;   // made in this step
+  MonoTime events_due_{};        // of the next try to remove some
   unsigned failed_commits_ = 0;  // of facts, in a row
   MonoTime facts_due_{};         // facts wait until then after a failed commit
   std::optional<MonoTime> relook_due_;

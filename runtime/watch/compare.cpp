@@ -145,6 +145,7 @@ void fold_children(std::map<pid_t, Intruder>& intruders, std::vector<Finding>& f
 }
 
 // Probes and hooks have groups of their own below the container's, while they run.
+// Source of the count: kernfs_refresh_inode of the kernel, for both versions.
 void add_members_below(const std::string& directory, std::vector<pid_t>& pids) {
   struct stat status {};
   constexpr nlink_t kLinksOfLeaf = 2;  // its name and its own "."; one more for each group below

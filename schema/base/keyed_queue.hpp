@@ -39,6 +39,11 @@ class KeyedQueue {
   static constexpr std::size_t kMaxKeys = 200'000;
 
   explicit KeyedQueue(BackOff back_off = {}) : back_off_(back_off) {}
+  // What waits points to keys of its own map.
+  KeyedQueue(const KeyedQueue&) = delete;
+  KeyedQueue& operator=(const KeyedQueue&) = delete;
+  KeyedQueue(KeyedQueue&&) = default;
+  KeyedQueue& operator=(KeyedQueue&&) = default;
 
   // Wants a look now. A key that backs off stays where it is: news do not shorten a back-off.
   void add(const Key& key) {

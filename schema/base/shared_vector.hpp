@@ -9,7 +9,8 @@
 
 namespace moored {
 
-// Copies share their elements until one of them is changed. As thread safe as a std::vector.
+// Copies share their elements until one of them is changed. They may be read on different threads;
+// one is changed only where no other thread holds what it was copied from.
 template <class T>
 class SharedVector {
  public:

@@ -124,7 +124,7 @@ struct TypeOfList {
 };
 template <class T>
 struct TypeOf<std::vector<T>> : TypeOfList<std::vector<T>> {};
-// For elements without times, which the engine cuts to what is written of them in place.
+// For elements without times and defaults, which the engine changes in place.
 template <class T>
 struct TypeOf<SharedVector<T>> : TypeOfList<SharedVector<T>> {};
 

@@ -241,7 +241,7 @@ TEST_CASE("git and ssh connect to no address of this machine either", "[transpor
 
 TEST_CASE("a git server is told its name, and the path in plain", "[transport]") {
   TempDirectory directory;
-  TestRepository remote(directory / "our shop.git");
+  TestRepository remote(directory / "our shop #1?.git");
   const std::string sha = remote.push({{"a.yaml", "a: 1\n"}});
   Guarded<GitRequest> asked;
   TestServer server(git_protocol(directory.path(), &asked));
@@ -249,15 +249,25 @@ TEST_CASE("a git server is told its name, and the path in plain", "[transport]")
   MirrorOptions options;
   options.directory = directory / "mirror";
   options.access.allow_local = true;
-  const std::string url = "git://localhost:" + port + "/our%20shop.git";
+  const std::string url = "git://localhost:" + port + "/our%20shop%20#1?.git";
   auto mirror = Mirror::open(*check_source_url(url, true), options);
   REQUIRE(mirror);
   const auto head = (*mirror)->fetch("refs/heads/main", "");
   if (!head) FAIL(head.error().text());
   CHECK(head->commit.id.hex() == sha);
   const GitRequest request = asked.with([](const GitRequest& now) { return now; });
-  CHECK(request.path == "/our shop.git");
+  CHECK(request.path == "/our shop #1?.git");
   CHECK(request.host == "host=localhost:" + port + std::string(1, '\0'));
+  const int before = server.connections();
+  for (const char* path : {"", "/", "/a%00b.git", "/a%0ab.git"}) {
+    const auto checked = check_source_url("git://localhost:" + port + path, true);
+    if (!checked) continue;  // refused by its look alone
+    CAPTURE(path);
+    auto other = Mirror::open(*checked, options);
+    REQUIRE(other);
+    CHECK((*other)->fetch("refs/heads/main", "").error().reason == "InvalidValue");
+  }
+  CHECK(server.connections() == before);
 }
 
 TEST_CASE("a git server that is not there, or says nothing, is named", "[transport]") {
