@@ -200,6 +200,7 @@ class Tracer {
   const Call* find_counted(pid_t task, const __ptrace_syscall_info& what,
                            std::string& target) const;
   void fail(pid_t task);
+  void interrupt_all();
   void let_go(pid_t task);
   void go_on(pid_t task, unsigned long signal);
   void say_end() const;
@@ -261,6 +262,13 @@ void Tracer::attach() {
 void Tracer::go_on(pid_t task, unsigned long signal) {
   const bool silent = ignored_.count(task) > 0;
   trace(silent ? PTRACE_CONT : PTRACE_SYSCALL, task, nullptr, signal);
+}
+
+// One that ended before the event of its birth was taken is not waited for.
+void Tracer::interrupt_all() {
+  std::erase_if(tasks_, [](pid_t one) {
+    return trace(PTRACE_INTERRUPT, one, nullptr, 0) != 0 && errno == ESRCH;
+  });
 }
 
 void Tracer::let_go(pid_t task) {
@@ -385,14 +393,14 @@ int Tracer::run() {
     if (stop_wanted != stops_) {
       stops_ = stop_wanted;
       stopping_ = true;
-      for (const pid_t one : tasks_) trace(PTRACE_INTERRUPT, one, nullptr, 0);
+      interrupt_all();
     }
     if (task > 0) take(task, status);
     // Whoever counted in a child is done when that is dead.
     const bool dead = !killed_.empty() && options_.fault == nullptr;
     if (dead && !options_.child.empty() && !stopping_) {
       stopping_ = true;
-      for (const pid_t one : tasks_) trace(PTRACE_INTERRUPT, one, nullptr, 0);
+      interrupt_all();
     }
   }
   say_end();
